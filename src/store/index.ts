@@ -1,0 +1,10 @@
+/**
+ * The port to the place that keeps coordination state, and what all providers share.
+ * @module
+ */
+export { assertFence, assertMayAct, fenceNotFound, termLost } from "./fenced.ts";
+export { EVENTS_KEPT, LARGEST_METADATA_BYTES, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION } from "./limits.ts";
+export { COORDINATOR } from "./provider.ts";
+export type * from "./provider.ts";
+export { schemaStep } from "./schema-check.ts";
+export { SessionGate } from "./session-gate.ts";

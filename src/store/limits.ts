@@ -1,0 +1,14 @@
+/** Events that are kept per group; older ones are forgotten, and readers are told how many they missed. */
+export const EVENTS_KEPT = 10_000;
+
+/** Terms that are kept per election in the history. */
+export const TERMS_KEPT = 100;
+
+/** Each generation opens a fresh range of tokens, so that a failover that lost commits cannot repeat one. */
+export const TOKENS_PER_GENERATION = 2 ** 32;
+
+/** The largest metadata text, in bytes of UTF-8. */
+export const LARGEST_METADATA_BYTES = 16 * 1024;
+
+/** The version of the schema that this code reads and writes. */
+export const SCHEMA_VERSION = 1;

@@ -1,0 +1,399 @@
+import type { Clock, Logger, Random } from "../kernel/index.ts";
+
+/**
+ * The port between the rooms of Tribune and a place that keeps coordination state. `contract.md`, beside this file,
+ * says for each operation what is atomic, whose clock counts, when it answers `false` and when it throws; the
+ * conformance suite in `tribune/testing` checks all of it. Read the contract before writing a provider.
+ */
+export interface StoreProvider<Tx = unknown> {
+  /** "memory", "sqlite", "postgres": for people and logs. Rooms never branch on it. */
+  readonly kind: string;
+  /** Where it points, safe to print: no password. */
+  readonly label: string;
+  readonly capabilities: StoreCapabilities;
+  /** Opens a session: one connection of the node's own. Making the provider does no I/O; this is the first. */
+  open(context: OpenContext): Promise<StoreSession>;
+  /** Transactions on the user's own driver that commit only while a term stands. */
+  readonly fenced: FencedTransactions<Tx>;
+  readonly schema: SchemaAdmin;
+  /** Ends what the provider made for itself (not what the user handed in). May be called twice. */
+  close(): Promise<void>;
+}
+
+export interface StoreCapabilities {
+  /** Pushes hints, so that changes are seen before the next beat. */
+  readonly hints: boolean;
+  /** `term.transaction` runs an asynchronous function; otherwise the function must be synchronous. */
+  readonly asyncTransactions: boolean;
+  /** The server ends a fenced transaction whose process froze, so that a successor does not wait for it. */
+  readonly boundsFrozenTransactions: boolean;
+  /** Nodes on different hosts may share this store. */
+  readonly manyHosts: boolean;
+}
+
+export interface OpenContext {
+  readonly group: string;
+  /** Names the connection on the server, for the people who look there. */
+  readonly node: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** For the whole of opening, in milliseconds from now. */
+  readonly deadlineMs: number;
+  /** The longest that a statement may go on working in the server after its caller gave up, in milliseconds. */
+  readonly statementLimitMs: number;
+  /** Whether a missing or older schema is made or brought up to date. */
+  readonly createSchema: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Given to every operation. One that misses its deadline ends the session: what it still does is unknown. */
+export interface Call {
+  /** Milliseconds from now. */
+  readonly deadlineMs: number;
+}
+
+/**
+ * One connection to the store. Operations may be called side by side; a provider with one connection runs them in
+ * the order of the calls. After `ended` has been aborted every operation rejects with `STORE_SESSION_ENDED`.
+ */
+export interface StoreSession {
+  /** Aborted, with a coded reason, when the session can no longer be used: closed, cut, timed out, replaced. */
+  readonly ended: AbortSignal;
+  /** What `status` and `doctor` tell about the connection. */
+  readonly info: SessionInfo;
+  /** Calls `listener` when something may have changed. Hints may be lost, doubled or late; never trust one. */
+  onHint(listener: (hint: Hint) => void): () => void;
+
+  join(input: JoinInput, call: Call): Promise<JoinResult>;
+  beat(input: BeatInput, call: Call): Promise<BeatReply>;
+  look(input: LookInput, call: Call): Promise<LookReply>;
+  leave(input: { readonly incarnation: string }, call: Call): Promise<boolean>;
+  declareDead(input: DeclareDeadInput, call: Call): Promise<boolean>;
+  updateMetadata(input: { readonly incarnation: string; readonly metadata: string }, call: Call): Promise<boolean>;
+
+  createElection(input: { readonly election: string }, call: Call): Promise<void>;
+  claim(input: ClaimInput, call: Call): Promise<ClaimResult | null>;
+  passFence(input: PassFenceInput, call: Call): Promise<"passed" | "busy" | "superseded">;
+  resign(input: ResignInput, call: Call): Promise<boolean>;
+  requestResign(input: { readonly election: string; readonly token: number }, call: Call): Promise<boolean>;
+
+  readMembers(input: { readonly incarnations: readonly string[] }, call: Call): Promise<readonly MemberRow[]>;
+  publishView(input: PublishViewInput, call: Call): Promise<boolean>;
+
+  readEvents(input: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage>;
+  readGroup(call: Call): Promise<GroupReading | null>;
+
+  /** Ends the session in good order. */
+  close(): Promise<void>;
+  /** Ends the session at once, whatever is going on in it. */
+  destroy(reason: Error): void;
+}
+
+export interface SessionInfo {
+  /** The server's own words about its version. */
+  readonly serverVersion: string;
+  /** Whether hints reach this session. */
+  readonly hints: boolean;
+  /** Why not, or what else is less than it could be; each a sentence that ends with the next step. */
+  readonly warnings: readonly string[];
+}
+
+/** What may have changed: the view, someone's presence, or an election. */
+export type Hint = { readonly kind: "view" } | { readonly kind: "presence" } | { readonly kind: "election"; readonly election: string };
+
+// ---- presence ------------------------------------------------------------------------------------------------
+
+export interface JoinInput {
+  readonly incarnation: string;
+  readonly node: string;
+  readonly leaseMs: number;
+  /** JSON text. */
+  readonly metadata: string;
+  /** What must agree in a whole group; the first member sets it. */
+  readonly settings: string;
+}
+
+export type JoinResult =
+  | { readonly outcome: "joined"; readonly joinOrder: number }
+  /** Another incarnation that is not dead goes by this node's name. */
+  | { readonly outcome: "name-taken"; readonly by: PresenceRow }
+  | { readonly outcome: "settings-mismatch"; readonly settings: string };
+
+/** What the caller knows already, so that the store tells only what is new. */
+export interface Cursor {
+  /** The epoch of the reply that the versions are from; `""` at first. */
+  readonly epoch: string;
+  readonly electionsVersion: number;
+  readonly viewVersion: number;
+}
+
+export interface LookInput {
+  readonly cursor: Cursor;
+  /** Incarnations whose presence rows to show, or everybody's. */
+  readonly watch: "all" | readonly string[];
+}
+
+export interface BeatInput extends LookInput {
+  readonly incarnation: string;
+  /** Numbered by the sender; larger than any number it sent before. */
+  readonly beat: number;
+  /** The highest generation that the sender has seen. */
+  readonly generation: number;
+  /** The highest view number that the sender has seen. */
+  readonly viewSeen: number;
+}
+
+export interface LookReply {
+  /** The store's wall clock. */
+  readonly storeTimeMs: number;
+  /** Identity and timeline of the server that answered. */
+  readonly epoch: string;
+  readonly generation: number;
+  readonly electionsVersion: number;
+  /** Rows that changed since the cursor; all of them if the cursor is of another epoch. */
+  readonly elections: readonly ElectionRow[];
+  readonly viewVersion: number;
+  /** The stored view if its number differs from the cursor's. */
+  readonly view: StoredView | null;
+  /** Rows of the watched incarnations; one that is not there has no row. */
+  readonly presence: readonly PresenceRow[];
+  /** The longest lease that any member of this group ever joined with. */
+  readonly longestLeaseMs: number;
+}
+
+export interface BeatReply extends LookReply {
+  /** Whether the beat was written. If not, it extends no trust. */
+  readonly accepted: boolean;
+  /** The state of the sender's own row after the beat. */
+  readonly self: "alive" | "dead" | "absent";
+}
+
+export interface PresenceRow {
+  readonly incarnation: string;
+  readonly node: string;
+  readonly state: "alive" | "dead";
+  readonly beat: number;
+  readonly leaseMs: number;
+  /** Whether the lease has run out by the store's clock. Never enough by itself. */
+  readonly expired: boolean;
+  /** Milliseconds since the last beat by the store's clock. */
+  readonly beatAgeMs: number;
+  /** Grows with each join of the group: the smallest is the oldest member. */
+  readonly joinOrder: number;
+  readonly viewSeen: number;
+  /** Grows with each change of the metadata. */
+  readonly metadataVersion: number;
+}
+
+export interface DeclareDeadInput {
+  readonly incarnation: string;
+  /** The last beat number that the caller saw. */
+  readonly beat: number;
+  /** The epoch in which it saw it. */
+  readonly epoch: string;
+  /** Also require that the lease has run out by the store's clock. */
+  readonly requireExpired: boolean;
+  /** The node that says so, for the event log. */
+  readonly by: string;
+  readonly reason: "expired";
+}
+
+export interface MemberRow {
+  readonly incarnation: string;
+  readonly node: string;
+  readonly state: "alive" | "dead";
+  /** JSON text. */
+  readonly metadata: string;
+  readonly metadataVersion: number;
+  readonly joinOrder: number;
+  /** The store's wall clock at the join. */
+  readonly joinedAtMs: number;
+  /** Why a dead one is dead. */
+  readonly deadReason: "left" | "expired" | null;
+}
+
+// ---- elections -----------------------------------------------------------------------------------------------
+
+export interface ElectionRow {
+  readonly election: string;
+  readonly token: number;
+  readonly holder: Holder | null;
+  /** The epoch in which it was last claimed; `""` if it was made in a group that had already seen another epoch. */
+  readonly epoch: string;
+  /** The group's election version at the last change of this row. */
+  readonly version: number;
+  /** The token whose holder was asked to resign. */
+  readonly resignRequested: number | null;
+  /** The store's wall clock at the last claim or resignation. */
+  readonly changedAtMs: number;
+}
+
+export interface Holder {
+  readonly incarnation: string;
+  readonly node: string;
+}
+
+export interface ClaimInput {
+  readonly election: string;
+  readonly incarnation: string;
+  readonly node: string;
+  /** The token that the caller saw in the row. */
+  readonly expectedToken: number;
+  /** The epoch in which it saw it. */
+  readonly epoch: string;
+  /** The highest token of this election that the caller has ever seen. */
+  readonly tokenSeen: number;
+}
+
+export interface ClaimResult {
+  readonly token: number;
+}
+
+export interface PassFenceInput {
+  readonly election: string;
+  readonly incarnation: string;
+  readonly token: number;
+  readonly epoch: string;
+}
+
+export interface ResignInput {
+  readonly election: string;
+  readonly incarnation: string;
+  readonly token: number;
+  /** For the term history. */
+  readonly reason: string;
+}
+
+// ---- membership ----------------------------------------------------------------------------------------------
+
+/** The view as the store keeps it. `members` is in order of joining, the oldest first. */
+export interface StoredView {
+  readonly version: number;
+  readonly members: readonly StoredMember[];
+  readonly coordinator: Holder | null;
+}
+
+export interface StoredMember {
+  readonly incarnation: string;
+  readonly node: string;
+  readonly metadata: unknown;
+  readonly metadataVersion: number;
+  readonly joinOrder: number;
+  readonly joinedAtMs: number;
+}
+
+export interface PublishViewInput {
+  /** The publisher's token of the election `coordinator`. */
+  readonly token: number;
+  readonly incarnation: string;
+  readonly epoch: string;
+  /** The number of the stored view that the new one was made from. */
+  readonly expectedVersion: number;
+  readonly view: StoredView;
+  readonly events: readonly NewEvent[];
+  /** Dead presence rows that no election names and that died longer ago than this are removed. */
+  readonly forgetDeadAfterMs: number;
+}
+
+/** The name of the built-in election whose holder publishes views. */
+export const COORDINATOR = "coordinator";
+
+// ---- the record ----------------------------------------------------------------------------------------------
+
+export interface NewEvent {
+  readonly type: EventType;
+  /** The node or election that it is about. */
+  readonly subject: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+export type EventType =
+  | "member-joined"
+  | "member-left"
+  | "member-dead"
+  | "member-updated"
+  | "coordinator-changed"
+  | "view-published"
+  | "term-began"
+  | "term-ended"
+  | "declared-dead"
+  | "resign-requested"
+  | "epoch-changed";
+
+export interface StoredEvent extends NewEvent {
+  /** Gap-free within one server epoch, in the order of commit. */
+  readonly sequence: number;
+  readonly atMs: number;
+}
+
+export interface EventPage {
+  readonly events: readonly StoredEvent[];
+  /** How many events between the cursor and the first one returned have been forgotten. */
+  readonly skipped: number;
+  /** The sequence number of the newest event there is; 0 if there never was one. */
+  readonly newest: number;
+}
+
+export interface TermRow {
+  readonly election: string;
+  readonly token: number;
+  readonly node: string;
+  readonly incarnation: string;
+  readonly beganAtMs: number;
+  readonly endedAtMs: number | null;
+  readonly endReason: string | null;
+}
+
+/** One consistent reading of everything about a group, for people. */
+export interface GroupReading {
+  readonly storeTimeMs: number;
+  readonly epoch: string;
+  readonly generation: number;
+  readonly schemaVersion: number;
+  readonly settings: string;
+  readonly view: StoredView | null;
+  readonly presence: readonly PresenceRow[];
+  readonly elections: readonly ElectionRow[];
+  readonly fences: readonly { readonly election: string; readonly token: number }[];
+  /** The newest terms of each election, the newest first. */
+  readonly terms: readonly TermRow[];
+}
+
+// ---- fenced transactions -------------------------------------------------------------------------------------
+
+/** The term that a transaction is to be fenced by. */
+export interface FenceHandle {
+  readonly group: string;
+  readonly election: string;
+  readonly token: number;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  /** Whether the holder may still act, asked again before the commit. */
+  mayAct(): boolean;
+  /** Aborted when the term is over. */
+  readonly over: AbortSignal;
+}
+
+export interface FencedTransactions<Tx> {
+  /**
+   * Runs `work` in a transaction of the user's own driver and commits it. Throws `TERM_LOST` with everything rolled
+   * back if a later term has passed the fence, and `COMMIT_UNKNOWN` if the connection broke during the commit.
+   */
+  transaction<Result>(fence: FenceHandle, work: (tx: Tx) => Result | Promise<Result>): Promise<Result>;
+  /** Puts the fence into a transaction that the user has begun. Throws `TERM_LOST` if a later term has passed it. */
+  guard(fence: FenceHandle, tx: Tx): Promise<void>;
+}
+
+// ---- schema --------------------------------------------------------------------------------------------------
+
+export interface SchemaAdmin {
+  /** The version that this code needs. */
+  readonly version: number;
+  /** The statements that bring a store from `from` (0: nothing there) to `version`, for people to read and run. */
+  statements(from: number): readonly string[];
+  /** The version in the store; 0 if there is none. */
+  installed(context: OpenContext): Promise<number>;
+  /** Brings the store up to date; returns what it did. Running it twice, or twice at once, does no harm. */
+  migrate(context: OpenContext): Promise<{ readonly from: number; readonly to: number }>;
+}
