@@ -9,6 +9,10 @@ export class Complaints {
     this.#about = about;
   }
 
+  get count(): number {
+    return this.#complaints.length;
+  }
+
   add(complaint: string): void {
     this.#complaints.push(complaint);
   }
@@ -33,16 +37,6 @@ export class Complaints {
       if (known.includes(key)) continue;
       const near = nearest(key, known);
       this.add(`unknown option ${shown(key)}${near === undefined ? `; known are ${known.join(", ")}` : `; did you mean ${near}?`}`);
-    }
-  }
-
-  /** Takes over the complaint of a check that throws. */
-  attempt<T>(check: () => T): T | undefined {
-    try {
-      return check();
-    } catch (error) {
-      this.add(error instanceof Error ? error.message : String(error));
-      return undefined;
     }
   }
 

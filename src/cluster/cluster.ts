@@ -1,0 +1,320 @@
+import { abortError, Events, Lifecycle, measureLoopDelay, systemClock, TribuneError, toTribuneError, withDeadline } from "../kernel/index.ts";
+import type { ErrorCode, LoopDelay } from "../kernel/index.ts";
+import { Elections } from "../election/index.ts";
+import type { Election, ElectionOptions, ElectorEvents } from "../election/index.ts";
+import { Membership } from "../membership/index.ts";
+import type { Member, MembershipEvents, View, ViewChange } from "../membership/index.ts";
+import { Presence, worstFailoverMs } from "../presence/index.ts";
+import type { Timing } from "../presence/index.ts";
+import { COORDINATOR } from "../store/index.ts";
+import { ailments } from "./health.ts";
+import type { Ailment } from "./health.ts";
+import { encodeMetadata } from "./metadata.ts";
+import { checkOptions } from "./options.ts";
+import type { CheckedOptions, ClusterOptions } from "./options.ts";
+
+export interface ClusterEvents extends MembershipEvents {
+  /** The store does not answer. Terms stand until the trust runs out, in `trustLeftMs`. */
+  suspended: { readonly reason: TribuneError; readonly trustLeftMs: number };
+  /** Trust is over, and every term of this node with it. `dead`: its incarnation is, too. The node comes back by itself. */
+  lost: { readonly cause: "lapsed" | "dead"; readonly incarnation: string; readonly reason: TribuneError };
+  /** A member again after `lost`. */
+  rejoined: { readonly incarnation: string; readonly sameIncarnation: boolean };
+  /** This node is slower than its timings allow for. */
+  degraded: { readonly ailments: readonly Ailment[] };
+  /** No longer suspended, or no longer degraded. */
+  recovered: { readonly from: "suspended" | "degraded"; readonly afterMs: number };
+  /** The work of a term did not stop within the stop budget. */
+  overrun: ElectorEvents<unknown>["overrun"];
+  /** Trouble that is not an answer to a call. Nothing stops because of it. */
+  error: TribuneError;
+}
+
+export interface ClusterHealth {
+  readonly state: "new" | "joining" | "member" | "suspended" | "lost" | "stopped";
+  /** Milliseconds for which this node may act without another confirmed beat. */
+  readonly trustLeftMs: number;
+  /** Round trip of the last beat. */
+  readonly storeLatencyMs: number;
+  /** The store's wall clock less this process's, when the last reply came. */
+  readonly storeClockOffsetMs: number;
+  /** 99.9 % of the event loop's delays are under this. */
+  readonly eventLoopDelayMs: number;
+  readonly crashDetection: { readonly inForce: "lease"; readonly why: string };
+}
+
+/** What must agree among the members of a group; grows with the rooms that need agreement. */
+const SETTINGS = "protocol=1";
+
+/** How long leaving the store may take at a stop. */
+const LEAVE_DEADLINE_MS = 1_000;
+
+/**
+ * A node of a group: joins it, keeps its place, contends in elections and tells what happens. Made by {@link createCluster}. This is the only
+ * place where the rooms are wired together.
+ */
+export class Cluster<Tx = unknown> implements AsyncDisposable {
+  readonly group: string;
+  readonly node: string;
+  readonly timing: Timing;
+  readonly #options: CheckedOptions<Tx>;
+  readonly #events: Events<ClusterEvents>;
+  readonly #lifecycle: Lifecycle;
+  readonly #presence: Presence;
+  readonly #membership: Membership;
+  readonly #elections: Elections<Tx>;
+  #ailingSince: number | undefined;
+  #loopDelay: LoopDelay | undefined;
+  #lostIncarnation: string | undefined;
+  #lastTrouble: ErrorCode | undefined;
+  #suspended = false;
+  #unhandleSignals: (() => void) | undefined;
+
+  constructor(options: CheckedOptions<Tx>) {
+    this.#options = options;
+    this.group = options.group;
+    this.node = options.node;
+    this.timing = options.timing;
+    this.#lifecycle = new Lifecycle(`cluster node ${options.node}`);
+    const { clock, random, logger } = options;
+    const onListenerError = (error: unknown, event: string) => this.#listenerFailed(error, event);
+    this.#events = new Events<ClusterEvents>(onListenerError);
+    this.#presence = new Presence({ ...options, settings: SETTINGS }, { clock, random, logger, onListenerError, store: options.store });
+    this.#membership = new Membership({ presence: this.#presence, clock, random, logger, onListenerError });
+    this.#elections = new Elections<Tx>(
+      { group: options.group, presence: this.#presence, fenced: options.store.fenced, clock, random, logger, onListenerError, exit: () => process.exit(1) },
+      (elector) => {
+        elector.events.on("overrun", (overrun) => this.#events.emit("overrun", overrun));
+        elector.events.on("failed", (error) => this.#events.emit("error", error));
+      },
+    );
+    this.#relay();
+  }
+
+  /** This node as a member: as the newest view shows it, or as `joining`. */
+  get self(): Member {
+    return this.#membership.self ?? Object.freeze({ node: this.node, incarnation: this.#presence.incarnation, metadata: Object.freeze({}), state: "joining" as const, joinedAt: "" });
+  }
+
+  /** The newest view. Throws `CLUSTER_NOT_STARTED` before `start` has resolved for the first time. */
+  get view(): View {
+    const view = this.#membership.view;
+    if (view !== undefined) return view;
+    throw new TribuneError("CLUSTER_NOT_STARTED", `${this.node} has not seen a view yet`, { about: this.node, next: "await start() first" });
+  }
+
+  /** The worst time from a leader's death to its successor's term with these timings and a healthy store. */
+  get worstFailoverMs(): number {
+    return worstFailoverMs(this.timing);
+  }
+
+  /**
+   * Joins the group; resolves when a view has this node. Rejects, and stops, on what a person has to mend (`STORE_AUTH_FAILED`, `SCHEMA_TOO_NEW`,
+   * `NODE_NAME_TAKEN`, …), and if the store could not be reached within `startTimeoutMs`. Later outages never end it.
+   */
+  async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const { signal } = options;
+    if (signal?.aborted === true) throw abortError(signal, "start");
+    const abort = () => void this.stop();
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      await this.#lifecycle.start((stopping) => this.#join(stopping));
+    } catch (error) {
+      await this.stop();
+      if (signal?.aborted === true) throw abortError(signal, "start");
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  async #join(stopping: AbortSignal): Promise<void> {
+    const { clock, handleSignals, logger } = this.#options;
+    if (handleSignals) this.#unhandleSignals = handleStopSignals(() => this.stop());
+    if (clock === systemClock) this.#loopDelay = measureLoopDelay();
+    logger.info({ group: this.group, node: this.node, store: this.#options.store.label, ...this.timing, worstFailoverMs: this.worstFailoverMs }, "starting");
+    void this.#membership.coordinate(this.#elections.elector(COORDINATOR)).catch((error: unknown) => this.#trouble(toTribuneError(error, "INTERNAL", "the coordinator's loop ended")));
+    await this.#presence.start(stopping);
+    await this.#membership.joined(stopping);
+  }
+
+  /**
+   * Stops in good order: asks all work to stop and waits up to the stop budget, resigns, leaves the group, closes the connection. Each step has a
+   * deadline, so it ends also without a store. May be called at any time, and twice.
+   */
+  stop(): Promise<void> {
+    return this.#lifecycle.stop(async () => {
+      const { clock, store, logger } = this.#options;
+      const step = async (operation: string, ms: number, work: Promise<unknown>) => {
+        await withDeadline(work, { clock, ms, operation }).catch((error: unknown) => logger.warn({ node: this.node, error: String(error) }, "a step of stopping did not end well"));
+      };
+      await step("stop the work and resign", this.timing.stopBudgetMs + LEAVE_DEADLINE_MS, this.#elections.close());
+      this.#elections.dispose();
+      await step("leave the group", 2 * LEAVE_DEADLINE_MS, this.#presence.stop(LEAVE_DEADLINE_MS));
+      await step("close the store", LEAVE_DEADLINE_MS, store.close());
+      this.#loopDelay?.stop();
+      this.#unhandleSignals?.();
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** The election of that name; the same object each time. Nothing contends until `lead` or `campaign` is called. */
+  election(name: string, options?: ElectionOptions): Election<Tx> {
+    return this.#elections.get(name, options);
+  }
+
+  /** Replaces this node's metadata. Resolves when the store has it; the next view brings it to the others. */
+  async updateMetadata(metadata: Readonly<Record<string, unknown>>): Promise<void> {
+    const text = encodeMetadata(metadata);
+    this.#assertRunning("updateMetadata");
+    await this.#presence.updateMetadata(text);
+  }
+
+  /** Listens; the returned function stops that. Listeners run one after the other; one that throws hurts nobody else. */
+  on<Name extends keyof ClusterEvents>(name: Name, listener: (payload: ClusterEvents[Name]) => unknown): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /**
+   * The views as they come, beginning with the present one (all of its members as joined). Who reads slowly gets what happened in between as one change to
+   * the newest view, marked `skipped`: states are never lost. Ends when `signal` aborts or the cluster stops.
+   */
+  async *changes(options: { readonly signal?: AbortSignal | undefined } = {}): AsyncGenerator<ViewChange, void, undefined> {
+    const ends = AbortSignal.any([this.#lifecycle.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+    let last: View | undefined;
+    let wake: (() => void) | undefined;
+    const rouse = () => wake?.();
+    const off = this.#events.on("view", rouse);
+    ends.addEventListener("abort", rouse, { once: true });
+    try {
+      while (!ends.aborted) {
+        const view = this.#membership.view;
+        if (view !== undefined && view.version !== last?.version) {
+          yield this.#membership.changeFrom(last);
+          last = view;
+        } else {
+          await new Promise<void>((resolve) => (wake = resolve));
+        }
+      }
+    } finally {
+      off();
+      ends.removeEventListener("abort", rouse);
+    }
+  }
+
+  /** How this node is, from memory: asks nobody, and answers also while the store is away. */
+  health(): ClusterHealth {
+    return {
+      state: this.#state(),
+      trustLeftMs: Math.round(this.#presence.trustLeftMs()),
+      storeLatencyMs: Math.round(this.#presence.latencyMs * 10) / 10,
+      storeClockOffsetMs: Math.round(this.#presence.facts.storeOffsetMs),
+      eventLoopDelayMs: Math.round((this.#loopDelay?.p999Ms() ?? 0) * 10) / 10,
+      crashDetection: { inForce: "lease", why: this.#options.crashDetection === "lease" ? "chosen" : "this version has no evidence of death for this store" },
+    };
+  }
+
+  #state(): ClusterHealth["state"] {
+    if (this.#lifecycle.state === "new") return "new";
+    if (this.#lifecycle.state === "stopping" || this.#lifecycle.state === "stopped") return "stopped";
+    if (this.#presence.trusted()) return this.#membership.self === undefined ? "joining" : this.#suspended ? "suspended" : "member";
+    return this.#lostIncarnation === undefined ? "joining" : "lost";
+  }
+
+  // ---- what the rooms tell
+
+  #relay(): void {
+    const { events } = this.#presence;
+    events.on("facts", () => this.#lookAtHealth());
+    events.on("suspended", (suspended) => {
+      this.#suspended = true;
+      this.#events.emit("suspended", suspended);
+    });
+    events.on("recovered", ({ afterMs }) => {
+      this.#suspended = false;
+      this.#events.emit("recovered", { from: "suspended", afterMs });
+    });
+    events.on("ended", ({ cause, incarnation, reason }) => {
+      if (this.#lifecycle.signal.aborted) return;
+      this.#lostIncarnation = incarnation;
+      this.#suspended = false;
+      this.#events.emit("lost", { cause, incarnation, reason });
+    });
+    events.on("trusted", () => {
+      if (this.#lostIncarnation !== undefined) void this.#rejoin(this.#lostIncarnation);
+    });
+    events.on("trouble", (error) => this.#trouble(error));
+    this.#membership.events.on("view", (change) => this.#events.emit("view", change));
+    this.#membership.events.on("coordinator", (change) => this.#events.emit("coordinator", change));
+  }
+
+  async #rejoin(lost: string): Promise<void> {
+    try {
+      await this.#membership.joined(this.#lifecycle.signal);
+    } catch {
+      return; // the cluster stops
+    }
+    if (this.#lostIncarnation !== lost) return;
+    this.#lostIncarnation = undefined;
+    this.#lastTrouble = undefined;
+    this.#events.emit("rejoined", { incarnation: this.#presence.incarnation, sameIncarnation: this.#presence.incarnation === lost });
+  }
+
+  #lookAtHealth(): void {
+    const found = ailments({ latencyMs: this.#presence.latencyMs, loopP999Ms: this.#loopDelay?.p999Ms() ?? 0 }, this.timing);
+    const nowMs = this.#options.clock.monotonicMs();
+    if (found.length > 0 && this.#ailingSince === undefined) {
+      this.#ailingSince = nowMs;
+      this.#events.emit("degraded", { ailments: found });
+    } else if (found.length === 0 && this.#ailingSince !== undefined) {
+      const afterMs = nowMs - this.#ailingSince;
+      this.#ailingSince = undefined;
+      this.#events.emit("recovered", { from: "degraded", afterMs });
+    }
+    if (found.some((ailment) => ailment.what === "event-loop-delay")) this.#loopDelay?.reset();
+  }
+
+  /** The same trouble at each attempt is told once. */
+  #trouble(error: TribuneError): void {
+    if (this.#lastTrouble === error.code) return;
+    this.#lastTrouble = error.code;
+    this.#options.logger.error({ node: this.node, code: error.code }, error.message);
+    this.#events.emit("error", error);
+  }
+
+  #listenerFailed(error: unknown, event: string): void {
+    const failure = new TribuneError("LISTENER_FAILED", `a listener of ${event} failed: ${error instanceof Error ? error.message : String(error)}`, { about: event, cause: error });
+    this.#options.logger.error({ node: this.node, event }, failure.message);
+    if (event !== "error") this.#events.emit("error", failure);
+  }
+
+  #assertRunning(operation: string): void {
+    if (this.#lifecycle.state === "running") return;
+    const never = this.#lifecycle.state === "new" || this.#lifecycle.state === "starting";
+    throw new TribuneError(never ? "CLUSTER_NOT_STARTED" : "CLUSTER_STOPPED", `${operation}: ${this.node} ${never ? "has not started yet" : "was stopped"}`, { about: this.node });
+  }
+}
+
+/** Checks the options, with every complaint at once, and makes a node. Does no I/O: that begins with `start`. */
+export function createCluster<Tx = unknown>(options: ClusterOptions<Tx>): Cluster<Tx> {
+  return new Cluster(checkOptions(options));
+}
+
+/** Stops on SIGTERM and SIGINT; then, if nobody else listens, lets the signal have its ordinary effect. */
+function handleStopSignals(stop: () => Promise<void>): () => void {
+  const signals = ["SIGTERM", "SIGINT"] as const;
+  const handler = (signal: NodeJS.Signals) => {
+    void stop().finally(() => {
+      off();
+      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+    });
+  };
+  const off = () => {
+    for (const signal of signals) process.off(signal, handler);
+  };
+  for (const signal of signals) process.on(signal, handler);
+  return off;
+}

@@ -1,0 +1,141 @@
+import { hostname } from "node:os";
+import { checkName, Complaints, isTribuneError, nodeNameFrom, silentLogger, systemClock, systemRandom, TribuneError } from "../kernel/index.ts";
+import type { Clock, Logger, Random } from "../kernel/index.ts";
+import { checkTiming, defaultStopBudgetMs, PRESETS } from "../presence/index.ts";
+import type { Preset, Timing } from "../presence/index.ts";
+import type { StoreProvider } from "../store/index.ts";
+import { encodeMetadata } from "./metadata.ts";
+import { storeFromUrl } from "./store-url.ts";
+
+export interface ClusterOptions<Tx = unknown> {
+  /** The nodes that coordinate with each other: one name, one keyspace in one store. */
+  readonly group: string;
+  /** This node's name, which no other running node of the group may have. Default: host name and process id. */
+  readonly node?: string;
+  /** Where coordination state lives: a provider (`postgres({ pool })`, `sqlite({ path })`, …), or a store URL. */
+  readonly store: StoreProvider<Tx> | string;
+  /** What this node says about itself to the others: JSON, up to 16 KiB. Default: `{}`. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  /** Lease and beat as a pair: `fast` 2 s / 0.5 s, `default` 4 s / 1 s, `calm` 15 s / 5 s. */
+  readonly preset?: Preset;
+  /** For how long the store holds this node alive without a beat. Default 4000. Longer: slower failover, more patience. */
+  readonly leaseMs?: number;
+  /** How often this node beats, ± 10 %. Default 1000. At most half the lease. */
+  readonly beatMs?: number;
+  /** How long before its trust ends a term's signal aborts, and how long a resignation waits for the work. Default: a quarter of the lease. */
+  readonly stopBudgetMs?: number;
+  /** `evidence` (default) uses the store's proof that a process is gone where there is one; `lease` never does. */
+  readonly crashDetection?: "evidence" | "lease";
+  /** Make the schema at start, or bring it up to date, if the role may. Default true. */
+  readonly createSchema?: boolean;
+  /** How long `start` goes on trying to reach a store that does not answer. Default 15000. */
+  readonly startTimeoutMs?: number;
+  /** Stop on SIGTERM and SIGINT. Default false. */
+  readonly handleSignals?: boolean;
+  /** Four methods, pino's argument order. Default: silent. */
+  readonly logger?: Logger;
+  /** For tests and simulations. */
+  readonly clock?: Clock;
+  /** For tests and simulations. */
+  readonly random?: Random;
+}
+
+/** The defaults of {@link ClusterOptions}; the stop budget is a quarter of the lease. */
+export const CLUSTER_DEFAULTS = {
+  preset: "default",
+  crashDetection: "evidence",
+  createSchema: true,
+  startTimeoutMs: 15_000,
+  handleSignals: false,
+} as const;
+
+export interface CheckedOptions<Tx> {
+  readonly group: string;
+  readonly node: string;
+  readonly store: StoreProvider<Tx>;
+  readonly metadata: string;
+  readonly timing: Timing;
+  readonly crashDetection: "evidence" | "lease";
+  readonly createSchema: boolean;
+  readonly startTimeoutMs: number;
+  readonly handleSignals: boolean;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const KNOWN: readonly (keyof ClusterOptions)[] = [
+  "group",
+  "node",
+  "store",
+  "metadata",
+  "preset",
+  "leaseMs",
+  "beatMs",
+  "stopBudgetMs",
+  "crashDetection",
+  "createSchema",
+  "startTimeoutMs",
+  "handleSignals",
+  "logger",
+  "clock",
+  "random",
+];
+
+/** Checks everything, fills in the defaults, and throws one `INVALID_OPTIONS` that names every complaint. A single complaint with a code of its own keeps it. */
+export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx> {
+  const complaints = new Complaints("cluster options");
+  const codes: TribuneError[] = [];
+  const attempt = <T>(check: () => T): T | undefined => {
+    try {
+      return check();
+    } catch (error) {
+      if (isTribuneError(error)) codes.push(error);
+      complaints.add(error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  };
+  if (typeof options !== "object" || options === null) throw new TribuneError("INVALID_OPTIONS", "createCluster needs an object of options", { about: "options", next: "give at least group and store" });
+  complaints.unknownKeys(options, KNOWN);
+  const group = attempt(() => checkName("group", options.group));
+  const node = attempt(() => checkName("node", options.node ?? nodeNameFrom(hostname(), String(process.pid))));
+  const store = attempt(() => checkStore<Tx>(options.store));
+  const metadata = attempt(() => encodeMetadata(options.metadata ?? {}));
+  const preset = options.preset ?? CLUSTER_DEFAULTS.preset;
+  const named = complaints.check(Object.hasOwn(PRESETS, preset), `preset must be one of ${Object.keys(PRESETS).join(", ")}`) ? PRESETS[preset] : PRESETS.default;
+  const leaseMs = options.leaseMs ?? named.leaseMs;
+  const timing: Timing = { leaseMs, beatMs: options.beatMs ?? named.beatMs, stopBudgetMs: options.stopBudgetMs ?? defaultStopBudgetMs(leaseMs) };
+  checkTiming(timing, complaints);
+  const crashDetection = options.crashDetection ?? CLUSTER_DEFAULTS.crashDetection;
+  complaints.check(crashDetection === "evidence" || crashDetection === "lease", `crashDetection must be "evidence" or "lease"`);
+  const startTimeoutMs = options.startTimeoutMs ?? CLUSTER_DEFAULTS.startTimeoutMs;
+  complaints.milliseconds("startTimeoutMs", startTimeoutMs, { min: 0, max: 86_400_000 });
+  for (const name of ["createSchema", "handleSignals"] as const) complaints.check(options[name] === undefined || typeof options[name] === "boolean", `${name} must be true or false`);
+  complaints.check(options.logger === undefined || isLogger(options.logger), "logger must have the methods debug, info, warn and error");
+  if (codes.length === 1 && codes[0] !== undefined && complaints.count === 1) throw codes[0];
+  complaints.throwIfAny();
+  return {
+    group: group as string,
+    node: node as string,
+    store: store as StoreProvider<Tx>,
+    metadata: metadata as string,
+    timing,
+    crashDetection,
+    createSchema: options.createSchema ?? CLUSTER_DEFAULTS.createSchema,
+    startTimeoutMs,
+    handleSignals: options.handleSignals ?? CLUSTER_DEFAULTS.handleSignals,
+    logger: options.logger ?? silentLogger,
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+  };
+}
+
+function checkStore<Tx>(store: StoreProvider<Tx> | string): StoreProvider<Tx> {
+  if (typeof store === "string") return storeFromUrl(store) as StoreProvider<Tx>;
+  if (typeof store === "object" && store !== null && typeof (store as Partial<StoreProvider>).open === "function") return store;
+  throw new TribuneError("INVALID_OPTIONS", "store must be a provider, such as sqlite({ path }), or a store URL", { about: "store" });
+}
+
+function isLogger(logger: unknown): boolean {
+  return typeof logger === "object" && logger !== null && (["debug", "info", "warn", "error"] as const).every((name) => typeof (logger as Partial<Logger>)[name] === "function");
+}

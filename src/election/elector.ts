@@ -1,0 +1,511 @@
+import { abortError, backoffMs, Events, isTribuneError, TribuneError } from "../kernel/index.ts";
+import type { Clock, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
+import type { FactsChange, Presence } from "../presence/index.ts";
+import { COORDINATOR } from "../store/index.ts";
+import type { ElectionRow, FencedTransactions, Holder } from "../store/index.ts";
+import { EARLY_END_FIRST_MS } from "./options.ts";
+import type { ElectionOptions } from "./options.ts";
+import { contestStep, spreadDeferMs, successionDeferMs, termStands } from "./takeover.ts";
+import type { Contest, ContestStep } from "./takeover.ts";
+import { resigned, Term } from "./term.ts";
+
+export interface ElectorPorts<Tx> {
+  readonly group: string;
+  readonly presence: Presence;
+  readonly fenced: FencedTransactions<Tx>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly onListenerError: ListenerErrorHandler;
+  /** Ends the process; for `onOverrun: "exit"`. */
+  readonly exit: () => void;
+}
+
+export interface ElectorEvents<Tx> {
+  /** This node holds a new term. */
+  term: Term<Tx>;
+  /** A term of this node is over. */
+  ended: { readonly term: Term<Tx>; readonly reason: TribuneError };
+  /** Another holder, or none, is seen. */
+  change: ElectionState;
+  /** The work of a term did not stop within the stop budget. */
+  overrun: { readonly election: string; readonly token: number; readonly budgetMs: number };
+  /** A callback of `lead` failed. */
+  failed: TribuneError;
+}
+
+/** An election as this node last saw it. */
+export interface ElectionState {
+  readonly election: string;
+  readonly holder: Holder | null;
+  /** The token of the present term, or of the last one. */
+  readonly token: number;
+}
+
+/** A failed step is tried again after this, unless something is heard before. */
+const RETRY_MS = 100;
+
+/** The fence is asked again after this while older transactions hold it. */
+const FENCE_POLL = { firstMs: 10, longestMs: 50 };
+
+interface Candidacy<Tx> {
+  readonly resolve: (term: Term<Tx>) => void;
+  readonly reject: (error: TribuneError) => void;
+}
+
+/**
+ * Contends for one election on behalf of one node, holds its terms and gives them up. It considers what to do whenever something changed
+ * (`#consider`), does one thing at a time (`#step`), and is handed what to do by a pure function (`contestStep`).
+ */
+export class Elector<Tx> {
+  readonly name: string;
+  readonly events: Events<ElectorEvents<Tx>>;
+  readonly #ports: ElectorPorts<Tx>;
+  readonly #options: ElectionOptions;
+  #candidacy: Candidacy<Tx> | undefined;
+  #term: Term<Tx> | undefined;
+  /** A token that the store may still show as ours although no term lives: to be resigned until the store says that it is free. */
+  #owed: { readonly token: number; readonly reason: string } | undefined;
+  readonly #whenFree: Array<() => void> = [];
+  /** The token that the store has confirmed to be free of us; a row that is older news still names us. */
+  #freed: { readonly token: number; readonly epoch: string } | undefined;
+  /** Whether a callback of `lead` runs for the present term. */
+  #leading = false;
+  /** A term that survived into another epoch has to pass the fence there. */
+  #passFenceAgain = false;
+  #busy = false;
+  #again = false;
+  #notBeforeMs = 0;
+  #claimableSinceMs: number | undefined;
+  #chance: number;
+  #timer: Timer | undefined;
+  #stopTimer: Timer | undefined;
+  #unwatch: (() => void) | undefined;
+  #watching = "";
+  #shown: ElectionState | undefined;
+  #closed = false;
+
+  constructor(name: string, options: ElectionOptions, ports: ElectorPorts<Tx>) {
+    this.name = name;
+    this.#options = options;
+    this.#ports = ports;
+    this.#chance = ports.random.next();
+    this.events = new Events(ports.onListenerError);
+  }
+
+  // ---- what users ask
+
+  get current(): ElectionState | null {
+    const row = this.#row();
+    return row === undefined ? null : { election: this.name, holder: row.holder, token: row.token };
+  }
+
+  /** The term that this node holds. */
+  get term(): Term<Tx> | undefined {
+    return this.#term;
+  }
+
+  /** Contends until it wins, and resolves with the term. Rejects only when `signal` aborts or the cluster stops. */
+  async campaign(signal?: AbortSignal): Promise<Term<Tx>> {
+    if (this.#closed) throw stopped(this.name);
+    if (signal?.aborted === true) throw abortError(signal, `campaign for ${this.name}`);
+    if (this.#candidacy !== undefined || this.#term !== undefined) {
+      throw new TribuneError("ELECTION_BUSY", `this node already ${this.#term === undefined ? "contends for" : "holds"} ${this.name}`, {
+        about: this.name,
+        next: "use the term that is there, or resign it first",
+      });
+    }
+    const unprompt = this.#ports.presence.prompt(this.name);
+    let aborted: (() => void) | undefined;
+    try {
+      return await new Promise<Term<Tx>>((resolve, reject) => {
+        this.#candidacy = { resolve, reject };
+        aborted = () => reject(abortError(signal, `campaign for ${this.name}`));
+        signal?.addEventListener("abort", aborted, { once: true });
+        this.consider();
+      });
+    } finally {
+      this.#candidacy = undefined;
+      if (aborted !== undefined) signal?.removeEventListener("abort", aborted);
+      unprompt();
+      this.consider();
+    }
+  }
+
+  /** Runs `callback` for each term that this node wins, until `signal` aborts or the cluster stops. See `Election.lead`. */
+  async lead(callback: (term: Term<Tx>) => unknown, signal?: AbortSignal): Promise<void> {
+    let early = 0;
+    for (;;) {
+      let term: Term<Tx>;
+      try {
+        term = await this.campaign(signal);
+      } catch (error) {
+        if (signal?.aborted === true || this.#closed) return;
+        throw error;
+      }
+      const beganMs = this.#ports.clock.monotonicMs();
+      const stop = () => this.askToStop(resigned(this.name, "its signal aborted"));
+      signal?.addEventListener("abort", stop, { once: true });
+      if (signal?.aborted === true) stop();
+      await this.#run(callback, term);
+      signal?.removeEventListener("abort", stop);
+      const endedEarly = !term.signal.aborted;
+      await this.#giveUp(term, "the work ended");
+      if (signal?.aborted === true || this.#closed) return;
+      // What ran for a lease was not a failure to start.
+      const { leaseMs } = this.#ports.presence.timing;
+      early = endedEarly && this.#ports.clock.monotonicMs() - beganMs < leaseMs ? early + 1 : 0;
+      const pauseMs = endedEarly ? backoffMs(early, { firstMs: EARLY_END_FIRST_MS, longestMs: leaseMs }, this.#ports.random) : EARLY_END_FIRST_MS;
+      this.#notBeforeMs = this.#ports.clock.monotonicMs() + pauseMs;
+    }
+  }
+
+  async #run(callback: (term: Term<Tx>) => unknown, term: Term<Tx>): Promise<void> {
+    this.#leading = true;
+    try {
+      await callback(term);
+    } catch (error) {
+      // The work was told to stop by the signal's reason: throwing that on is the ordinary way out.
+      if (term.signal.aborted && (error === term.signal.reason || isTribuneError(error, "TERM_LOST") || isTribuneError(error, "TERM_RESIGNED") || isAbort(error))) return;
+      const failure = new TribuneError("LEADER_FAILED", `the work of term ${term.token} of ${this.name} failed: ${error instanceof Error ? error.message : String(error)}`, {
+        about: this.name,
+        next: "the term is resigned, and this node contends again after a pause",
+        cause: error,
+      });
+      this.#ports.logger.error({ election: this.name, token: term.token }, failure.message);
+      this.events.emit("failed", failure);
+    } finally {
+      this.#leading = false;
+    }
+  }
+
+  /** Gives the present term up: its work is asked to stop and has the stop budget for it. Throws `NOT_HELD` if there is none. */
+  async resign(why = "resigned"): Promise<void> {
+    const term = this.#term;
+    if (term === undefined) throw new TribuneError("NOT_HELD", `this node does not hold ${this.name}`, { about: this.name, next: "ask the holder, or use 'tribune resign'" });
+    // Work that was handed in gets its budget to stop; a term that was handed out is its owner's to finish before.
+    if (!this.#leading) return await this.#giveUp(term, why);
+    const free = new Promise<void>((resolve) => this.#whenFree.push(resolve));
+    this.askToStop(resigned(this.name, why));
+    await free;
+  }
+
+  /** Ends everything here in good order. After it, nothing contends any more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#candidacy?.reject(stopped(this.name));
+    if (this.#term !== undefined) await this.resign("the node stops");
+    else if (this.#owed !== undefined) await new Promise<void>((resolve) => this.#whenFree.push(resolve));
+    this.dispose();
+  }
+
+  /** Stops timers and watching, without a word to the store. */
+  dispose(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#stopTimer?.cancel();
+    this.#watch("");
+    this.#settleWaiters();
+  }
+
+  // ---- what happens to a term
+
+  /** Asks the work to stop, and ends the term when its budget is over, whatever the work does. */
+  askToStop(reason: TribuneError, budgetMs: number = this.#ports.presence.timing.stopBudgetMs): void {
+    const term = this.#term;
+    if (term === undefined || term.signal.aborted) return;
+    term.askToStop(reason);
+    this.#stopTimer?.cancel();
+    this.#stopTimer = this.#ports.clock.setTimer(budgetMs, () => {
+      if (this.#term !== term || term.isOver) return;
+      this.#reportOverrun(term, budgetMs);
+      void this.#giveUp(term, "its work did not stop in time");
+    });
+  }
+
+  /** Trust is over: so is the term, with no word to the store needed. */
+  trustEnded(reason: TribuneError): void {
+    const term = this.#term;
+    if (term === undefined) {
+      this.consider();
+      return;
+    }
+    const overran = term.signal.aborted;
+    this.#over(term, reason, "trust ended");
+    if (overran) this.#reportOverrun(term, this.#ports.presence.timing.stopBudgetMs);
+    this.consider();
+  }
+
+  #reportOverrun(term: Term<Tx>, budgetMs: number): void {
+    this.#ports.logger.error({ election: this.name, token: term.token, budgetMs }, "the work of a term did not stop within its budget");
+    this.events.emit("overrun", { election: this.name, token: term.token, budgetMs });
+    if (this.#options.onOverrun === "exit") this.#ports.exit();
+  }
+
+  /** Ends the term here, and frees it in the store. Resolves when the store knows, or need not. */
+  async #giveUp(term: Term<Tx>, why: string): Promise<void> {
+    if (!term.isOver) this.#over(term, resigned(this.name, why), "resigned");
+    if (this.#owed === undefined || !this.#ports.presence.trusted()) return;
+    const free = new Promise<void>((resolve) => this.#whenFree.push(resolve));
+    this.consider();
+    await free;
+  }
+
+  #over(term: Term<Tx>, reason: TribuneError, why: string): void {
+    this.#stopTimer?.cancel();
+    if (this.#term === term) this.#term = undefined;
+    this.#passFenceAgain = false;
+    this.#owed = { token: term.token, reason: why };
+    term.end(reason);
+    this.events.emit("ended", { term, reason });
+  }
+
+  #settleWaiters(): void {
+    for (const resolve of this.#whenFree.splice(0)) resolve();
+  }
+
+  // ---- what is heard
+
+  /** A reply was taken in. */
+  factsChanged(change: FactsChange): void {
+    const concerns = change.epochChanged || change.elections.has(this.name);
+    if (concerns) this.#checkTerm(change.epochChanged);
+    if (concerns || change.deaths || this.#candidacy !== undefined || this.#owed !== undefined) this.consider();
+    if (concerns) this.#show();
+  }
+
+  #checkTerm(epochChanged: boolean): void {
+    const term = this.#term;
+    if (term === undefined) return;
+    const row = this.#row();
+    if (!termStands(row, term.token, term.incarnation, epochChanged)) {
+      this.#over(term, new TribuneError("TERM_LOST", `the store shows another state of ${this.name} than term ${term.token}`, { about: this.name }), "contradicted");
+      return;
+    }
+    if (epochChanged) this.#passFenceAgain = true;
+    if (row?.resignRequested === term.token) this.askToStop(resigned(this.name, "an operator asked for it"));
+  }
+
+  #show(): void {
+    const state = this.current;
+    if (state === null || (this.#shown?.token === state.token && this.#shown.holder?.incarnation === state.holder?.incarnation)) return;
+    this.#shown = state;
+    this.events.emit("change", state);
+  }
+
+  // ---- the decision loop
+
+  /** Looks at what is to be done now. Cheap; call it whenever anything may have changed. */
+  consider(): void {
+    if (this.#busy) {
+      this.#again = true;
+      return;
+    }
+    this.#timer?.cancel();
+    this.#busy = true;
+    void this.#work();
+  }
+
+  async #work(): Promise<void> {
+    try {
+      do {
+        this.#again = false;
+        await this.#step();
+      } while (this.#again);
+    } catch (error) {
+      this.#ports.logger.debug({ election: this.name, error: String(error) }, "a step of an election failed and will be tried again");
+      this.#wakeIn(RETRY_MS);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #step(): Promise<void> {
+    const { presence, clock } = this.#ports;
+    if (this.#owed !== undefined) {
+      // Without trust nothing is sent. Nobody need wait: what a dead incarnation owes is free for the taking.
+      if (!presence.trusted()) return this.#settleWaiters();
+      await this.#resignOwed(this.#owed);
+      return;
+    }
+    if (this.#term !== undefined) {
+      if (this.#passFenceAgain) await this.#refence(this.#term);
+      return;
+    }
+    const row = this.#row();
+    if (row !== undefined && this.#freed?.token === row.token && this.#freed.epoch === presence.facts.epoch && row.holder !== null) {
+      presence.lookSoon();
+      return this.#wakeIn(RETRY_MS);
+    }
+    const named = row?.holder?.incarnation === presence.incarnation;
+    if (this.#closed || !presence.trusted() || (this.#candidacy === undefined && !named)) {
+      this.#watch("");
+      return;
+    }
+    this.#watch(this.#candidacy === undefined || named ? "" : (row?.holder?.incarnation ?? ""));
+    const nowMs = clock.monotonicMs();
+    if (this.#candidacy !== undefined && !named && nowMs < this.#notBeforeMs) return this.#wakeIn(this.#notBeforeMs - nowMs);
+    const step = contestStep(this.#contest(row), nowMs);
+    const claimable = step.kind === "claim" || (step.kind === "wait" && step.claimable);
+    this.#claimableSinceMs = claimable ? (this.#claimableSinceMs ?? nowMs) : undefined;
+    await this.#take(step, nowMs);
+  }
+
+  async #take(step: ContestStep, nowMs: number): Promise<void> {
+    const { presence } = this.#ports;
+    switch (step.kind) {
+      case "create":
+        await presence.perform((session, call) => session.createElection({ election: this.name }, call));
+        presence.lookSoon();
+        return this.#wakeIn(RETRY_MS);
+      case "resign":
+        this.#owed = { token: step.token, reason: "not adopted" };
+        this.#again = true;
+        return;
+      case "look":
+        presence.lookSoon();
+        return this.#wakeIn(RETRY_MS);
+      case "wait":
+        return this.#wakeIn(step.untilMs - nowMs);
+      case "declare": {
+        if (await presence.declareDead(step.holder, step.requireExpired)) {
+          this.#again = true;
+          return;
+        }
+        presence.lookSoon();
+        return this.#wakeIn(step.requireExpired ? 0 : RETRY_MS);
+      }
+      case "claim":
+        return await this.#claim(step.expectedToken);
+      default:
+        return step satisfies never;
+    }
+  }
+
+  async #claim(expectedToken: number): Promise<void> {
+    const { presence } = this.#ports;
+    const { incarnation, trustPeriod, facts } = presence;
+    const epoch = facts.epoch;
+    const unbroken = () => presence.trusted() && presence.trustPeriod === trustPeriod && facts.epoch === epoch;
+    const input = { election: this.name, incarnation, node: presence.node, expectedToken, epoch, tokenSeen: facts.tokenSeen(this.name) };
+    const claimed = await presence.perform((session, call) => session.claim(input, call));
+    presence.lookSoon();
+    if (claimed === null) return this.#wakeIn(RETRY_MS);
+    facts.noteToken(this.name, claimed.token);
+    // From here on the row may name us: until the term is announced the token is owed back.
+    this.#owed = { token: claimed.token, reason: "not announced" };
+    const fence = await this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);
+    if (fence !== "passed" || !unbroken() || this.#candidacy === undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#owed = undefined;
+    this.#announce(claimed.token, incarnation, trustPeriod);
+  }
+
+  #announce(token: number, incarnation: string, trustPeriod: number): void {
+    const { presence, group, clock, fenced, logger } = this.#ports;
+    const term: Term<Tx> = new Term<Tx>(
+      { election: this.name, token, node: presence.node, incarnation },
+      {
+        group,
+        clock,
+        fenced,
+        leaseMs: presence.timing.leaseMs,
+        trusted: () => presence.trustPeriod === trustPeriod && presence.trusted(),
+        trustLeftMs: () => (presence.trustPeriod === trustPeriod ? presence.trustLeftMs() : 0),
+        resign: () => this.#giveUp(term, "resigned by its holder"),
+      },
+    );
+    this.#term = term;
+    this.#chance = this.#ports.random.next();
+    this.#watch("");
+    logger.info({ election: this.name, token, node: presence.node }, "holds a new term");
+    this.events.emit("term", term);
+    this.#candidacy?.resolve(term);
+  }
+
+  async #passFence(input: { readonly election: string; readonly incarnation: string; readonly token: number; readonly epoch: string }, go: () => boolean): Promise<"passed" | "superseded" | "given up"> {
+    const { presence, clock, random } = this.#ports;
+    for (let attempt = 0; go(); attempt++) {
+      const outcome = await presence.perform((session, call) => session.passFence(input, call));
+      if (outcome !== "busy") return outcome;
+      await new Promise<void>((resolve) => clock.setTimer(backoffMs(attempt, FENCE_POLL, random), resolve));
+    }
+    return "given up";
+  }
+
+  /** The term lived through a change of epoch: its fence may have gone back. */
+  async #refence(term: Term<Tx>): Promise<void> {
+    const { presence } = this.#ports;
+    const epoch = presence.facts.epoch;
+    const outcome = await this.#passFence({ election: this.name, incarnation: term.incarnation, token: term.token, epoch }, () => this.#term === term && presence.facts.epoch === epoch && presence.trusted());
+    if (this.#term !== term || presence.facts.epoch !== epoch) return;
+    if (outcome === "passed") this.#passFenceAgain = false;
+    else if (outcome === "superseded") {
+      this.#over(term, new TribuneError("TERM_LOST", `a later term of ${this.name} has passed the fence`, { about: this.name }), "superseded");
+      this.#again = true;
+    }
+  }
+
+  async #resignOwed(owed: { readonly token: number; readonly reason: string }): Promise<void> {
+    const { presence } = this.#ports;
+    const input = { election: this.name, incarnation: presence.incarnation, token: owed.token, reason: owed.reason };
+    const epoch = presence.facts.epoch;
+    await presence.perform((session, call) => session.resign(input, call));
+    // Freed, or not ours any more: either way the store does not name us with this token.
+    this.#owed = undefined;
+    this.#freed = { token: owed.token, epoch };
+    this.#settleWaiters();
+    presence.lookSoon();
+    this.#again = true;
+  }
+
+  #contest(row: ElectionRow | undefined): Contest {
+    const { facts, incarnation } = this.#ports.presence;
+    return {
+      row,
+      holder: row?.holder == null ? undefined : facts.observation(row.holder.incarnation),
+      incarnation,
+      epoch: facts.epoch,
+      epochSinceMs: facts.epochSinceMs,
+      longestLeaseMs: Math.max(facts.longestLeaseMs, this.#ports.presence.timing.leaseMs),
+      deferMs: this.#deferMs(row),
+      claimableSinceMs: this.#claimableSinceMs,
+    };
+  }
+
+  #deferMs(row: ElectionRow | undefined): number {
+    const { facts, incarnation } = this.#ports.presence;
+    const members = facts.view?.members ?? [];
+    if (this.name !== COORDINATOR) return spreadDeferMs(members.length, this.#chance);
+    const older = members.filter((member) => facts.observation(member.incarnation)?.state !== "dead" && member.incarnation !== row?.holder?.incarnation);
+    const rank = older.findIndex((member) => member.incarnation === incarnation);
+    return successionDeferMs(rank === -1 ? older.length : rank);
+  }
+
+  #row(): ElectionRow | undefined {
+    return this.#ports.presence.facts.elections.get(this.name);
+  }
+
+  #watch(incarnation: string): void {
+    if (this.#watching === incarnation) return;
+    this.#unwatch?.();
+    this.#watching = incarnation;
+    this.#unwatch = incarnation === "" ? undefined : this.#ports.presence.watch(incarnation);
+  }
+
+  #wakeIn(ms: number): void {
+    this.#timer?.cancel();
+    if (!this.#closed || this.#owed !== undefined) this.#timer = this.#ports.clock.setTimer(Math.max(0, ms), () => this.consider());
+  }
+}
+
+function stopped(election: string): TribuneError {
+  return new TribuneError("CLUSTER_STOPPED", `the cluster was stopped; nothing contends for ${election}`, { about: election });
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}
+

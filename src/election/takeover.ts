@@ -1,0 +1,77 @@
+import { deathStep, observedWaitMs } from "../presence/index.ts";
+import type { Observation } from "../presence/index.ts";
+import type { ElectionRow } from "../store/index.ts";
+
+/** Everything that the decision of a contender depends on. */
+export interface Contest {
+  /** The row as last seen; `undefined` if the election is not in the store. */
+  readonly row: ElectionRow | undefined;
+  /** What is known of the row's holder; `undefined` until a reply has shown it. */
+  readonly holder: Observation | undefined;
+  readonly incarnation: string;
+  /** The epoch of the last reply, and when the first reply of it came (monotonic). */
+  readonly epoch: string;
+  readonly epochSinceMs: number;
+  /** The longest lease that anybody in the group ever joined with. */
+  readonly longestLeaseMs: number;
+  /** How long to let better candidates go first. */
+  readonly deferMs: number;
+  /** Since when the row could be claimed, as this function found; `undefined` if it could not. */
+  readonly claimableSinceMs: number | undefined;
+}
+
+export type ContestStep =
+  /** The election is not in the store yet. */
+  | { readonly kind: "create" }
+  /** The row names this incarnation with a token that it does not hold: free it. */
+  | { readonly kind: "resign"; readonly token: number }
+  /** Nothing is known of the holder yet: the next reply shows it. */
+  | { readonly kind: "look" }
+  /** `claimable`: the row is free for the taking, but others go first. */
+  | { readonly kind: "wait"; readonly untilMs: number; readonly claimable: boolean }
+  | { readonly kind: "declare"; readonly holder: Observation; readonly requireExpired: boolean }
+  | { readonly kind: "claim"; readonly expectedToken: number };
+
+/** What a contender that is trusted and holds no term of this election does at `nowMs`. */
+export function contestStep(contest: Contest, nowMs: number): ContestStep {
+  const { row, holder, incarnation } = contest;
+  if (row === undefined) return { kind: "create" };
+  if (row.holder === null) return claimStep(contest, row, nowMs, contest.epochSinceMs);
+  if (row.holder.incarnation === incarnation) return { kind: "resign", token: row.token };
+  if (holder === undefined || holder.incarnation !== row.holder.incarnation) return { kind: "look" };
+  if (holder.state === "dead") return claimStep(contest, row, nowMs, contest.epochSinceMs);
+  if (holder.state === "absent") return afterFullWait(contest, row, nowMs, Math.max(holder.sinceMs, contest.epochSinceMs));
+  const step = deathStep(holder, nowMs);
+  return step.kind === "wait" ? { ...step, claimable: false } : { kind: "declare", holder, requireExpired: step.requireExpired };
+}
+
+/** A row that is free, or whose holder is dead. In the epoch in which it was last claimed that is the whole story. */
+function claimStep(contest: Contest, row: ElectionRow, nowMs: number, sinceMs: number): ContestStep {
+  if (row.epoch !== contest.epoch) return afterFullWait(contest, row, nowMs, sinceMs);
+  const claimAtMs = (contest.claimableSinceMs ?? nowMs) + contest.deferMs;
+  return nowMs >= claimAtMs ? { kind: "claim", expectedToken: row.token } : { kind: "wait", untilMs: claimAtMs, claimable: true };
+}
+
+/** In another epoch a later holder may have been lost with the commits that were lost: its trust has to run out first. */
+function afterFullWait(contest: Contest, row: ElectionRow, nowMs: number, sinceMs: number): ContestStep {
+  const untilMs = sinceMs + observedWaitMs(contest.longestLeaseMs);
+  return nowMs >= untilMs ? { kind: "claim", expectedToken: row.token } : { kind: "wait", untilMs, claimable: false };
+}
+
+/** Whether a term that this process holds is contradicted by the row that a reply showed. */
+export function termStands(row: ElectionRow | undefined, token: number, incarnation: string, epochChanged: boolean): boolean {
+  if (row === undefined) return false;
+  if (row.token === token) return row.holder?.incarnation === incarnation;
+  // Within one epoch an older row is only a reply that left before the claim was written.
+  return !epochChanged && row.token < token;
+}
+
+/** How long a member lets older ones go first, when the coordinator is to be succeeded. `rank` is 0 for the oldest. */
+export function successionDeferMs(rank: number): number {
+  return Math.min(rank, 8) * 40;
+}
+
+/** A short spread for elections without an order, so that a large group does not claim in one instant. */
+export function spreadDeferMs(members: number, chance: number): number {
+  return members <= 2 ? 0 : chance * Math.min(members * 0.25, 100);
+}

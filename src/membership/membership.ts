@@ -1,0 +1,173 @@
+import { backoffMs, Events, TribuneError } from "../kernel/index.ts";
+import type { Clock, ListenerErrorHandler, Logger, Random } from "../kernel/index.ts";
+import type { Elector, Term } from "../election/index.ts";
+import type { Observation, Presence } from "../presence/index.ts";
+import { asSeenAfter, buildView, diffViews, planDeaths, planView, presentView } from "./view.ts";
+import type { Member, View, ViewChange } from "./view.ts";
+
+export interface MembershipPorts {
+  readonly presence: Presence;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly onListenerError: ListenerErrorHandler;
+}
+
+export interface MembershipEvents {
+  view: ViewChange;
+  coordinator: { readonly coordinator: Member | null; readonly previous: Member | null };
+}
+
+/** Dead presence rows are kept this long, for people who ask why a node is gone. */
+const FORGET_DEAD_AFTER_MS = 600_000;
+
+/** A publication that failed is tried again after these pauses, unless something is heard before. */
+const RETRY = { firstMs: 50, longestMs: 1_000 };
+
+/** Delivers views to this node, and, while it is the coordinator, makes them. */
+export class Membership {
+  readonly events: Events<MembershipEvents>;
+  readonly #ports: MembershipPorts;
+  #view: View | undefined;
+  /** Whether a reply came since the coordinator last looked at the facts. */
+  #news = false;
+  #wake: (() => void) | undefined;
+
+  constructor(ports: MembershipPorts) {
+    this.#ports = ports;
+    this.events = new Events(ports.onListenerError);
+    ports.presence.events.on("facts", (change) => {
+      if (change.viewChanged) this.#deliver();
+      this.#news = true;
+      this.#wake?.();
+    });
+  }
+
+  /** The newest view that was delivered. */
+  get view(): View | undefined {
+    return this.#view;
+  }
+
+  /** This node in the newest view. */
+  get self(): Member | undefined {
+    return this.#view?.members.find((member) => member.incarnation === this.#ports.presence.incarnation);
+  }
+
+  /** The change from a view that a reader had before, or from nothing, to the newest one. */
+  changeFrom(before: View | undefined): ViewChange {
+    if (this.#view === undefined) throw new TribuneError("INTERNAL", "there is no view yet");
+    return diffViews(before, asSeenAfter(this.#view, before));
+  }
+
+  /** Resolves when a view has this node's present incarnation. */
+  joined(signal: AbortSignal): Promise<void> {
+    if (this.self !== undefined) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const aborted = () => {
+        off();
+        reject(signal.reason as Error);
+      };
+      const off = this.events.on("view", () => {
+        if (this.self === undefined) return;
+        off();
+        signal.removeEventListener("abort", aborted);
+        resolve();
+      });
+      if (signal.aborted) aborted();
+      else signal.addEventListener("abort", aborted, { once: true });
+    });
+  }
+
+  #deliver(): void {
+    const stored = this.#ports.presence.facts.view;
+    if (stored === null) return;
+    const before = this.#view;
+    const view = presentView(stored, before);
+    this.#view = view;
+    this.events.emit("view", diffViews(before, view));
+    if (before?.coordinator?.incarnation !== view.coordinator?.incarnation) {
+      this.events.emit("coordinator", { coordinator: view.coordinator, previous: before?.coordinator ?? null });
+    }
+  }
+
+  /** Contends for the election of the coordinator for ever; the oldest member goes first. Resolves when the elector is closed. */
+  coordinate(elector: Elector<unknown>): Promise<void> {
+    return elector.lead((term) => this.#govern(term));
+  }
+
+  // ---- the coordinator's work
+
+  async #govern(term: Term): Promise<void> {
+    const { presence, random, logger } = this.#ports;
+    const unwatch = presence.watchEverybody();
+    let mustPublish = true;
+    let failures = 0;
+    try {
+      while (!term.signal.aborted) {
+        let waitMs: number | undefined;
+        this.#news = false;
+        try {
+          // The first look that shows everybody comes with the next reply.
+          if (presence.facts.everybody.some((row) => row.incarnation === presence.incarnation)) {
+            waitMs = await this.#bury();
+            if (await this.#publish(term, mustPublish)) mustPublish = false;
+          }
+          failures = 0;
+        } catch (error) {
+          waitMs = backoffMs(failures++, RETRY, random);
+          logger.debug({ error: String(error) }, "the coordinator will try again");
+        }
+        await this.#nextReply(term.signal, waitMs);
+      }
+    } finally {
+      unwatch();
+    }
+  }
+
+  /** Declares silent members dead; answers when to look again. */
+  async #bury(): Promise<number | undefined> {
+    const { presence, clock, logger } = this.#ports;
+    const { facts } = presence;
+    const others = facts.everybody.map((row) => facts.observation(row.incarnation)).filter((seen): seen is Observation => seen !== undefined && seen.incarnation !== presence.incarnation);
+    const plan = planDeaths(others, clock.monotonicMs());
+    if (plan.suspicious && plan.nextMs !== undefined) logger.warn({ members: others.length + 1 }, "more than half of the members are silent; the store or this node is suspected first");
+    for (const { observation, requireExpired } of plan.declare) await presence.declareDead(observation, requireExpired);
+    if (plan.declare.length > 0) presence.lookSoon();
+    return plan.nextMs === undefined ? undefined : Math.max(0, plan.nextMs - clock.monotonicMs());
+  }
+
+  async #publish(term: Term, mustPublish: boolean): Promise<boolean> {
+    const { presence, logger } = this.#ports;
+    const { facts } = presence;
+    const coordinator = { incarnation: term.incarnation, node: term.node };
+    // A store that went back shows an older view than this node knows; what counts is who is alive, so the newer one is built upon.
+    const { view: known, storedViewVersion: expectedVersion, epoch } = facts;
+    const wentBack = expectedVersion < facts.viewSeen;
+    const plan = planView({ stored: known, presence: facts.everybody, coordinator, viewSeen: facts.viewSeen, mustPublish: mustPublish || wentBack });
+    if (plan === undefined) return true;
+    const incarnations = [...plan.toRead, ...plan.gone.map((member) => member.incarnation)];
+    const rows = incarnations.length === 0 ? [] : await presence.perform((session, call) => session.readMembers({ incarnations }, call));
+    const { view, events } = buildView(plan, known, rows, coordinator);
+    const published = await presence.perform((session, call) =>
+      session.publishView({ token: term.token, incarnation: term.incarnation, epoch, expectedVersion, view, events, forgetDeadAfterMs: FORGET_DEAD_AFTER_MS }, call),
+    );
+    logger.debug({ version: view.version, members: view.members.length, published }, "published a view");
+    presence.lookSoon();
+    return published;
+  }
+
+  #nextReply(signal: AbortSignal, waitMs: number | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#wake = undefined;
+        timer?.cancel();
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = waitMs === undefined ? undefined : this.#ports.clock.setTimer(waitMs, done);
+      this.#wake = done;
+      if (signal.aborted || this.#news) done();
+      else signal.addEventListener("abort", done, { once: true });
+    });
+  }
+}

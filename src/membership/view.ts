@@ -1,0 +1,159 @@
+import type { Observation } from "../presence/index.ts";
+import { deathStep } from "../presence/index.ts";
+import type { Holder, MemberRow, NewEvent, PresenceRow, StoredMember, StoredView } from "../store/index.ts";
+
+/** A member of the group, as users see it. Immutable. */
+export interface Member {
+  readonly node: string;
+  /** One run of the node; fresh at every start. */
+  readonly incarnation: string;
+  /** What the member says about itself. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** `joining` only for this node itself, before the first view that has it. */
+  readonly state: "joining" | "alive";
+  /** ISO 8601, by the store's clock; empty while joining. */
+  readonly joinedAt: string;
+}
+
+/** An immutable, numbered list of members, the oldest first. The list of a number is the same for everybody. */
+export interface View {
+  readonly version: number;
+  readonly members: readonly Member[];
+  /** The member that publishes views; `null` if it has left and nobody has succeeded it yet. */
+  readonly coordinator: Member | null;
+  /** Whether views between the one delivered before and this one were missed. */
+  readonly skipped: boolean;
+}
+
+export interface ViewChange {
+  readonly view: View;
+  readonly joined: readonly Member[];
+  readonly left: readonly Member[];
+}
+
+/** The view that the coordinator should publish, before the details of new members are known. */
+export interface ViewPlan {
+  readonly version: number;
+  /** Incarnations whose row has to be read: new ones, and those with new metadata. */
+  readonly toRead: readonly string[];
+  readonly gone: readonly StoredMember[];
+}
+
+/** Compares the stored view with everybody's presence. `undefined` if there is nothing to publish. */
+export function planView(input: {
+  readonly stored: StoredView | null;
+  readonly presence: readonly PresenceRow[];
+  readonly coordinator: Holder;
+  readonly viewSeen: number;
+  /** A new coordinator publishes in any case. */
+  readonly mustPublish: boolean;
+}): ViewPlan | undefined {
+  const { stored, presence, coordinator, viewSeen } = input;
+  const alive = new Map(presence.filter((row) => row.state === "alive").map((row) => [row.incarnation, row]));
+  const members = new Map((stored?.members ?? []).map((member) => [member.incarnation, member]));
+  const toRead = [...alive.values()].filter((row) => members.get(row.incarnation)?.metadataVersion !== row.metadataVersion).map((row) => row.incarnation);
+  const gone = [...members.values()].filter((member) => !alive.has(member.incarnation));
+  const seen = Math.max(viewSeen, stored?.version ?? 0, ...presence.map((row) => row.viewSeen));
+  const wentBack = seen > (stored?.version ?? 0);
+  const renamed = stored?.coordinator?.incarnation !== coordinator.incarnation;
+  if (toRead.length === 0 && gone.length === 0 && !wentBack && !renamed && !input.mustPublish) return undefined;
+  return { version: seen + 1, toRead, gone };
+}
+
+/** The view and its events, once the rows of `plan.toRead` and `plan.gone` are there. */
+export function buildView(plan: ViewPlan, stored: StoredView | null, rows: readonly MemberRow[], coordinator: Holder): { readonly view: StoredView; readonly events: readonly NewEvent[] } {
+  const byIncarnation = new Map(rows.map((row) => [row.incarnation, row]));
+  const gone = new Set(plan.gone.map((member) => member.incarnation));
+  const members = new Map((stored?.members ?? []).filter((member) => !gone.has(member.incarnation)).map((member) => [member.incarnation, member]));
+  const events: NewEvent[] = [];
+  for (const member of plan.gone) {
+    const reason = byIncarnation.get(member.incarnation)?.deadReason ?? "gone";
+    events.push({ type: reason === "left" ? "member-left" : "member-dead", subject: member.node, detail: { incarnation: member.incarnation, reason } });
+  }
+  for (const row of rows) {
+    if (row.state !== "alive" || !plan.toRead.includes(row.incarnation)) continue; // it died since: the next view has nothing of it
+    const known = members.has(row.incarnation);
+    members.set(row.incarnation, {
+      incarnation: row.incarnation,
+      node: row.node,
+      metadata: JSON.parse(row.metadata) as unknown,
+      metadataVersion: row.metadataVersion,
+      joinOrder: row.joinOrder,
+      joinedAtMs: row.joinedAtMs,
+    });
+    events.push({ type: known ? "member-updated" : "member-joined", subject: row.node, detail: { incarnation: row.incarnation } });
+  }
+  if (stored?.coordinator?.incarnation !== coordinator.incarnation) {
+    events.push({ type: "coordinator-changed", subject: coordinator.node, detail: { incarnation: coordinator.incarnation, previous: stored?.coordinator?.node ?? null } });
+  }
+  const inOrder = [...members.values()].sort((a, b) => a.joinOrder - b.joinOrder || (a.incarnation < b.incarnation ? -1 : 1));
+  return { view: { version: plan.version, members: inOrder, coordinator }, events };
+}
+
+export interface DeathPlan {
+  readonly declare: readonly { readonly observation: Observation; readonly requireExpired: boolean }[];
+  /** When to look again, on the monotonic clock; `undefined` if nobody is awaited. */
+  readonly nextMs: number | undefined;
+  /** So many are silent that the store or this observer is suspected first. */
+  readonly suspicious: boolean;
+}
+
+/** Which of the observed members the coordinator declares dead now. */
+export function planDeaths(observations: readonly Observation[], nowMs: number): DeathPlan {
+  const alive = observations.filter((observation) => observation.state === "alive");
+  const silent = alive.filter((observation) => nowMs - observation.sinceMs >= observation.leaseMs / 2);
+  const suspicious = silent.length >= 2 && silent.length > (alive.length + 1) / 2; // the observer itself is a member too
+  const declare: Array<{ observation: Observation; requireExpired: boolean }> = [];
+  let nextMs: number | undefined;
+  for (const observation of alive) {
+    const step = deathStep(observation, nowMs, suspicious ? 1 : 0);
+    if (step.kind === "declare") declare.push({ observation, requireExpired: step.requireExpired });
+    else nextMs = Math.min(nextMs ?? step.untilMs, step.untilMs);
+  }
+  return { declare, nextMs, suspicious };
+}
+
+/** The view for users, made of the stored one and the one they were given before. */
+export function presentView(stored: StoredView, before: View | undefined): View {
+  const kept = new Map((before?.members ?? []).map((member) => [member.incarnation, member]));
+  const members = stored.members.map((member) => {
+    const fresh = presentMember(member);
+    const old = kept.get(member.incarnation);
+    return old !== undefined && JSON.stringify(old) === JSON.stringify(fresh) ? old : fresh;
+  });
+  const coordinator = members.find((member) => member.incarnation === stored.coordinator?.incarnation) ?? null;
+  return Object.freeze({ version: stored.version, members: Object.freeze(members), coordinator, skipped: before !== undefined && stored.version !== before.version + 1 });
+}
+
+/** The same view, as one delivers it to a reader who had `before`. */
+export function asSeenAfter(view: View, before: View | undefined): View {
+  const skipped = before !== undefined && view.version !== before.version + 1;
+  return view.skipped === skipped ? view : Object.freeze({ ...view, skipped });
+}
+
+/** What happened between two views. */
+export function diffViews(before: View | undefined, view: View): ViewChange {
+  const old = new Set(before?.members.map((member) => member.incarnation));
+  const now = new Set(view.members.map((member) => member.incarnation));
+  return Object.freeze({
+    view,
+    joined: Object.freeze(view.members.filter((member) => !old.has(member.incarnation))),
+    left: Object.freeze((before?.members ?? []).filter((member) => !now.has(member.incarnation))),
+  });
+}
+
+function presentMember(member: StoredMember): Member {
+  return Object.freeze({
+    node: member.node,
+    incarnation: member.incarnation,
+    metadata: deepFreeze(member.metadata) as Readonly<Record<string, unknown>>,
+    state: "alive" as const,
+    joinedAt: new Date(member.joinedAtMs).toISOString(),
+  });
+}
+
+function deepFreeze(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  for (const inner of Object.values(value)) deepFreeze(inner);
+  return Object.freeze(value);
+}

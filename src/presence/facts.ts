@@ -1,0 +1,157 @@
+import type { ElectionRow, LookReply, PresenceRow, StoredView } from "../store/index.ts";
+import { observe, observeAbsent, observerGapMs, restarted } from "./observation.ts";
+import type { Observation } from "./observation.ts";
+
+/** What one reply changed. */
+export interface FactsChange {
+  readonly epochChanged: boolean;
+  /** Names of elections whose row changed. */
+  readonly elections: ReadonlySet<string>;
+  readonly viewChanged: boolean;
+  /** A watched incarnation was seen to die. */
+  readonly deaths: boolean;
+}
+
+/**
+ * What this node knows of the group, from the replies of the store. Changed in one place, `absorb`; everybody else reads.
+ */
+export class Facts {
+  #epoch = "";
+  #epochSinceMs = 0;
+  #generation = 0;
+  #longestLeaseMs = 0;
+  #electionsVersion = 0;
+  #storedViewVersion = 0;
+  #view: StoredView | null = null;
+  #lastReplyMs: number | undefined;
+  #storeOffsetMs = 0;
+  #presence: readonly PresenceRow[] = [];
+  readonly #elections = new Map<string, ElectionRow>();
+  readonly #tokensSeen = new Map<string, number>();
+  #observations = new Map<string, Observation>();
+
+  /** Identity and timeline of the server that answered last; `""` before the first reply. */
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** When the first reply of this epoch came, on the monotonic clock. */
+  get epochSinceMs(): number {
+    return this.#epochSinceMs;
+  }
+
+  /** The highest generation seen. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get longestLeaseMs(): number {
+    return this.#longestLeaseMs;
+  }
+
+  /** The newest view seen; its number never goes back, also when the store's does. */
+  get view(): StoredView | null {
+    return this.#view;
+  }
+
+  get viewSeen(): number {
+    return this.#view?.version ?? 0;
+  }
+
+  /** The number of the view in the store, which may be smaller after a failover that lost commits. */
+  get storedViewVersion(): number {
+    return this.#storedViewVersion;
+  }
+
+  /** The store's wall clock less this process's, at the last reply. */
+  get storeOffsetMs(): number {
+    return this.#storeOffsetMs;
+  }
+
+  get elections(): ReadonlyMap<string, ElectionRow> {
+    return this.#elections;
+  }
+
+  /** The presence rows of the last reply that showed everybody. */
+  get everybody(): readonly PresenceRow[] {
+    return this.#presence;
+  }
+
+  cursor(): { readonly epoch: string; readonly electionsVersion: number; readonly viewVersion: number } {
+    return { epoch: this.#epoch, electionsVersion: this.#electionsVersion, viewVersion: this.#storedViewVersion };
+  }
+
+  /** The highest token of an election that this process has ever seen, in any epoch. */
+  tokenSeen(election: string): number {
+    return this.#tokensSeen.get(election) ?? 0;
+  }
+
+  noteToken(election: string, token: number): void {
+    if (token > this.tokenSeen(election)) this.#tokensSeen.set(election, token);
+  }
+
+  observation(incarnation: string): Observation | undefined {
+    return this.#observations.get(incarnation);
+  }
+
+  /** Notes that the store's clock was asked about this beat number and did not agree. */
+  noteAskedStore(observation: Observation): void {
+    if (this.#observations.get(observation.incarnation) === observation) this.#observations.set(observation.incarnation, { ...observation, askedStore: true });
+  }
+
+  /** Notes that this incarnation was declared dead; dead is final, so no reply is needed to know it. */
+  noteDead(observation: Observation, nowMs: number): void {
+    this.#observations.set(observation.incarnation, { ...observation, state: "dead", sinceMs: nowMs });
+  }
+
+  /** Takes in one reply that arrived at `now`. `watched` is what was asked for. */
+  absorb(reply: LookReply, watched: "all" | readonly string[], now: { readonly monotonicMs: number; readonly wallMs: number }, leaseMs: number): FactsChange {
+    const epochChanged = reply.epoch !== this.#epoch;
+    const sinceLastMs = now.monotonicMs - (this.#lastReplyMs ?? now.monotonicMs);
+    this.#lastReplyMs = now.monotonicMs;
+    this.#storeOffsetMs = reply.storeTimeMs - now.wallMs;
+    this.#generation = Math.max(this.#generation, reply.generation);
+    this.#longestLeaseMs = Math.max(this.#longestLeaseMs, reply.longestLeaseMs);
+    const deaths = this.#observe(reply, watched, now.monotonicMs, epochChanged || sinceLastMs > observerGapMs(leaseMs));
+    if (epochChanged) {
+      this.#epoch = reply.epoch;
+      this.#epochSinceMs = now.monotonicMs;
+      this.#elections.clear();
+      this.#electionsVersion = 0;
+    }
+    const elections = new Set<string>();
+    for (const row of reply.elections) {
+      if (row.version <= (this.#elections.get(row.election)?.version ?? 0)) continue;
+      this.#elections.set(row.election, row);
+      this.noteToken(row.election, row.token);
+      elections.add(row.election);
+    }
+    this.#electionsVersion = Math.max(this.#electionsVersion, reply.electionsVersion);
+    this.#storedViewVersion = reply.viewVersion;
+    const viewChanged = reply.view !== null && reply.view.version > this.viewSeen;
+    if (viewChanged) this.#view = reply.view;
+    return { epochChanged, elections, viewChanged, deaths };
+  }
+
+  #observe(reply: LookReply, watched: "all" | readonly string[], nowMs: number, again: boolean): boolean {
+    let deaths = false;
+    const before = this.#observations;
+    const after = new Map<string, Observation>();
+    const note = (observation: Observation) => {
+      const previous = before.get(observation.incarnation);
+      const next = again && previous === observation ? restarted(observation, nowMs) : observation;
+      if (next.state !== "alive" && previous?.state !== next.state) deaths = true;
+      after.set(next.incarnation, next);
+    };
+    for (const row of reply.presence) note(observe(before.get(row.incarnation), row, nowMs));
+    if (watched === "all") {
+      this.#presence = reply.presence;
+    } else {
+      for (const incarnation of watched) {
+        if (!after.has(incarnation)) note(observeAbsent(before.get(incarnation), incarnation, this.#longestLeaseMs, nowMs));
+      }
+    }
+    this.#observations = after;
+    return deaths;
+  }
+}

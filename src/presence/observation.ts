@@ -1,0 +1,61 @@
+import type { PresenceRow } from "../store/index.ts";
+import { observedWaitMs } from "./timing.ts";
+
+/**
+ * What this process knows of another incarnation, from replies of the store. `sinceMs` is on this process's monotonic
+ * clock: the reply that first showed this beat number, in this epoch, with no gap in between.
+ */
+export interface Observation {
+  readonly incarnation: string;
+  readonly node: string;
+  readonly state: "alive" | "dead" | "absent";
+  readonly beat: number;
+  readonly leaseMs: number;
+  readonly sinceMs: number;
+  /** Whether its lease has been asked of the store's clock for this beat number already, and had not run out. */
+  readonly askedStore: boolean;
+}
+
+/** The observation after a reply at `nowMs` that shows `row`. The count goes on only if the beat number stood still. */
+export function observe(before: Observation | undefined, row: PresenceRow, nowMs: number): Observation {
+  const { incarnation, node, state, beat, leaseMs } = row;
+  if (before !== undefined && before.state === state && before.beat === beat) return before;
+  return { incarnation, node, state, beat, leaseMs, sinceMs: nowMs, askedStore: false };
+}
+
+/** The observation after a reply at `nowMs` that was asked for this incarnation and has no row of it. */
+export function observeAbsent(before: Observation | undefined, incarnation: string, leaseMs: number, nowMs: number): Observation {
+  if (before?.state === "absent") return before;
+  return { incarnation, node: before?.node ?? "", state: "absent", beat: 0, leaseMs, sinceMs: nowMs, askedStore: false };
+}
+
+/** Counts again from `nowMs`: the observer was not looking in between. */
+export function restarted(observation: Observation, nowMs: number): Observation {
+  return observation.state === "dead" ? observation : { ...observation, sinceMs: nowMs, askedStore: false };
+}
+
+export type DeathStep =
+  /** Declare it dead now; with `requireExpired` only if the store's clock agrees. */
+  | { readonly kind: "declare"; readonly requireExpired: boolean }
+  /** Look again then, on the monotonic clock. */
+  | { readonly kind: "wait"; readonly untilMs: number };
+
+/**
+ * Whether an incarnation that is shown alive may be declared dead at `nowMs`. After a lease of stillness on the own clock
+ * the store's clock may confirm it; without that it takes the longer wait, which needs no clock but the own.
+ * `extraLeases` asks for that many leases of waiting more.
+ */
+export function deathStep(observation: Observation, nowMs: number, extraLeases = 0): DeathStep {
+  const extraMs = extraLeases * observation.leaseMs;
+  const fullMs = observation.sinceMs + observedWaitMs(observation.leaseMs) + extraMs;
+  if (nowMs >= fullMs) return { kind: "declare", requireExpired: false };
+  const shortMs = observation.sinceMs + observation.leaseMs + extraMs;
+  if (observation.askedStore) return { kind: "wait", untilMs: fullMs };
+  if (nowMs >= shortMs) return { kind: "declare", requireExpired: true };
+  return { kind: "wait", untilMs: shortMs };
+}
+
+/** A reply that comes this long after the one before makes an observer count again for everybody. */
+export function observerGapMs(leaseMs: number): number {
+  return leaseMs / 2;
+}

@@ -1,0 +1,521 @@
+import { backoffMs, Events, instantOf, isTribuneError, jitter, msUntil, sleep, toTribuneError, TribuneError } from "../kernel/index.ts";
+import type { Clock, Instant, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
+import type { BeatReply, Call, Hint, LookReply, PresenceRow, StoreProvider, StoreSession } from "../store/index.ts";
+import { Facts } from "./facts.ts";
+import type { FactsChange } from "./facts.ts";
+import { deathStep, observe } from "./observation.ts";
+import type { Observation } from "./observation.ts";
+import { BEAT_JITTER, trustEnd } from "./timing.ts";
+import type { Timing } from "./timing.ts";
+
+export interface PresenceOptions {
+  readonly group: string;
+  readonly node: string;
+  readonly timing: Timing;
+  /** JSON text. */
+  readonly metadata: string;
+  /** What must agree in the whole group. */
+  readonly settings: string;
+  readonly createSchema: boolean;
+  /** How long `start` goes on trying to reach a store that does not answer. */
+  readonly startTimeoutMs: number;
+}
+
+export interface PresencePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly store: StoreProvider;
+  readonly onListenerError: ListenerErrorHandler;
+}
+
+export interface PresenceEvents {
+  /** A reply was taken in. Comes before the trust of that reply counts, so that listeners can end what it contradicts. */
+  facts: FactsChange;
+  /** Trust has begun: at first, or again after a lapse or as a new incarnation. */
+  trusted: { readonly incarnation: string };
+  /** The store does not answer; trust stands until then. */
+  suspended: { readonly reason: TribuneError; readonly trustLeftMs: number };
+  /** A beat was confirmed again before the trust ran out. */
+  recovered: { readonly afterMs: number };
+  /** Only the stop budget is left of the trust: stop what must not outlive it. */
+  fading: { readonly trustLeftMs: number };
+  /** Trust is over; whatever stood on it has ended. `dead`: the incarnation is, and another one will join. */
+  ended: { readonly cause: "lapsed" | "dead"; readonly incarnation: string; readonly reason: TribuneError };
+  /** Trouble that needs a person, while the loop goes on. */
+  trouble: TribuneError;
+}
+
+/** A connection that cannot be opened is tried again after these pauses. */
+const RECONNECT = { firstMs: 50, longestMs: 1_000 };
+
+/** Pause between two looks that hints asked for; grows with the group, so that a burst of joins costs each node a few looks. */
+const LOOK_SPACING_MS = 5;
+const LOOK_SPACING_PER_MEMBER_MS = 0.5;
+
+/**
+ * The incarnation, its beat loop and its trust. One loop tells the story: open a session, join, beat until the session or
+ * the incarnation ends, begin again. See the README of this room for the states.
+ */
+export class Presence {
+  readonly events: Events<PresenceEvents>;
+  readonly facts = new Facts();
+  readonly #options: PresenceOptions;
+  readonly #ports: PresencePorts;
+  readonly #stop = new AbortController();
+  readonly #watched = new Map<string, number>();
+  readonly #prompt = new Set<string>();
+  #watchAll = 0;
+  #metadata: string;
+  #incarnation = "";
+  /** The incarnation of a join that may or may not have been written. */
+  #candidate: string | undefined;
+  #state: "none" | "joined" = "none";
+  #beat = 0;
+  /** The connection, also before its first reply. */
+  #connection: StoreSession | undefined;
+  /** The connection after its first reply; what others may use. */
+  #session: StoreSession | undefined;
+  #trustEnd: Instant | undefined;
+  #trustPeriod = 0;
+  #suspendedSince: number | undefined;
+  #trustTimer: Timer | undefined;
+  #faded = false;
+  #lookState: "idle" | "busy" | "again" = "idle";
+  #beatNow: (() => void) | undefined;
+  #loop: Promise<void> | undefined;
+  #latencyMs = 0;
+  #lastLoopAtMs = 0;
+
+  constructor(options: PresenceOptions, ports: PresencePorts) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#metadata = options.metadata;
+    this.events = new Events(ports.onListenerError);
+  }
+
+  // ---- what others ask
+
+  get node(): string {
+    return this.#options.node;
+  }
+
+  get timing(): Timing {
+    return this.#options.timing;
+  }
+
+  /** The present incarnation; `""` before the first join. */
+  get incarnation(): string {
+    return this.#incarnation;
+  }
+
+  /** Counts the stretches of unbroken trust: what began in another one has ended. */
+  get trustPeriod(): number {
+    return this.#trustPeriod;
+  }
+
+  /** Round-trip time of the last beat. */
+  get latencyMs(): number {
+    return this.#latencyMs;
+  }
+
+  /** When the loop last did something, on the monotonic clock: a watchdog's question. */
+  get lastLoopAtMs(): number {
+    return this.#lastLoopAtMs;
+  }
+
+  /** The connection's description; `undefined` while there is none. */
+  get sessionInfo(): StoreSession["info"] | undefined {
+    return this.#session?.info;
+  }
+
+  /**
+   * Whether this incarnation may act now. Asks the clocks each time, so it is right also when no timer could run. It only
+   * reads; `checkLapse` tells the others.
+   */
+  trusted(): boolean {
+    return this.trustLeftMs() > 0;
+  }
+
+  /** Milliseconds of trust left; 0 if there is none. */
+  trustLeftMs(): number {
+    return this.#trustEnd === undefined ? 0 : Math.max(0, msUntil(this.#trustEnd, instantOf(this.#ports.clock)));
+  }
+
+  // ---- life
+
+  /** Resolves with the first trust. Rejects on what a person has to mend, and when the store cannot be reached in time. */
+  async start(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    const giveUpAtMs = clock.monotonicMs() + this.#options.startTimeoutMs;
+    const abort = () => this.#stop.abort(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    await new Promise<void>((resolve, reject) => {
+      const settled = this.events.on("trusted", () => {
+        settled();
+        resolve();
+      });
+      this.#loop = this.#run((error) => {
+        if (this.#trustPeriod > 0 || this.#state === "joined") return "go on";
+        if (error.retryable && error.code !== "NODE_NAME_TAKEN" && clock.monotonicMs() < giveUpAtMs && !this.#stop.signal.aborted) return "go on";
+        settled();
+        reject(error);
+        return "give up";
+      });
+      void this.#loop.then(() => reject(new TribuneError("CLUSTER_STOPPED", `${this.#options.node} was stopped while it started`, { about: this.#options.node })));
+    });
+  }
+
+  /** Leaves the group if the store can be reached within `deadlineMs`, and ends the connection. */
+  async stop(deadlineMs: number): Promise<void> {
+    const session = this.#session;
+    this.#endTrust("lapsed", new TribuneError("CLUSTER_STOPPED", `${this.#options.node} was stopped`, { about: this.#options.node }));
+    this.#stop.abort(new TribuneError("CLUSTER_STOPPED", "stopped"));
+    if (session !== undefined && this.#state === "joined" && !session.ended.aborted) {
+      await session.leave({ incarnation: this.#incarnation }, { deadlineMs }).catch((error: unknown) => {
+        this.#ports.logger.warn({ node: this.#options.node, error: String(error) }, "could not leave the group; the lease will run out instead");
+      });
+    }
+    this.#state = "none";
+    await this.#connection?.close().catch(() => undefined);
+    await this.#loop;
+  }
+
+  // ---- requests of other rooms
+
+  /** Shows the presence of `incarnation` with each reply from now on, until the returned function is called. */
+  watch(incarnation: string): () => void {
+    const count = this.#watched.get(incarnation) ?? 0;
+    this.#watched.set(incarnation, count + 1);
+    if (count === 0) this.lookSoon();
+    return once(() => {
+      const left = (this.#watched.get(incarnation) ?? 1) - 1;
+      if (left === 0) this.#watched.delete(incarnation);
+      else this.#watched.set(incarnation, left);
+    });
+  }
+
+  /** Shows everybody's presence from now on: the coordinator's way of watching. */
+  watchEverybody(): () => void {
+    this.#watchAll += 1;
+    this.lookSoon();
+    return once(() => (this.#watchAll -= 1));
+  }
+
+  /** Looks at once when a hint names this election, instead of with the next beat. */
+  prompt(election: string): () => void {
+    this.#prompt.add(election);
+    return () => this.#prompt.delete(election);
+  }
+
+  /** Runs an operation on the session, with the deadline that the trust leaves. Rejects while there is no session. */
+  async perform<T>(operation: (session: StoreSession, call: Call) => Promise<T>): Promise<T> {
+    const session = this.#session;
+    if (session === undefined || session.ended.aborted) {
+      throw new TribuneError("STORE_UNREACHABLE", `there is no connection to ${this.#ports.store.label} at the moment`, { about: this.#ports.store.label, next: "it is being opened again" });
+    }
+    return await operation(session, this.#call());
+  }
+
+  /** Declares an incarnation dead if its beat number has not moved and `deathStep` allowed it. */
+  async declareDead(observation: Observation, requireExpired: boolean): Promise<boolean> {
+    const dead = await this.perform((session, call) =>
+      session.declareDead(
+        { incarnation: observation.incarnation, beat: observation.beat, epoch: this.facts.epoch, requireExpired, by: this.#options.node, reason: "expired" },
+        call,
+      ),
+    );
+    if (dead) {
+      this.#ports.logger.info({ node: this.#options.node, dead: observation.node, incarnation: observation.incarnation }, "declared an incarnation dead");
+      this.facts.noteDead(observation, this.#ports.clock.monotonicMs());
+    } else if (requireExpired) this.facts.noteAskedStore(observation);
+    return dead;
+  }
+
+  /** Replaces the metadata; also kept for the incarnations to come. */
+  async updateMetadata(metadata: string): Promise<void> {
+    const written = await this.perform((session, call) => session.updateMetadata({ incarnation: this.#incarnation, metadata }, call));
+    if (!written) throw new TribuneError("INCARNATION_DEAD", `${this.#options.node} is not a member at the moment`, { about: this.#options.node, next: "try again after it has rejoined", retryable: true });
+    this.#metadata = metadata;
+  }
+
+  /** Looks at the store soon, without beating. Many wishes become one look. */
+  lookSoon(): void {
+    if (this.#lookState !== "idle") {
+      this.#lookState = "again";
+      return;
+    }
+    this.#lookState = "busy";
+    void this.#look();
+  }
+
+  // ---- the loop
+
+  async #run(onFailure: (error: TribuneError) => "go on" | "give up"): Promise<void> {
+    const { clock, random, logger } = this.#ports;
+    let failures = 0;
+    while (!this.#stop.signal.aborted) {
+      this.#lastLoopAtMs = clock.monotonicMs();
+      let session: StoreSession | undefined;
+      try {
+        session = await this.#open();
+        while (!this.#stop.signal.aborted) {
+          if (this.#state === "none") await this.#join(session);
+          await this.#beatUntilDead(session, () => (failures = 0));
+        }
+      } catch (error) {
+        const failure = toTribuneError(error, "STORE_FAILED", `${this.#ports.store.label} failed`);
+        session?.destroy(failure);
+        this.#session = undefined;
+        if (this.#stop.signal.aborted) break;
+        logger.warn({ node: this.#options.node, code: failure.code, attempt: failures }, failure.message);
+        this.#suspend(failure);
+        if (onFailure(failure) === "give up") break;
+        if (!failure.retryable) this.events.emit("trouble", failure);
+        await sleep(clock, backoffMs(failures, RECONNECT, random), this.#stop.signal);
+        failures += 1;
+      }
+    }
+    this.#trustTimer?.cancel();
+  }
+
+  async #open(): Promise<StoreSession> {
+    const { clock, random, logger, store } = this.#ports;
+    const { group, node, createSchema, timing } = this.#options;
+    const session = await store.open({
+      group,
+      node,
+      clock,
+      random,
+      logger,
+      createSchema: createSchema && this.#trustPeriod === 0, // a schema is made at the first start only, never in the middle of a failover
+      deadlineMs: this.#attemptMs(),
+      statementLimitMs: timing.leaseMs,
+      signal: this.#stop.signal,
+    });
+    this.#connection = session;
+    if (this.#stop.signal.aborted) await session.close();
+    for (const warning of session.info.warnings) logger.warn({ node, store: store.label }, warning);
+    session.onHint((hint) => this.#onHint(hint));
+    session.ended.addEventListener("abort", () => this.#beatNow?.(), { once: true });
+    return session;
+  }
+
+  /** Joins as a new incarnation. Waits out an incarnation of the same name that has fallen silent. */
+  async #join(session: StoreSession): Promise<void> {
+    const { clock, random, logger } = this.#ports;
+    const { node, timing, settings } = this.#options;
+    // An attempt that was not answered may have been written: the next one asks with the same incarnation.
+    const incarnation = (this.#candidate ??= random.id());
+    let other: Observation | undefined;
+    for (;;) {
+      const result = await session.join({ incarnation, node, leaseMs: timing.leaseMs, metadata: this.#metadata, settings }, this.#call()).catch((error: unknown) => {
+        if (isTribuneError(error, "INCARNATION_DEAD")) this.#candidate = undefined;
+        throw error;
+      });
+      if (result.outcome === "joined") {
+        this.#candidate = undefined;
+        this.#incarnation = incarnation;
+        this.#state = "joined";
+        this.#beat = 0;
+        logger.info({ node, incarnation }, "joined");
+        return;
+      }
+      if (result.outcome === "settings-mismatch") {
+        throw new TribuneError("SETTINGS_MISMATCH", `group ${this.#options.group} runs with other settings: ${result.settings} there, ${settings} here`, {
+          about: this.#options.group,
+          next: "give all members of a group the same settings, or use another group",
+        });
+      }
+      other = this.#observeNamesake(other, result.by);
+      const step = deathStep(other, clock.monotonicMs());
+      if (step.kind === "wait") {
+        await sleep(clock, Math.min(step.untilMs - clock.monotonicMs(), timing.beatMs / 2), this.#stop.signal);
+        this.#stop.signal.throwIfAborted();
+        continue;
+      }
+      const reply = await session.look({ cursor: { epoch: "", electionsVersion: 0, viewVersion: 0 }, watch: [other.incarnation] }, this.#call());
+      const input = { incarnation: other.incarnation, beat: other.beat, epoch: reply.epoch, requireExpired: step.requireExpired, by: node, reason: "expired" as const };
+      if (!(await session.declareDead(input, this.#call()))) other = { ...other, askedStore: true };
+    }
+  }
+
+  #observeNamesake(before: Observation | undefined, row: PresenceRow): Observation {
+    const seen = observe(before, row, this.#ports.clock.monotonicMs());
+    if (before === undefined || seen === before) return seen;
+    throw new TribuneError("NODE_NAME_TAKEN", `another live member of group ${this.#options.group} is called ${this.#options.node}`, {
+      about: this.#options.node,
+      next: "give each running node a name of its own",
+    });
+  }
+
+  /** Returns when the incarnation is dead or this node stops; throws when the session ends. */
+  async #beatUntilDead(session: StoreSession, onConfirmed: () => void): Promise<void> {
+    const { clock, random } = this.#ports;
+    const { timing } = this.#options;
+    while (!this.#stop.signal.aborted) {
+      const sentAt = instantOf(clock);
+      this.#lastLoopAtMs = sentAt.monotonicMs;
+      this.#beat += 1;
+      const watch = this.#watchList();
+      const reply = await session.beat(
+        { incarnation: this.#incarnation, beat: this.#beat, generation: this.facts.generation, viewSeen: this.facts.viewSeen, cursor: this.facts.cursor(), watch },
+        { deadlineMs: this.#attemptMs() },
+      );
+      this.#latencyMs = clock.monotonicMs() - sentAt.monotonicMs;
+      if (this.#stop.signal.aborted) return;
+      onConfirmed();
+      this.#session = session;
+      this.#takeBeat(reply, watch, sentAt);
+      if (this.#state === "none") return;
+      await this.#untilNextBeat(sentAt.monotonicMs + jitter(random, timing.beatMs, BEAT_JITTER) - clock.monotonicMs());
+      if (session.ended.aborted) throw toTribuneError(session.ended.reason, "STORE_SESSION_ENDED", "the connection ended");
+    }
+  }
+
+  #untilNextBeat(waitMs: number): Promise<void> {
+    if (waitMs <= 0 || this.#stop.signal.aborted) return Promise.resolve();
+    const wake = new AbortController();
+    this.#beatNow = () => wake.abort();
+    const stopped = () => wake.abort();
+    this.#stop.signal.addEventListener("abort", stopped, { once: true });
+    return sleep(this.#ports.clock, waitMs, wake.signal).finally(() => {
+      this.#beatNow = undefined;
+      this.#stop.signal.removeEventListener("abort", stopped);
+    });
+  }
+
+  // ---- replies
+
+  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], sentAt: Instant): void {
+    this.#absorb(reply, watched);
+    if (reply.self !== "alive") {
+      this.#state = "none";
+      const words = reply.self === "dead" ? "was declared dead" : "is not in the store any more";
+      this.#endTrust("dead", new TribuneError("INCARNATION_DEAD", `incarnation ${this.#incarnation} of ${this.#options.node} ${words}`, { about: this.#options.node }));
+      return;
+    }
+    if (reply.accepted) this.#extendTrust(trustEnd(sentAt, this.#options.timing.leaseMs));
+  }
+
+  /** A lapse counts before the reply that came too late. */
+  #absorb(reply: LookReply, watched: "all" | readonly string[]): void {
+    this.#checkLapse();
+    const change = this.facts.absorb(reply, watched, instantOf(this.#ports.clock), this.#options.timing.leaseMs);
+    if (change.epochChanged) this.#ports.logger.warn({ node: this.#options.node, epoch: reply.epoch, generation: reply.generation }, "the store answers with another epoch");
+    this.events.emit("facts", change);
+  }
+
+  async #look(): Promise<void> {
+    const { clock } = this.#ports;
+    for (;;) {
+      this.#lookState = "busy";
+      const session = this.#session;
+      if (session === undefined || session.ended.aborted || this.#stop.signal.aborted) break;
+      const watch = this.#watchList();
+      try {
+        this.#absorb(await session.look({ cursor: this.facts.cursor(), watch }, this.#call()), watch);
+      } catch {
+        break; // the session ended, and the loop sees that; the next beat brings what this look would have
+      }
+      // Read again what may have been asked for while the answer was on its way.
+      if ((this.#lookState as string) !== "again") break;
+      await sleep(clock, LOOK_SPACING_MS + LOOK_SPACING_PER_MEMBER_MS * (this.facts.view?.members.length ?? 0), this.#stop.signal);
+    }
+    this.#lookState = "idle";
+  }
+
+  #onHint(hint: Hint): void {
+    const wanted = hint.kind === "view" || (hint.kind === "presence" && this.#watchAll > 0) || (hint.kind === "election" && this.#prompt.has(hint.election));
+    if (wanted) this.lookSoon();
+  }
+
+  #watchList(): "all" | readonly string[] {
+    return this.#watchAll > 0 ? "all" : [...this.#watched.keys()];
+  }
+
+  // ---- trust
+
+  #extendTrust(end: Instant): void {
+    const { clock } = this.#ports;
+    if (msUntil(end, instantOf(clock)) <= 0) return; // the reply took longer than the trust that it brings
+    const begins = this.#trustEnd === undefined;
+    this.#trustEnd = end;
+    this.#faded = false;
+    this.#armTrustTimer();
+    if (this.#suspendedSince !== undefined) {
+      const afterMs = clock.monotonicMs() - this.#suspendedSince;
+      this.#suspendedSince = undefined;
+      if (!begins) this.events.emit("recovered", { afterMs });
+    }
+    if (begins) {
+      this.#trustPeriod += 1;
+      this.events.emit("trusted", { incarnation: this.#incarnation });
+    }
+  }
+
+  #armTrustTimer(): void {
+    this.#trustTimer?.cancel();
+    const left = this.trustLeftMs();
+    const next = this.#faded ? left : left - this.#options.timing.stopBudgetMs;
+    this.#trustTimer = this.#ports.clock.setTimer(Math.max(0, next), () => this.#onTrustTimer());
+  }
+
+  #onTrustTimer(): void {
+    if (this.#checkLapse() || this.#trustEnd === undefined) return;
+    const left = this.trustLeftMs();
+    if (!this.#faded && left <= this.#options.timing.stopBudgetMs + 1) {
+      this.#faded = true;
+      this.events.emit("fading", { trustLeftMs: left });
+    }
+    this.#armTrustTimer();
+  }
+
+  #checkLapse(): boolean {
+    if (this.#trustEnd === undefined || this.trustLeftMs() > 0) return false;
+    this.#endTrust("lapsed", new TribuneError("TERM_LOST", `no beat of ${this.#options.node} was confirmed within its trust`, { about: this.#options.node, next: "look at the store and at this process's event loop" }));
+    return true;
+  }
+
+  #endTrust(cause: "lapsed" | "dead", reason: TribuneError): void {
+    this.#trustTimer?.cancel();
+    if (this.#trustEnd === undefined) return;
+    this.#trustEnd = undefined;
+    this.#suspendedSince = undefined;
+    this.#ports.logger.warn({ node: this.#options.node, incarnation: this.#incarnation, cause }, reason.message);
+    this.events.emit("ended", { cause, incarnation: this.#incarnation, reason });
+  }
+
+  #suspend(reason: TribuneError): void {
+    if (this.#checkLapse() || this.#trustEnd === undefined || this.#suspendedSince !== undefined) return;
+    this.#suspendedSince = this.#ports.clock.monotonicMs();
+    this.events.emit("suspended", { reason, trustLeftMs: this.trustLeftMs() });
+  }
+
+  /**
+   * The deadline of one attempt to open or to beat. While there is trust, half of what is left of it before the stop budget, so
+   * that a connection that hangs leaves time for another; but no less than a beat, so that a slow store is not cut off at each one.
+   */
+  #attemptMs(): number {
+    const { leaseMs, beatMs, stopBudgetMs } = this.#options.timing;
+    const left = this.trustLeftMs() - stopBudgetMs;
+    return left <= 0 ? leaseMs / 2 : Math.max(beatMs, left / 2);
+  }
+
+  #call(): Call {
+    const { leaseMs, beatMs } = this.#options.timing;
+    const left = this.trustLeftMs();
+    return { deadlineMs: left <= 0 ? leaseMs : Math.max(beatMs, left) };
+  }
+}
+
+function once(action: () => void): () => void {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    action();
+  };
+}
+

@@ -1,0 +1,422 @@
+import { TribuneError } from "../../kernel/index.ts";
+import { EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION } from "../limits.ts";
+import { COORDINATOR } from "../provider.ts";
+import type {
+  BeatInput,
+  BeatReply,
+  ClaimInput,
+  ClaimResult,
+  DeclareDeadInput,
+  ElectionRow,
+  EventPage,
+  GroupReading,
+  Hint,
+  Holder,
+  JoinInput,
+  JoinResult,
+  LookInput,
+  LookReply,
+  MemberRow,
+  NewEvent,
+  PassFenceInput,
+  PresenceRow,
+  PublishViewInput,
+  ResignInput,
+  StoredEvent,
+  StoredView,
+  TermRow,
+} from "../provider.ts";
+
+/** What the engine needs from whoever runs it. */
+export interface EngineEnvironment {
+  /** The store's own wall clock. */
+  now(): number;
+  /** Identity and timeline of the server that answers now. */
+  epoch(): string;
+  /** Told after each change. */
+  hint(group: string, hint: Hint): void;
+  /** Whether fenced transactions that are open hold the fence back. */
+  fenceIsBusy(group: string, election: string): boolean;
+}
+
+interface Presence {
+  incarnation: string;
+  node: string;
+  state: "alive" | "dead";
+  beat: number;
+  leaseMs: number;
+  beatAtMs: number;
+  expiresAtMs: number;
+  joinOrder: number;
+  joinedAtMs: number;
+  viewSeen: number;
+  metadata: string;
+  metadataVersion: number;
+  deadReason: "left" | "expired" | null;
+  deadAtMs: number;
+}
+
+interface Election {
+  election: string;
+  token: number;
+  holder: Holder | null;
+  epoch: string;
+  version: number;
+  resignRequested: number | null;
+  changedAtMs: number;
+}
+
+interface Group {
+  epoch: string;
+  birthEpoch: string;
+  generation: number;
+  settings: string;
+  longestLeaseMs: number;
+  joinOrder: number;
+  electionsVersion: number;
+  eventSequence: number;
+  view: string | null;
+  viewVersion: number;
+  readonly presence: Map<string, Presence>;
+  readonly elections: Map<string, Election>;
+  readonly fences: Map<string, number>;
+  events: StoredEvent[];
+  terms: TermRow[];
+}
+
+/** All that a store keeps, as data: what a failover to an older copy puts back. */
+export type EngineState = Map<string, Group>;
+
+/**
+ * The contract as plain, synchronous code: each method is one statement. The memory provider and the simulated store
+ * run this; it is also the shortest precise answer to "what should my provider do here?". It is as strict as a
+ * database: what goes in and out is copied, and nothing is granted that the contract does not grant.
+ */
+export class MemoryEngine {
+  readonly #environment: EngineEnvironment;
+  #groups: EngineState = new Map();
+
+  constructor(environment: EngineEnvironment) {
+    this.#environment = environment;
+  }
+
+  /** A copy of everything, as a replica that lags would have it. */
+  snapshot(): EngineState {
+    return structuredClone(this.#groups);
+  }
+
+  /** Puts an older copy in place, as a failover that lost commits does. */
+  restore(state: EngineState): void {
+    this.#groups = structuredClone(state);
+  }
+
+  // ---- presence
+
+  join(groupName: string, input: JoinInput): JoinResult {
+    const now = this.#environment.now();
+    const epoch = this.#environment.epoch();
+    const group = this.#groups.get(groupName) ?? newGroup(epoch, input.settings);
+    if (group.settings !== input.settings) return { outcome: "settings-mismatch", settings: group.settings };
+    const known = group.presence.get(input.incarnation);
+    if (known?.state === "alive") return { outcome: "joined", joinOrder: known.joinOrder };
+    if (known !== undefined) throw new TribuneError("INCARNATION_DEAD", `incarnation ${input.incarnation} is dead and does not come back`, { about: input.node });
+    for (const other of group.presence.values()) {
+      if (other.state === "alive" && other.node === input.node) return { outcome: "name-taken", by: presenceRow(other, now) };
+    }
+    this.#groups.set(groupName, group);
+    group.joinOrder += 1;
+    group.longestLeaseMs = Math.max(group.longestLeaseMs, input.leaseMs);
+    group.presence.set(input.incarnation, {
+      incarnation: input.incarnation,
+      node: input.node,
+      state: "alive",
+      beat: 0,
+      leaseMs: input.leaseMs,
+      beatAtMs: now,
+      expiresAtMs: now + input.leaseMs,
+      joinOrder: group.joinOrder,
+      joinedAtMs: now,
+      viewSeen: 0,
+      metadata: input.metadata,
+      metadataVersion: 1,
+      deadReason: null,
+      deadAtMs: 0,
+    });
+    this.#environment.hint(groupName, { kind: "presence" });
+    return { outcome: "joined", joinOrder: group.joinOrder };
+  }
+
+  beat(groupName: string, input: BeatInput): BeatReply {
+    const group = this.#group(groupName);
+    const now = this.#environment.now();
+    const epoch = this.#environment.epoch();
+    if (group.epoch !== epoch || input.generation > group.generation) {
+      if (group.epoch !== epoch) this.#record(group, [{ type: "epoch-changed", subject: groupName, detail: { from: group.epoch, to: epoch } }]);
+      group.generation = Math.max(group.generation, input.generation) + 1;
+      group.epoch = epoch;
+    }
+    const row = group.presence.get(input.incarnation);
+    const accepted = row?.state === "alive" && row.beat < input.beat;
+    if (accepted) {
+      row.beat = input.beat;
+      row.beatAtMs = now;
+      row.expiresAtMs = now + row.leaseMs;
+      row.viewSeen = Math.max(row.viewSeen, input.viewSeen);
+    }
+    return { ...this.look(groupName, input), accepted, self: row?.state ?? "absent" };
+  }
+
+  look(groupName: string, input: LookInput): LookReply {
+    const group = this.#group(groupName);
+    const now = this.#environment.now();
+    const epoch = this.#environment.epoch();
+    const sameEpoch = input.cursor.epoch === epoch;
+    const presence = input.watch === "all" ? [...group.presence.values()] : input.watch.map((incarnation) => group.presence.get(incarnation)).filter((row) => row !== undefined);
+    return {
+      storeTimeMs: now,
+      epoch,
+      generation: group.generation,
+      electionsVersion: group.electionsVersion,
+      elections: [...group.elections.values()].filter((row) => !sameEpoch || row.version > input.cursor.electionsVersion).map(electionRow),
+      viewVersion: group.viewVersion,
+      view: group.view !== null && (!sameEpoch || group.viewVersion !== input.cursor.viewVersion) ? (JSON.parse(group.view) as StoredView) : null,
+      presence: presence.map((row) => presenceRow(row, now)),
+      longestLeaseMs: group.longestLeaseMs,
+    };
+  }
+
+  leave(groupName: string, input: { readonly incarnation: string }): boolean {
+    const row = this.#groups.get(groupName)?.presence.get(input.incarnation);
+    if (row?.state !== "alive") return false;
+    this.#bury(groupName, row, "left");
+    return true;
+  }
+
+  declareDead(groupName: string, input: DeclareDeadInput): boolean {
+    const group = this.#groups.get(groupName);
+    const row = group?.presence.get(input.incarnation);
+    if (group === undefined || row?.state !== "alive" || row.beat !== input.beat || this.#environment.epoch() !== input.epoch) return false;
+    if (input.requireExpired && row.expiresAtMs > this.#environment.now()) return false;
+    this.#record(group, [{ type: "declared-dead", subject: row.node, detail: { incarnation: row.incarnation, by: input.by, reason: input.reason } }]);
+    this.#bury(groupName, row, input.reason);
+    return true;
+  }
+
+  updateMetadata(groupName: string, input: { readonly incarnation: string; readonly metadata: string }): boolean {
+    const row = this.#groups.get(groupName)?.presence.get(input.incarnation);
+    if (row?.state !== "alive") return false;
+    row.metadata = input.metadata;
+    row.metadataVersion += 1;
+    this.#environment.hint(groupName, { kind: "presence" });
+    return true;
+  }
+
+  // ---- elections
+
+  createElection(groupName: string, input: { readonly election: string }): void {
+    const group = this.#group(groupName);
+    if (group.elections.has(input.election)) return;
+    const epoch = this.#environment.epoch();
+    group.electionsVersion += 1;
+    group.elections.set(input.election, {
+      election: input.election,
+      token: 0,
+      holder: null,
+      epoch: epoch === group.birthEpoch ? epoch : "",
+      version: group.electionsVersion,
+      resignRequested: null,
+      changedAtMs: this.#environment.now(),
+    });
+    group.fences.set(input.election, 0);
+    this.#environment.hint(groupName, { kind: "election", election: input.election });
+  }
+
+  claim(groupName: string, input: ClaimInput): ClaimResult | null {
+    const group = this.#group(groupName);
+    const row = group.elections.get(input.election);
+    const epoch = this.#environment.epoch();
+    if (row === undefined || row.token !== input.expectedToken) return null;
+    if (row.holder !== null && group.presence.get(row.holder.incarnation)?.state === "alive") return null;
+    if (group.presence.get(input.incarnation)?.state !== "alive") return null;
+    if (epoch !== input.epoch || group.epoch !== epoch) return null;
+    const now = this.#environment.now();
+    const floor = group.generation * TOKENS_PER_GENERATION - 1;
+    const token = Math.max(row.token, group.fences.get(input.election) ?? 0, input.tokenSeen, floor) + 1;
+    if (!Number.isSafeInteger(token)) throw new TribuneError("TOKEN_EXHAUSTED", `tokens of ${input.election} are used up`, { about: input.election });
+    group.electionsVersion += 1;
+    row.token = token;
+    row.holder = { incarnation: input.incarnation, node: input.node };
+    row.epoch = epoch;
+    row.version = group.electionsVersion;
+    row.resignRequested = null;
+    row.changedAtMs = now;
+    this.#endTerms(group, input.election, "superseded");
+    group.terms.push({ election: input.election, token, node: input.node, incarnation: input.incarnation, beganAtMs: now, endedAtMs: null, endReason: null });
+    this.#record(group, [{ type: "term-began", subject: input.election, detail: { token, node: input.node, incarnation: input.incarnation } }]);
+    this.#environment.hint(groupName, { kind: "election", election: input.election });
+    return { token };
+  }
+
+  passFence(groupName: string, input: PassFenceInput): "passed" | "busy" | "superseded" {
+    const group = this.#group(groupName);
+    const row = group.elections.get(input.election);
+    const fence = group.fences.get(input.election);
+    if (row === undefined || fence === undefined || row.token !== input.token || row.holder?.incarnation !== input.incarnation) return "superseded";
+    if (this.#environment.epoch() !== input.epoch || fence > input.token) return "superseded";
+    if (fence === input.token) return "passed";
+    if (this.#environment.fenceIsBusy(groupName, input.election)) return "busy";
+    group.fences.set(input.election, input.token);
+    return "passed";
+  }
+
+  resign(groupName: string, input: ResignInput): boolean {
+    const group = this.#group(groupName);
+    const row = group.elections.get(input.election);
+    if (row === undefined || row.token !== input.token || row.holder?.incarnation !== input.incarnation) return false;
+    group.electionsVersion += 1;
+    const node = row.holder.node;
+    row.holder = null;
+    row.version = group.electionsVersion;
+    row.resignRequested = null;
+    row.changedAtMs = this.#environment.now();
+    this.#endTerms(group, input.election, input.reason);
+    this.#record(group, [{ type: "term-ended", subject: input.election, detail: { token: input.token, node, reason: input.reason } }]);
+    this.#environment.hint(groupName, { kind: "election", election: input.election });
+    return true;
+  }
+
+  requestResign(groupName: string, input: { readonly election: string; readonly token: number }): boolean {
+    const group = this.#group(groupName);
+    const row = group.elections.get(input.election);
+    if (row === undefined || row.holder === null || row.token !== input.token) return false;
+    group.electionsVersion += 1;
+    row.version = group.electionsVersion;
+    row.resignRequested = input.token;
+    this.#record(group, [{ type: "resign-requested", subject: input.election, detail: { token: input.token, node: row.holder.node } }]);
+    this.#environment.hint(groupName, { kind: "election", election: input.election });
+    return true;
+  }
+
+  // ---- membership
+
+  readMembers(groupName: string, input: { readonly incarnations: readonly string[] }): readonly MemberRow[] {
+    const group = this.#group(groupName);
+    return input.incarnations
+      .map((incarnation) => group.presence.get(incarnation))
+      .filter((row) => row !== undefined)
+      .map(({ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason }) => ({ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason }));
+  }
+
+  publishView(groupName: string, input: PublishViewInput): boolean {
+    const group = this.#group(groupName);
+    const row = group.elections.get(COORDINATOR);
+    if (group.viewVersion !== input.expectedVersion || input.view.version <= input.expectedVersion) return false;
+    if (group.fences.get(COORDINATOR) !== input.token || this.#environment.epoch() !== input.epoch) return false;
+    if (row === undefined || row.token !== input.token || row.holder?.incarnation !== input.incarnation) return false;
+    group.view = JSON.stringify(input.view);
+    group.viewVersion = input.view.version;
+    this.#record(group, [...input.events, { type: "view-published", subject: groupName, detail: { version: input.view.version, members: input.view.members.length, token: input.token } }]);
+    this.#forget(group, this.#environment.now() - input.forgetDeadAfterMs);
+    this.#environment.hint(groupName, { kind: "view" });
+    return true;
+  }
+
+  // ---- the record
+
+  readEvents(groupName: string, input: { readonly after: number; readonly limit: number }): EventPage {
+    const group = this.#group(groupName);
+    const oldest = group.events[0]?.sequence ?? group.eventSequence + 1;
+    return {
+      events: structuredClone(group.events.filter((event) => event.sequence > input.after).slice(0, input.limit)),
+      skipped: Math.max(0, oldest - 1 - input.after),
+      newest: group.eventSequence,
+    };
+  }
+
+  readGroup(groupName: string): GroupReading | null {
+    const group = this.#groups.get(groupName);
+    if (group === undefined) return null;
+    const now = this.#environment.now();
+    return {
+      storeTimeMs: now,
+      epoch: this.#environment.epoch(),
+      generation: group.generation,
+      schemaVersion: SCHEMA_VERSION,
+      settings: group.settings,
+      view: group.view === null ? null : (JSON.parse(group.view) as StoredView),
+      presence: [...group.presence.values()].map((row) => presenceRow(row, now)),
+      elections: [...group.elections.values()].map(electionRow),
+      fences: [...group.fences].map(([election, token]) => ({ election, token })),
+      terms: structuredClone(group.terms).reverse(),
+    };
+  }
+
+  /** The fence's token, for a guard; `undefined` if there is no such fence. */
+  fence(groupName: string, election: string): number | undefined {
+    return this.#groups.get(groupName)?.fences.get(election);
+  }
+
+  #group(name: string): Group {
+    const group = this.#groups.get(name);
+    if (group === undefined) throw new TribuneError("GROUP_UNKNOWN", `there is no group ${name} in this store`, { about: name, next: "start a member of it first, or look for a slip in the name" });
+    return group;
+  }
+
+  #bury(groupName: string, row: Presence, reason: "left" | "expired"): void {
+    row.state = "dead";
+    row.deadReason = reason;
+    row.deadAtMs = this.#environment.now();
+    this.#environment.hint(groupName, { kind: "presence" });
+  }
+
+  #record(group: Group, events: readonly NewEvent[]): void {
+    for (const event of events) {
+      group.eventSequence += 1;
+      group.events.push({ ...structuredClone(event), sequence: group.eventSequence, atMs: this.#environment.now() });
+    }
+  }
+
+  #endTerms(group: Group, election: string, reason: string): void {
+    group.terms = group.terms.map((term) => (term.election === election && term.endedAtMs === null ? { ...term, endedAtMs: this.#environment.now(), endReason: reason } : term));
+  }
+
+  #forget(group: Group, deadBeforeMs: number): void {
+    const holders = new Set([...group.elections.values()].map((row) => row.holder?.incarnation));
+    for (const row of group.presence.values()) {
+      if (row.state === "dead" && row.deadAtMs < deadBeforeMs && !holders.has(row.incarnation)) group.presence.delete(row.incarnation);
+    }
+    group.events = group.events.slice(-EVENTS_KEPT);
+    const perElection = Map.groupBy(group.terms, (term) => term.election);
+    const kept = new Set([...perElection.values()].flatMap((terms) => terms.slice(-TERMS_KEPT)));
+    group.terms = group.terms.filter((term) => kept.has(term));
+  }
+}
+
+function newGroup(epoch: string, settings: string): Group {
+  return {
+    epoch,
+    birthEpoch: epoch,
+    generation: 1,
+    settings,
+    longestLeaseMs: 0,
+    joinOrder: 0,
+    electionsVersion: 0,
+    eventSequence: 0,
+    view: null,
+    viewVersion: 0,
+    presence: new Map(),
+    elections: new Map(),
+    fences: new Map(),
+    events: [],
+    terms: [],
+  };
+}
+
+function presenceRow(row: Presence, now: number): PresenceRow {
+  const { incarnation, node, state, beat, leaseMs, joinOrder, viewSeen, metadataVersion } = row;
+  return { incarnation, node, state, beat, leaseMs, joinOrder, viewSeen, metadataVersion, expired: row.expiresAtMs <= now, beatAgeMs: now - row.beatAtMs };
+}
+
+function electionRow(row: Election): ElectionRow {
+  return { ...row, holder: row.holder === null ? null : { ...row.holder } };
+}

@@ -1,0 +1,134 @@
+import { TribuneError } from "../../kernel/index.ts";
+import type {
+  BeatInput,
+  BeatReply,
+  Call,
+  ClaimInput,
+  ClaimResult,
+  DeclareDeadInput,
+  EventPage,
+  GroupReading,
+  Hint,
+  JoinInput,
+  JoinResult,
+  LookInput,
+  LookReply,
+  MemberRow,
+  OpenContext,
+  PassFenceInput,
+  PublishViewInput,
+  ResignInput,
+  SessionInfo,
+  StoreSession,
+} from "../provider.ts";
+import { SessionGate } from "../session-gate.ts";
+import type { MemoryEngine } from "./engine.ts";
+
+/** A session on the engine. Answers come a turn of the event loop later, as they would over a wire. */
+export class MemorySession implements StoreSession {
+  readonly info: SessionInfo = { serverVersion: "memory", hints: true, warnings: [] };
+  readonly #engine: MemoryEngine;
+  readonly #group: string;
+  readonly #gate: SessionGate;
+  readonly #listeners = new Set<(hint: Hint) => void>();
+
+  constructor(engine: MemoryEngine, context: OpenContext, onEnd: () => void) {
+    this.#engine = engine;
+    this.#group = context.group;
+    this.#gate = new SessionGate({ clock: context.clock, label: "memory:", onEnd });
+  }
+
+  get ended(): AbortSignal {
+    return this.#gate.ended;
+  }
+
+  onHint(listener: (hint: Hint) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Called by the provider when something changed in `group`. */
+  hint(group: string, hint: Hint): void {
+    if (group !== this.#group) return;
+    queueMicrotask(() => {
+      if (!this.ended.aborted) for (const listener of this.#listeners) listener(hint);
+    });
+  }
+
+  join(input: JoinInput, call: Call): Promise<JoinResult> {
+    return this.#run("join", call, input, (engine, group, copy) => engine.join(group, copy));
+  }
+
+  beat(input: BeatInput, call: Call): Promise<BeatReply> {
+    return this.#run("beat", call, input, (engine, group, copy) => engine.beat(group, copy));
+  }
+
+  look(input: LookInput, call: Call): Promise<LookReply> {
+    return this.#run("look", call, input, (engine, group, copy) => engine.look(group, copy));
+  }
+
+  leave(input: { readonly incarnation: string }, call: Call): Promise<boolean> {
+    return this.#run("leave", call, input, (engine, group, copy) => engine.leave(group, copy));
+  }
+
+  declareDead(input: DeclareDeadInput, call: Call): Promise<boolean> {
+    return this.#run("declareDead", call, input, (engine, group, copy) => engine.declareDead(group, copy));
+  }
+
+  updateMetadata(input: { readonly incarnation: string; readonly metadata: string }, call: Call): Promise<boolean> {
+    return this.#run("updateMetadata", call, input, (engine, group, copy) => engine.updateMetadata(group, copy));
+  }
+
+  createElection(input: { readonly election: string }, call: Call): Promise<void> {
+    return this.#run("createElection", call, input, (engine, group, copy) => engine.createElection(group, copy));
+  }
+
+  claim(input: ClaimInput, call: Call): Promise<ClaimResult | null> {
+    return this.#run("claim", call, input, (engine, group, copy) => engine.claim(group, copy));
+  }
+
+  passFence(input: PassFenceInput, call: Call): Promise<"passed" | "busy" | "superseded"> {
+    return this.#run("passFence", call, input, (engine, group, copy) => engine.passFence(group, copy));
+  }
+
+  resign(input: ResignInput, call: Call): Promise<boolean> {
+    return this.#run("resign", call, input, (engine, group, copy) => engine.resign(group, copy));
+  }
+
+  requestResign(input: { readonly election: string; readonly token: number }, call: Call): Promise<boolean> {
+    return this.#run("requestResign", call, input, (engine, group, copy) => engine.requestResign(group, copy));
+  }
+
+  readMembers(input: { readonly incarnations: readonly string[] }, call: Call): Promise<readonly MemberRow[]> {
+    return this.#run("readMembers", call, input, (engine, group, copy) => engine.readMembers(group, copy));
+  }
+
+  publishView(input: PublishViewInput, call: Call): Promise<boolean> {
+    return this.#run("publishView", call, input, (engine, group, copy) => engine.publishView(group, copy));
+  }
+
+  readEvents(input: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage> {
+    return this.#run("readEvents", call, input, (engine, group, copy) => engine.readEvents(group, copy));
+  }
+
+  readGroup(call: Call): Promise<GroupReading | null> {
+    return this.#run("readGroup", call, undefined, (engine, group) => engine.readGroup(group));
+  }
+
+  close(): Promise<void> {
+    this.#gate.end(new TribuneError("STORE_SESSION_ENDED", "the session was closed", { about: "memory:" }));
+    return Promise.resolve();
+  }
+
+  destroy(reason: Error): void {
+    this.#gate.end(reason);
+  }
+
+  #run<Input, Output>(operation: string, call: Call, input: Input, work: (engine: MemoryEngine, group: string, copy: Input) => Output): Promise<Output> {
+    return this.#gate.run(operation, call, async () => {
+      const copy = structuredClone(input);
+      await Promise.resolve();
+      return work(this.#engine, this.#group, copy);
+    });
+  }
+}

@@ -1,0 +1,1 @@
+export function postgres(_: {url: string}): never { throw new Error("x"); }

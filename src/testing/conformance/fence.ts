@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { atOnce } from "./scene.ts";
+import type { Member, SceneCase } from "./scene.ts";
+
+const ELECTION = "scheduler";
+
+/** The row that says which token may write. */
+export const fenceCases: readonly SceneCase[] = [
+  {
+    title: "the holder passes the fence, which then stands at its token; a claim alone leaves it where it was",
+    async run(scene) {
+      const a = await scene.member();
+      const token = await a.hold(ELECTION);
+      assert.equal(await fenceOf(a), 0);
+      assert.equal(await a.passFence(ELECTION, token), "passed");
+      assert.equal(await fenceOf(a), token);
+    },
+  },
+  {
+    title: "passing a fence that already stands at the holder's token is passed again",
+    async run(scene) {
+      const a = await scene.member();
+      const token = await a.lead(ELECTION);
+      assert.equal(await a.passFence(ELECTION, token), "passed");
+      assert.equal(await fenceOf(a), token);
+    },
+  },
+  {
+    title: "passing the fence changes neither the election row nor its version",
+    async run(scene) {
+      const a = await scene.member();
+      const token = await a.hold(ELECTION);
+      const [row, { electionsVersion }] = [await a.row(ELECTION), await a.look()];
+      await a.passFence(ELECTION, token);
+      assert.deepEqual(await a.row(ELECTION), row);
+      assert.equal((await a.look()).electionsVersion, electionsVersion);
+    },
+  },
+  {
+    title: "a holder whose election somebody else has claimed is superseded, before and after that one passed",
+    async run(scene) {
+      const [a, b] = [await scene.member(), await scene.member()];
+      const old = await a.hold(ELECTION);
+      await b.declareDead(a);
+      const token = (await b.claim(ELECTION))?.token ?? 0;
+      assert.equal(await a.passFence(ELECTION, old), "superseded");
+      assert.equal(await fenceOf(a), 0);
+      assert.equal(await b.passFence(ELECTION, token), "passed");
+      assert.equal(await a.passFence(ELECTION, old), "superseded");
+      assert.equal(await fenceOf(a), token, "a fence never goes down");
+    },
+  },
+  {
+    title: "who does not hold with exactly that token is superseded: another incarnation, another token, after resigning",
+    async run(scene) {
+      const [a, b] = [await scene.member(), await scene.member()];
+      const token = await a.hold(ELECTION);
+      assert.equal(await b.passFence(ELECTION, token), "superseded");
+      for (const other of [token - 1, token + 1]) assert.equal(await a.passFence(ELECTION, other), "superseded", `token ${other}`);
+      assert.equal(await fenceOf(a), 0);
+      assert.equal(await a.passFence(ELECTION, token), "passed");
+      assert.equal(await b.passFence(ELECTION, token), "superseded", "a fence at the token is not enough");
+      await a.resign(ELECTION, token);
+      assert.equal(await a.passFence(ELECTION, token), "superseded");
+      assert.equal(await fenceOf(a), token, "resigning leaves the fence");
+    },
+  },
+  {
+    title: "passing the fence in another epoch than the server's is superseded, also where it already stands at the token",
+    async run(scene) {
+      const a = await scene.member();
+      const token = await a.hold(ELECTION);
+      for (const epoch of ["another epoch", ""]) assert.equal(await a.passFence(ELECTION, token, { epoch }), "superseded");
+      assert.equal(await fenceOf(a), 0);
+      await a.passFence(ELECTION, token);
+      assert.equal(await a.passFence(ELECTION, token, { epoch: "another epoch" }), "superseded");
+    },
+  },
+  {
+    title: "a term that was claimed before the epoch changed passes the fence in the new epoch and not in the old one",
+    async run(scene) {
+      const a = await scene.member();
+      const token = await a.hold(ELECTION);
+      const { epoch } = await a.look();
+      await scene.newEpoch(a);
+      assert.equal(await a.passFence(ELECTION, token, { epoch }), "superseded");
+      assert.equal(await a.passFence(ELECTION, token), "passed");
+    },
+  },
+  {
+    title: "a token is greater than the fence's, so that each term can pass it",
+    async run(scene) {
+      const members = await scene.members(2);
+      let last = 0;
+      for (let round = 0; round < 6; round++) {
+        const leader = members[round % 2] ?? assert.fail("no member");
+        const token = await leader.lead(ELECTION);
+        assert.ok(token > last);
+        assert.equal(await fenceOf(leader), token);
+        await leader.resign(ELECTION, token);
+        last = token;
+      }
+    },
+  },
+  {
+    title: "when a deposed holder and its successor pass at once, the fence ends at the successor's token",
+    async run(scene) {
+      const [b, session] = [await scene.member(), await scene.session()];
+      for (let round = 0; round < 20; round++) {
+        const a = await scene.member({ session });
+        const election = scene.name("election");
+        const old = await a.hold(election);
+        await b.declareDead(a);
+        const { epoch } = await b.look();
+        const late = async () => ({ late: await a.passFence(election, old, { epoch }) });
+        const takeOver = async () => {
+          const { token } = await scene.until("the successor claims", async () => (await b.claim(election, { expectedToken: old, epoch })) ?? undefined);
+          return { token, passed: await untilPassed(b, election, token) };
+        };
+        const results = await atOnce<object>(round % 2 === 0 ? [late, takeOver] : [takeOver, late]);
+        assert.deepEqual(results[round % 2 === 0 ? 1 : 0], { token: old + 1, passed: "passed" });
+        assert.equal(await fenceOf(b, election), old + 1);
+      }
+    },
+  },
+];
+
+async function fenceOf(member: Member, election = ELECTION): Promise<number | undefined> {
+  return (await member.reading()).fences.find((fence) => fence.election === election)?.token;
+}
+
+/** Asks again while the answer is `busy`, as an elector does. */
+export async function untilPassed(member: Member, election: string, token: number): Promise<"passed" | "superseded"> {
+  return await member.scene.until(`${member.node} passes the fence of ${election}`, async () => {
+    const answer = await member.passFence(election, token);
+    return answer === "busy" ? undefined : answer;
+  });
+}

@@ -1,0 +1,50 @@
+import type { StoreProvider } from "../../store/index.ts";
+
+/**
+ * A store to try, and what can be done to it from outside. Only `provider` is needed; a case that needs something
+ * else which is not there is reported as skipped, with the reason. The more a place offers, the more is checked.
+ *
+ * What a method does may reach the whole store: cases run one after the other, each in a group of its own.
+ */
+export interface StorePlace<Tx = unknown> {
+  readonly provider: StoreProvider<Tx>;
+  /** Another provider on the same store, as a second process has it. Sessions are opened on both by turns. */
+  readonly peer?: StoreProvider<Tx> | undefined;
+  /** A table of the user's in the same database, for fenced transactions. */
+  readonly table?: UserTable<Tx> | undefined;
+  /** Makes the store answer with an epoch that it never had, as after a failover. What is stored stays. Sessions may end. */
+  newEpoch?(): Promise<void>;
+  /** From now on nothing is answered and no connection is closed; what is returned makes the store answer again. */
+  hang?(): Promise<() => Promise<void>>;
+  /** Ends every open connection from the other side; new ones can be made at once. */
+  cut?(): Promise<void>;
+  /** A provider on the same store, or a copy of it, that cannot write: a standby, a file without write permission. */
+  readOnly?(): Promise<StoreProvider<Tx>>;
+  /** A provider on another, empty store whose schema says it has `version`; 0: there is no schema. */
+  schemaAt?(version: number): Promise<StoreProvider<Tx>>;
+  /** Called at the end of each case; ends what was made for this place, its providers too. */
+  close?(): Promise<void>;
+}
+
+/**
+ * Numbers under keys, written through the user's own driver. Where the store's transactions are synchronous, `write`
+ * and `read` must be synchronous as well.
+ */
+export interface UserTable<Tx = unknown> {
+  /** Stores `value` under `key`, in the transaction. */
+  write(tx: Tx, key: string, value: number): void | Promise<void>;
+  /** The value under `key` as the transaction sees it; 0 if there is none. An ordinary read without a lock. */
+  read(tx: Tx, key: string): number | Promise<number>;
+  /** The committed value under `key`, read outside of any transaction; 0 if there is none. */
+  committed(key: string): Promise<number>;
+  /** Begins a transaction as a user would without Tribune, for `guard`. */
+  begin?(): Promise<UserTransaction<Tx>>;
+  /** What `guard` gets when somebody forgot to begin a transaction. */
+  outside?(): Promise<{ readonly tx: Tx; release(): Promise<void> }>;
+}
+
+export interface UserTransaction<Tx = unknown> {
+  readonly tx: Tx;
+  commit(): Promise<void>;
+  rollback(): Promise<void>;
+}

@@ -1,0 +1,124 @@
+import { createCluster } from "../../src/cluster/cluster.ts";
+import type { Cluster } from "../../src/cluster/index.ts";
+import type { ClusterOptions } from "../../src/cluster/index.ts";
+import { seededRandom, TribuneError } from "../../src/kernel/index.ts";
+import { MemoryProvider } from "../../src/store/memory/index.ts";
+import type { MemoryTransaction } from "../../src/store/memory/index.ts";
+import type { OpenContext, StoreProvider, StoreSession } from "../../src/store/index.ts";
+import { VirtualClock } from "../../src/testing/virtual-clock.ts";
+
+/**
+ * A small world: some nodes, each with a clock and a link to one store that can be cut. Everything on virtual time.
+ */
+export class World {
+  readonly storeClock = new VirtualClock();
+  readonly store: MemoryProvider;
+  readonly nodes = new Map<string, Node>();
+
+  constructor() {
+    this.store = new MemoryProvider({ clock: this.storeClock });
+  }
+
+  node(name: string, options: Partial<ClusterOptions<MemoryTransaction>> = {}): Node {
+    const node = new Node(this, name, this.nodes.size + 1, options);
+    this.nodes.set(name, node);
+    return node;
+  }
+
+  /** Starts nodes one after the other. */
+  async start(...names: string[]): Promise<Node[]> {
+    const nodes: Node[] = [];
+    for (const name of names) {
+      const node = this.node(name);
+      nodes.push(node);
+      await this.resolve(node.cluster.start(), 20_000);
+    }
+    return nodes;
+  }
+
+  /** Lets time pass everywhere until `promise` settles. */
+  async resolve<T>(promise: Promise<T>, withinMs = 60_000): Promise<T> {
+    let settled = false;
+    const done = () => {
+      settled = true;
+    };
+    promise.then(done, done);
+    await this.until(() => settled, withinMs, "a promise");
+    return await promise;
+  }
+
+  async until(condition: () => boolean, withinMs = 60_000, what = "the condition"): Promise<number> {
+    const begin = this.storeClock.monotonicMs();
+    await this.pass(0);
+    while (!condition()) {
+      if (this.storeClock.monotonicMs() - begin > withinMs) throw new Error(`${what} did not come about within ${withinMs} ms`);
+      await this.pass(10);
+    }
+    return this.storeClock.monotonicMs() - begin;
+  }
+
+  /** Lets time pass everywhere, in steps of 10 ms, so that no clock runs far ahead of another. Frozen nodes stand still. */
+  async pass(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms || passed === 0; passed += 10) {
+      const step = Math.min(10, ms - passed);
+      await this.storeClock.advance(step);
+      for (const node of this.nodes.values()) await node.pass(step);
+      if (ms === 0) break;
+    }
+  }
+}
+
+export class Node {
+  readonly clock = new VirtualClock();
+  readonly cluster: Cluster<MemoryTransaction>;
+  readonly log: string[] = [];
+  link: "up" | "cut" = "up";
+  #frozenMs: number | undefined;
+  readonly #sessions = new Set<StoreSession>();
+
+  constructor(world: World, name: string, seed: number, options: Partial<ClusterOptions<MemoryTransaction>>) {
+    const random = seededRandom(seed);
+    const open = async (context: OpenContext) => {
+      if (this.link === "cut") throw new TribuneError("STORE_UNREACHABLE", "the link is cut");
+      const session = await world.store.open(context);
+      this.#sessions.add(session);
+      return session;
+    };
+    const { kind, label, capabilities, fenced, schema } = world.store;
+    const store: StoreProvider<MemoryTransaction> = { kind, label, capabilities, fenced, schema, open, close: () => Promise.resolve() };
+    this.cluster = createCluster<MemoryTransaction>({ group: "world", node: name, clock: this.clock, random, ...options, store });
+    for (const event of ["suspended", "lost", "rejoined", "recovered", "overrun", "error", "degraded"] as const) this.cluster.on(event, () => this.log.push(event));
+  }
+
+  /** Cuts the link to the store, both ways: what is open breaks, and nothing opens. */
+  cut(): void {
+    this.link = "cut";
+    for (const session of this.#sessions) session.destroy(new TribuneError("STORE_SESSION_ENDED", "the link was cut"));
+    this.#sessions.clear();
+  }
+
+  heal(): void {
+    this.link = "up";
+  }
+
+  /** The process does not run any more, while time passes for everybody else. */
+  freeze(): void {
+    this.#frozenMs = 0;
+  }
+
+  async thaw(): Promise<void> {
+    const ms = this.#frozenMs ?? 0;
+    this.#frozenMs = undefined;
+    await this.clock.freeze(ms);
+  }
+
+  /** As SIGKILL: nothing of it ever runs again, and nobody is told. */
+  kill(): void {
+    this.#frozenMs = Number.NEGATIVE_INFINITY;
+  }
+
+  async pass(ms: number): Promise<void> {
+    if (this.#frozenMs === undefined) await this.clock.advance(ms);
+    else this.#frozenMs += ms;
+  }
+}
