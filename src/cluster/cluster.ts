@@ -121,8 +121,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
       await this.#lifecycle.start((stopping) => this.#join(stopping));
     } catch (error) {
       await this.stop();
-      if (signal?.aborted === true) throw abortError(signal, "start");
-      throw error;
+      throw signal !== undefined && isAborted(signal) ? abortError(signal, "start") : error;
     } finally {
       signal?.removeEventListener("abort", abort);
     }
@@ -301,6 +300,11 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
 /** Checks the options, with every complaint at once, and makes a node. Does no I/O: that begins with `start`. */
 export function createCluster<Tx = unknown>(options: ClusterOptions<Tx>): Cluster<Tx> {
   return new Cluster(checkOptions(options));
+}
+
+/** Asked again after a wait, which the type checker does not know of. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
 }
 
 /** Stops on SIGTERM and SIGINT; then, if nobody else listens, lets the signal have its ordinary effect. */

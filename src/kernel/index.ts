@@ -4,10 +4,11 @@
  */
 export { backoffMs } from "./backoff.ts";
 export type { BackoffOptions } from "./backoff.ts";
-export { instantOf, instantPlus, msUntil, sleep, systemClock } from "./clock.ts";
-export type { Clock, Instant, Timer } from "./clock.ts";
+export { sleep, systemClock } from "./clock.ts";
+export type { Clock, Timer } from "./clock.ts";
 export { abortError, withDeadline } from "./deadline.ts";
 export type { DeadlineOptions } from "./deadline.ts";
+export { Elapsed } from "./elapsed.ts";
 export { ERROR_CODES, isTribuneError, toTribuneError, TribuneError } from "./errors.ts";
 export type { ErrorCode, TribuneErrorOptions } from "./errors.ts";
 export { Events } from "./events.ts";

@@ -18,6 +18,9 @@ export interface MembershipEvents {
   coordinator: { readonly coordinator: Member | null; readonly previous: Member | null };
 }
 
+/** What the coordinator's work needs of its term. */
+type CoordinatorTerm = Pick<Term, "token" | "node" | "incarnation" | "signal">;
+
 /** Dead presence rows are kept this long, for people who ask why a node is gone. */
 const FORGET_DEAD_AFTER_MS = 600_000;
 
@@ -91,13 +94,13 @@ export class Membership {
   }
 
   /** Contends for the election of the coordinator for ever; the oldest member goes first. Resolves when the elector is closed. */
-  coordinate(elector: Elector<unknown>): Promise<void> {
+  coordinate<Tx>(elector: Elector<Tx>): Promise<void> {
     return elector.lead((term) => this.#govern(term));
   }
 
   // ---- the coordinator's work
 
-  async #govern(term: Term): Promise<void> {
+  async #govern(term: CoordinatorTerm): Promise<void> {
     const { presence, random, logger } = this.#ports;
     const unwatch = presence.watchEverybody();
     let mustPublish = true;
@@ -136,7 +139,7 @@ export class Membership {
     return plan.nextMs === undefined ? undefined : Math.max(0, plan.nextMs - clock.monotonicMs());
   }
 
-  async #publish(term: Term, mustPublish: boolean): Promise<boolean> {
+  async #publish(term: CoordinatorTerm, mustPublish: boolean): Promise<boolean> {
     const { presence, logger } = this.#ports;
     const { facts } = presence;
     const coordinator = { incarnation: term.incarnation, node: term.node };

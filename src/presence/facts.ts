@@ -1,3 +1,4 @@
+import type { Clock } from "../kernel/index.ts";
 import type { ElectionRow, LookReply, PresenceRow, StoredView } from "../store/index.ts";
 import { observe, observeAbsent, observerGapMs, restarted } from "./observation.ts";
 import type { Observation } from "./observation.ts";
@@ -104,18 +105,19 @@ export class Facts {
     this.#observations.set(observation.incarnation, { ...observation, state: "dead", sinceMs: nowMs });
   }
 
-  /** Takes in one reply that arrived at `now`. `watched` is what was asked for. */
-  absorb(reply: LookReply, watched: "all" | readonly string[], now: { readonly monotonicMs: number; readonly wallMs: number }, leaseMs: number): FactsChange {
+  /** Takes in one reply that arrived now. `watched` is what was asked for. */
+  absorb(reply: LookReply, watched: "all" | readonly string[], clock: Clock, leaseMs: number): FactsChange {
+    const nowMs = clock.monotonicMs();
     const epochChanged = reply.epoch !== this.#epoch;
-    const sinceLastMs = now.monotonicMs - (this.#lastReplyMs ?? now.monotonicMs);
-    this.#lastReplyMs = now.monotonicMs;
-    this.#storeOffsetMs = reply.storeTimeMs - now.wallMs;
+    const sinceLastMs = nowMs - (this.#lastReplyMs ?? nowMs);
+    this.#lastReplyMs = nowMs;
+    this.#storeOffsetMs = reply.storeTimeMs - clock.wallMs();
     this.#generation = Math.max(this.#generation, reply.generation);
     this.#longestLeaseMs = Math.max(this.#longestLeaseMs, reply.longestLeaseMs);
-    const deaths = this.#observe(reply, watched, now.monotonicMs, epochChanged || sinceLastMs > observerGapMs(leaseMs));
+    const deaths = this.#observe(reply, watched, nowMs, epochChanged || sinceLastMs > observerGapMs(leaseMs));
     if (epochChanged) {
       this.#epoch = reply.epoch;
-      this.#epochSinceMs = now.monotonicMs;
+      this.#epochSinceMs = nowMs;
       this.#elections.clear();
       this.#electionsVersion = 0;
     }

@@ -8,5 +8,5 @@ export { deathStep } from "./observation.ts";
 export type { DeathStep, Observation } from "./observation.ts";
 export { Presence } from "./presence.ts";
 export type { PresenceEvents, PresenceOptions, PresencePorts } from "./presence.ts";
-export { BEAT_JITTER, checkTiming, CLOCK_RATE_ERROR, defaultStopBudgetMs, MARGIN_MS, observedWaitMs, PRESETS, trustEnd, trustMs, worstFailoverMs } from "./timing.ts";
+export { BEAT_JITTER, checkTiming, CLOCK_RATE_ERROR, defaultStopBudgetMs, MARGIN_MS, observedWaitMs, PRESETS, trustMs, worstFailoverMs } from "./timing.ts";
 export type { Preset, Timing } from "./timing.ts";

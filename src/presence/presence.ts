@@ -1,11 +1,11 @@
-import { backoffMs, Events, instantOf, isTribuneError, jitter, msUntil, sleep, toTribuneError, TribuneError } from "../kernel/index.ts";
-import type { Clock, Instant, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
-import type { BeatReply, Call, Hint, LookReply, PresenceRow, StoreProvider, StoreSession } from "../store/index.ts";
+import { backoffMs, Elapsed, Events, isTribuneError, jitter, sleep, toTribuneError, TribuneError } from "../kernel/index.ts";
+import type { Clock, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
+import type { BeatReply, Call, Hint, JoinResult, LookReply, StoreProvider, StoreSession } from "../store/index.ts";
 import { Facts } from "./facts.ts";
 import type { FactsChange } from "./facts.ts";
 import { deathStep, observe } from "./observation.ts";
 import type { Observation } from "./observation.ts";
-import { BEAT_JITTER, trustEnd } from "./timing.ts";
+import { BEAT_JITTER, trustMs } from "./timing.ts";
 import type { Timing } from "./timing.ts";
 
 export interface PresenceOptions {
@@ -62,6 +62,7 @@ export class Presence {
   readonly facts = new Facts();
   readonly #options: PresenceOptions;
   readonly #ports: PresencePorts;
+  readonly #elapsed: Elapsed;
   readonly #stop = new AbortController();
   readonly #watched = new Map<string, number>();
   readonly #prompt = new Set<string>();
@@ -76,7 +77,8 @@ export class Presence {
   #connection: StoreSession | undefined;
   /** The connection after its first reply; what others may use. */
   #session: StoreSession | undefined;
-  #trustEnd: Instant | undefined;
+  /** When the trust is over, on `#elapsed`. */
+  #trustEndMs: number | undefined;
   #trustPeriod = 0;
   #suspendedSince: number | undefined;
   #trustTimer: Timer | undefined;
@@ -91,6 +93,7 @@ export class Presence {
     this.#options = options;
     this.#ports = ports;
     this.#metadata = options.metadata;
+    this.#elapsed = new Elapsed(ports.clock);
     this.events = new Events(ports.onListenerError);
   }
 
@@ -139,7 +142,7 @@ export class Presence {
 
   /** Milliseconds of trust left; 0 if there is none. */
   trustLeftMs(): number {
-    return this.#trustEnd === undefined ? 0 : Math.max(0, msUntil(this.#trustEnd, instantOf(this.#ports.clock)));
+    return this.#trustEndMs === undefined ? 0 : Math.max(0, this.#trustEndMs - this.#elapsed.nowMs());
   }
 
   // ---- life
@@ -306,14 +309,13 @@ export class Presence {
   async #join(session: StoreSession): Promise<void> {
     const { clock, random, logger } = this.#ports;
     const { node, timing, settings } = this.#options;
-    // An attempt that was not answered may have been written: the next one asks with the same incarnation.
-    const incarnation = (this.#candidate ??= random.id());
     let other: Observation | undefined;
+    let moves = 0;
     for (;;) {
-      const result = await session.join({ incarnation, node, leaseMs: timing.leaseMs, metadata: this.#metadata, settings }, this.#call()).catch((error: unknown) => {
-        if (isTribuneError(error, "INCARNATION_DEAD")) this.#candidate = undefined;
-        throw error;
-      });
+      // An attempt that was not answered may have been written: the next one asks with the same incarnation.
+      const incarnation = (this.#candidate ??= random.id());
+      const result = await this.#askToJoin(session, incarnation);
+      if (result === "dead") continue;
       if (result.outcome === "joined") {
         this.#candidate = undefined;
         this.#incarnation = incarnation;
@@ -328,7 +330,11 @@ export class Presence {
           next: "give all members of a group the same settings, or use another group",
         });
       }
-      other = this.#observeNamesake(other, result.by);
+      const seen = observe(other, result.by, clock.monotonicMs());
+      if (other !== undefined && seen !== other) moves += 1;
+      // One move may be a beat that a dead process had sent before; two are a process that lives.
+      if (moves >= 2) throw this.#nameTaken();
+      other = seen;
       const step = deathStep(other, clock.monotonicMs());
       if (step.kind === "wait") {
         await sleep(clock, Math.min(step.untilMs - clock.monotonicMs(), timing.beatMs / 2), this.#stop.signal);
@@ -341,13 +347,21 @@ export class Presence {
     }
   }
 
-  #observeNamesake(before: Observation | undefined, row: PresenceRow): Observation {
-    const seen = observe(before, row, this.#ports.clock.monotonicMs());
-    if (before === undefined || seen === before) return seen;
-    throw new TribuneError("NODE_NAME_TAKEN", `another live member of group ${this.#options.group} is called ${this.#options.node}`, {
-      about: this.#options.node,
-      next: "give each running node a name of its own",
-    });
+  /** `dead`: an earlier attempt was written, and declared dead before it was heard of. */
+  async #askToJoin(session: StoreSession, incarnation: string): Promise<JoinResult | "dead"> {
+    const { node, timing, settings } = this.#options;
+    try {
+      return await session.join({ incarnation, node, leaseMs: timing.leaseMs, metadata: this.#metadata, settings }, this.#call());
+    } catch (error) {
+      if (!isTribuneError(error, "INCARNATION_DEAD")) throw error;
+      this.#candidate = undefined;
+      return "dead";
+    }
+  }
+
+  #nameTaken(): TribuneError {
+    const { group, node } = this.#options;
+    return new TribuneError("NODE_NAME_TAKEN", `another live member of group ${group} is called ${node}`, { about: node, next: "give each running node a name of its own" });
   }
 
   /** Returns when the incarnation is dead or this node stops; throws when the session ends. */
@@ -355,21 +369,22 @@ export class Presence {
     const { clock, random } = this.#ports;
     const { timing } = this.#options;
     while (!this.#stop.signal.aborted) {
-      const sentAt = instantOf(clock);
-      this.#lastLoopAtMs = sentAt.monotonicMs;
+      const sentAtMs = clock.monotonicMs();
+      const trustEndMs = this.#elapsed.nowMs() + trustMs(timing.leaseMs); // counted from the sending, not from the reply
+      this.#lastLoopAtMs = sentAtMs;
       this.#beat += 1;
       const watch = this.#watchList();
       const reply = await session.beat(
         { incarnation: this.#incarnation, beat: this.#beat, generation: this.facts.generation, viewSeen: this.facts.viewSeen, cursor: this.facts.cursor(), watch },
         { deadlineMs: this.#attemptMs() },
       );
-      this.#latencyMs = clock.monotonicMs() - sentAt.monotonicMs;
+      this.#latencyMs = clock.monotonicMs() - sentAtMs;
       if (this.#stop.signal.aborted) return;
       onConfirmed();
       this.#session = session;
-      this.#takeBeat(reply, watch, sentAt);
+      this.#takeBeat(reply, watch, trustEndMs);
       if (this.#state === "none") return;
-      await this.#untilNextBeat(sentAt.monotonicMs + jitter(random, timing.beatMs, BEAT_JITTER) - clock.monotonicMs());
+      await this.#untilNextBeat(sentAtMs + jitter(random, timing.beatMs, BEAT_JITTER) - clock.monotonicMs());
       if (session.ended.aborted) throw toTribuneError(session.ended.reason, "STORE_SESSION_ENDED", "the connection ended");
     }
   }
@@ -388,7 +403,7 @@ export class Presence {
 
   // ---- replies
 
-  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], sentAt: Instant): void {
+  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], trustEndMs: number): void {
     this.#absorb(reply, watched);
     if (reply.self !== "alive") {
       this.#state = "none";
@@ -396,13 +411,13 @@ export class Presence {
       this.#endTrust("dead", new TribuneError("INCARNATION_DEAD", `incarnation ${this.#incarnation} of ${this.#options.node} ${words}`, { about: this.#options.node }));
       return;
     }
-    if (reply.accepted) this.#extendTrust(trustEnd(sentAt, this.#options.timing.leaseMs));
+    if (reply.accepted) this.#extendTrust(trustEndMs);
   }
 
   /** A lapse counts before the reply that came too late. */
   #absorb(reply: LookReply, watched: "all" | readonly string[]): void {
     this.#checkLapse();
-    const change = this.facts.absorb(reply, watched, instantOf(this.#ports.clock), this.#options.timing.leaseMs);
+    const change = this.facts.absorb(reply, watched, this.#ports.clock, this.#options.timing.leaseMs);
     if (change.epochChanged) this.#ports.logger.warn({ node: this.#options.node, epoch: reply.epoch, generation: reply.generation }, "the store answers with another epoch");
     this.events.emit("facts", change);
   }
@@ -437,11 +452,11 @@ export class Presence {
 
   // ---- trust
 
-  #extendTrust(end: Instant): void {
+  #extendTrust(endMs: number): void {
     const { clock } = this.#ports;
-    if (msUntil(end, instantOf(clock)) <= 0) return; // the reply took longer than the trust that it brings
-    const begins = this.#trustEnd === undefined;
-    this.#trustEnd = end;
+    if (endMs <= this.#elapsed.nowMs()) return; // the reply took longer than the trust that it brings
+    const begins = this.#trustEndMs === undefined;
+    this.#trustEndMs = endMs;
     this.#faded = false;
     this.#armTrustTimer();
     if (this.#suspendedSince !== undefined) {
@@ -463,7 +478,7 @@ export class Presence {
   }
 
   #onTrustTimer(): void {
-    if (this.#checkLapse() || this.#trustEnd === undefined) return;
+    if (this.#checkLapse() || this.#trustEndMs === undefined) return;
     const left = this.trustLeftMs();
     if (!this.#faded && left <= this.#options.timing.stopBudgetMs + 1) {
       this.#faded = true;
@@ -473,22 +488,22 @@ export class Presence {
   }
 
   #checkLapse(): boolean {
-    if (this.#trustEnd === undefined || this.trustLeftMs() > 0) return false;
+    if (this.#trustEndMs === undefined || this.trustLeftMs() > 0) return false;
     this.#endTrust("lapsed", new TribuneError("TERM_LOST", `no beat of ${this.#options.node} was confirmed within its trust`, { about: this.#options.node, next: "look at the store and at this process's event loop" }));
     return true;
   }
 
   #endTrust(cause: "lapsed" | "dead", reason: TribuneError): void {
     this.#trustTimer?.cancel();
-    if (this.#trustEnd === undefined) return;
-    this.#trustEnd = undefined;
+    if (this.#trustEndMs === undefined) return;
+    this.#trustEndMs = undefined;
     this.#suspendedSince = undefined;
     this.#ports.logger.warn({ node: this.#options.node, incarnation: this.#incarnation, cause }, reason.message);
     this.events.emit("ended", { cause, incarnation: this.#incarnation, reason });
   }
 
   #suspend(reason: TribuneError): void {
-    if (this.#checkLapse() || this.#trustEnd === undefined || this.#suspendedSince !== undefined) return;
+    if (this.#checkLapse() || this.#trustEndMs === undefined || this.#suspendedSince !== undefined) return;
     this.#suspendedSince = this.#ports.clock.monotonicMs();
     this.events.emit("suspended", { reason, trustLeftMs: this.trustLeftMs() });
   }

@@ -1,5 +1,4 @@
-import type { Complaints, Instant } from "../kernel/index.ts";
-import { instantPlus } from "../kernel/index.ts";
+import type { Complaints } from "../kernel/index.ts";
 
 /** The durations that the safety argument is made of. */
 export interface Timing {
@@ -33,11 +32,6 @@ const STOP_BUDGET_SHARE = 0.25;
 
 export function defaultStopBudgetMs(leaseMs: number): number {
   return Math.round(leaseMs * STOP_BUDGET_SHARE);
-}
-
-/** When the trust that a beat sent at `sentAt` gives is over. */
-export function trustEnd(sentAt: Instant, leaseMs: number): Instant {
-  return instantPlus(sentAt, trustMs(leaseMs));
 }
 
 /** L(1 − ρ) − δ: for how long a confirmed beat is trusted, from when it was sent. */

@@ -98,13 +98,16 @@ export function storeConformanceCases<Tx>(options: StoreConformanceOptions<Tx>):
 async function play<Tx>(run: SceneCase["run"], options: StoreConformanceOptions<Tx>): Promise<{ readonly skipped?: string }> {
   const place = (await options.place()) as StorePlace;
   const scene = new Scene({ place, clock: options.clock ?? systemClock, random: options.random ?? systemRandom });
+  let skipped: string | undefined;
   try {
     await run(scene);
-    return {};
   } catch (error) {
-    if (error instanceof Skipped) return { skipped: error.message };
-    throw error;
-  } finally {
-    await scene.end();
+    if (!(error instanceof Skipped)) {
+      await scene.end().catch(() => undefined); // the case's own failure says more
+      throw error;
+    }
+    skipped = error.message;
   }
+  await scene.end();
+  return skipped === undefined ? {} : { skipped };
 }

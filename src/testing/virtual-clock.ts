@@ -19,6 +19,7 @@ interface Entry {
 export class VirtualClock implements Clock {
   #nowMs = 0;
   #wallOffsetMs: number;
+  #sleptMs = 0;
   #order = 0;
   readonly #entries = new Set<Entry>();
 
@@ -33,6 +34,10 @@ export class VirtualClock implements Clock {
 
   wallMs(): number {
     return this.#nowMs + this.#wallOffsetMs;
+  }
+
+  bootMs(): number {
+    return this.#nowMs + this.#sleptMs;
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
@@ -70,9 +75,18 @@ export class VirtualClock implements Clock {
    * late. With `asleep` the whole machine slept: the monotonic clock stood still and only the wall clock moved.
    */
   async freeze(ms: number, options: { readonly asleep?: boolean } = {}): Promise<void> {
-    if (options.asleep === true) this.#wallOffsetMs += ms;
-    else this.#nowMs += ms;
+    this.jump(ms, options);
     await this.advance(0);
+  }
+
+  /** As `freeze`, but nothing has run yet when it returns: what the first line of code after a long pause finds. */
+  jump(ms: number, options: { readonly asleep?: boolean } = {}): void {
+    if (options.asleep !== true) {
+      this.#nowMs += ms;
+      return;
+    }
+    this.#wallOffsetMs += ms;
+    this.#sleptMs += ms;
   }
 
   /** Steps the wall clock, as an administrator or a time server does. */

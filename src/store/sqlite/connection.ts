@@ -1,10 +1,11 @@
 import { pathToFileURL } from "node:url";
-import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { loadSqlite } from "./driver.ts";
 import { storeReplaced } from "./errors.ts";
 import { identityOf } from "./file.ts";
 
-export type Row = Readonly<Record<string, SQLOutputValue>>;
+/** The text of a statement, with the shape of the rows that it answers. */
+export type Sql<Row> = string & { readonly row?: Row };
 export type Parameter = string | number | null;
 
 /** `FULL` is on the disk before COMMIT returns; `NORMAL` is not lost when the process dies, but may be when the machine does. */
@@ -39,7 +40,10 @@ export class Connection {
     for (let attempt = 0; attempt < OPENING_ATTEMPTS; attempt++) {
       const before = identityOf(path);
       const database = new DatabaseSync(url, { timeout: 0 });
-      if (before === identityOf(path) && before !== undefined) return new Connection(database);
+      if (before !== undefined && before === identityOf(path)) {
+        database.exec("PRAGMA fullfsync = 1"); // macOS: fsync alone leaves the data in the drive's cache; ignored elsewhere
+        return new Connection(database);
+      }
       database.close(); // it was made by this very opening, or replaced during it
     }
     throw storeReplaced(path, path);
@@ -49,12 +53,13 @@ export class Connection {
     return this.#closed;
   }
 
-  get<R extends Row>(sql: string, ...parameters: readonly Parameter[]): R | undefined {
-    return this.#prepared(sql).get(...parameters.map(bound)) as R | undefined;
+  /** The first row; an object without a prototype. */
+  get<Row>(sql: Sql<Row>, ...parameters: readonly Parameter[]): Row | undefined {
+    return this.#prepared(sql).get(...parameters.map(bound)) as Row | undefined;
   }
 
-  all<R extends Row>(sql: string, ...parameters: readonly Parameter[]): R[] {
-    return this.#prepared(sql).all(...parameters.map(bound)) as R[];
+  all<Row>(sql: Sql<Row>, ...parameters: readonly Parameter[]): Row[] {
+    return this.#prepared(sql).all(...parameters.map(bound)) as Row[];
   }
 
   /** Runs a statement that writes; answers how many rows it touched. */
@@ -118,7 +123,7 @@ export function rollBack(database: DatabaseSync): void {
   }
 }
 
-/** Node binds numbers as floating point; SQLite keeps a REAL beyond 2⁵¹ out of an INTEGER column unless it is converted here. */
+/** Node binds every number as floating point, which tokens should not depend on: whole numbers go in as integers. */
 function bound(value: Parameter): SQLInputValue {
-  return typeof value === "number" ? BigInt(value) : value;
+  return typeof value === "number" && Number.isInteger(value) ? BigInt(value) : value;
 }

@@ -18,15 +18,16 @@ export function loadSqlite(): typeof sqliteModule {
  * synchronous, so nobody else's warning is seen by the stand-in.
  */
 function withoutItsWarning<T>(load: () => T): T {
-  const original = process.emitWarning;
+  const original = Object.getOwnPropertyDescriptor(process, "emitWarning");
+  if (original === undefined) return load();
   const standIn = (warning: string | Error, ...rest: unknown[]): void => {
     if (rest[0] === "ExperimentalWarning" && String(warning).includes("SQLite")) return;
-    Reflect.apply(original, process, [warning, ...rest]);
+    Reflect.apply(original.value as (...all: unknown[]) => void, process, [warning, ...rest]);
   };
-  process.emitWarning = standIn as typeof process.emitWarning;
+  Object.defineProperty(process, "emitWarning", { ...original, value: standIn });
   try {
     return load();
   } finally {
-    process.emitWarning = original;
+    Object.defineProperty(process, "emitWarning", original);
   }
 }

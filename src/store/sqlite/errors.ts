@@ -6,6 +6,7 @@ import { isTribuneError, toTribuneError, TribuneError } from "../../kernel/index
  * Primary result codes (sqlite.org/rescode.html). Node passes the extended code as `errcode`; its low byte is the
  * primary one.
  */
+const UNKNOWN = 0;
 const PERM = 3;
 const BUSY = 5;
 const LOCKED = 6;
@@ -38,12 +39,6 @@ export function leavesCommitOpen(error: unknown): boolean {
   return primaryCode(error) === IOERR;
 }
 
-/** Whether the error is SQLite's and tells of the store rather than of the statement: locked, full, damaged, gone. */
-export function isStoreTrouble(error: unknown): boolean {
-  const code = primaryCode(error);
-  return code !== undefined && [PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, AUTH, NOTADB].includes(code);
-}
-
 /** Whether the session can go on after this: nothing was written, and the connection is sound. */
 export function leavesSessionUsable(error: TribuneError): boolean {
   return error.code === "STORE_BUSY" || error.code === "STORE_FULL" || !error.code.startsWith("STORE_");
@@ -70,7 +65,7 @@ export function mapSqliteError(error: unknown, operation: string, path: string):
   const extended = extendedCode(error);
   if (extended === READONLY_DBMOVED) return storeReplaced(path, path);
   if (extended === IOERR_SHMSIZE) return storeFull(operation, path, error);
-  switch (primaryCode(error)) {
+  switch (primaryCode(error) ?? UNKNOWN) {
     case BUSY:
     case LOCKED:
     case PROTOCOL:
@@ -87,6 +82,7 @@ export function mapSqliteError(error: unknown, operation: string, path: string):
         retryable: false,
       });
     case READONLY:
+      return readOnly(operation, path, error);
     case PERM:
     case CANTOPEN:
     case AUTH:
@@ -96,13 +92,24 @@ export function mapSqliteError(error: unknown, operation: string, path: string):
   }
 }
 
-/** Throws `STORE_NOT_WRITABLE` if this user may not write the file: SQLite would open it for reading without a word. */
+/**
+ * Throws `STORE_READ_ONLY` if this user may read the file but not write it, which SQLite would open all the same, and
+ * say so only with the first write.
+ */
 export function assertWritable(operation: string, path: string): void {
   try {
-    accessSync(path, constants.R_OK | constants.W_OK);
+    accessSync(path, constants.W_OK);
   } catch (error) {
-    throw notWritable(operation, path, error);
+    throw readOnly(operation, path, error);
   }
+}
+
+function readOnly(operation: string, path: string, cause: unknown): TribuneError {
+  return new TribuneError("STORE_READ_ONLY", `${operation}: ${path} can be read, but not written by this user`, {
+    about: path,
+    next: "let this user write the file and its folder, or mount the file system for writing",
+    cause,
+  });
 }
 
 function storeFull(operation: string, path: string, cause: unknown): TribuneError {
@@ -111,7 +118,7 @@ function storeFull(operation: string, path: string, cause: unknown): TribuneErro
 
 function notWritable(operation: string, path: string, cause: unknown): TribuneError {
   const found = whyNotWritable(path);
-  return new TribuneError("STORE_NOT_WRITABLE", `${operation}: ${path} cannot be opened for writing: ${found.why}`, { about: path, next: found.next, cause });
+  return new TribuneError("STORE_NOT_WRITABLE", `${operation}: ${path} cannot be opened: ${found.why}`, { about: path, next: found.next, cause });
 }
 
 /** SQLite says only "unable to open database file"; people need to know which of several things it was. */
@@ -125,7 +132,7 @@ function whyNotWritable(path: string): { readonly why: string; readonly next: st
   } catch {
     return { why: "its folder cannot be read", next: `give this user access to ${folder}` };
   }
-  return { why: "this user may not write the file or its folder, or the file system is read-only", next: `let this user write ${path} and ${folder}` };
+  return { why: "this user may not open it, or not write in its folder", next: `let this user write ${path} and ${folder}` };
 }
 
 function primaryCode(error: unknown): number | undefined {

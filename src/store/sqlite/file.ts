@@ -1,5 +1,6 @@
 import { readFileSync, realpathSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import type { TribuneError } from "../../kernel/index.ts";
 import { storeReplaced } from "./errors.ts";
 
 /** Device and inode of the file at `path`, as text; `undefined` if there is none that can be seen. */
@@ -43,11 +44,10 @@ export class DatabaseFiles {
     );
   }
 
-  /** Throws `STORE_REPLACED` if any of them is another file now, or gone. */
-  assertSame(): void {
-    for (const [name, identity] of this.#expected) {
-      if (identityOf(name) !== identity) throw storeReplaced(this.#path, name);
-    }
+  /** `STORE_REPLACED` if any of them is another file now, or gone. */
+  replaced(): TribuneError | undefined {
+    const changed = this.#expected.find(([name, identity]) => identityOf(name) !== identity);
+    return changed === undefined ? undefined : storeReplaced(this.#path, changed[0]);
   }
 }
 

@@ -40,12 +40,20 @@ export function checkOptions(options: SqliteOptions): CheckedOptions {
   complaints.check(given === options, `options must be an object with a path, not ${shown(options)}`);
   complaints.unknownKeys(given, ["path", "database", "tablePrefix"]);
   const path = given.database === undefined ? checkPath(given.path, complaints) : checkDatabase(given, complaints);
-  const tablePrefix = given.tablePrefix ?? DEFAULT_TABLE_PREFIX;
-  if (complaints.check(typeof tablePrefix === "string" && /^[a-z][a-z0-9_]{0,30}$/.test(tablePrefix), `tablePrefix must be 1 to 31 of a-z, 0-9 and _, beginning with a letter, not ${shown(tablePrefix)}`)) {
-    complaints.check(!String(tablePrefix).startsWith("sqlite_"), "tablePrefix must not begin with sqlite_, which SQLite keeps for itself");
-  }
+  const tablePrefix = checkTablePrefix(given.tablePrefix, complaints);
   complaints.throwIfAny();
-  return { path: resolve(path ?? ""), database: given.database as DatabaseSync | undefined, tablePrefix: tablePrefix as string };
+  return { path: resolve(path ?? ""), database: given.database as DatabaseSync | undefined, tablePrefix };
+}
+
+/** The prefix stands in the text of statements, so nothing may pass that would need quoting. */
+function checkTablePrefix(given: unknown, complaints: Complaints): string {
+  if (given === undefined) return DEFAULT_TABLE_PREFIX;
+  if (typeof given === "string" && /^[a-z][a-z0-9_]{0,30}$/.test(given)) {
+    complaints.check(!given.startsWith("sqlite_"), "tablePrefix must not begin with sqlite_, which SQLite keeps for itself");
+    return given;
+  }
+  complaints.add(`tablePrefix must be 1 to 31 of a-z, 0-9 and _, beginning with a letter, not ${shown(given)}`);
+  return DEFAULT_TABLE_PREFIX;
 }
 
 function checkPath(path: unknown, complaints: Complaints): string | undefined {
@@ -68,14 +76,17 @@ function checkDatabase(given: { readonly path?: unknown; readonly database?: unk
   complaints.check(given.path === undefined, "give either path or database, not both: the path is the database's own");
   const database = given.database as Partial<DatabaseSync> | null;
   if (!complaints.check(typeof database === "object" && typeof database?.location === "function" && typeof database.prepare === "function", `database must be a DatabaseSync of node:sqlite, not ${shown(given.database)}`)) return undefined;
-  const location = complaints.attempt(() => {
-    try {
-      return (database as DatabaseSync).location();
-    } catch (cause) {
-      throw new Error("database is not open; open it before making the store", { cause });
-    }
-  });
-  if (location === undefined) return undefined;
+  const location = locationOf(database as DatabaseSync);
+  if (!complaints.check(location !== undefined, "database is not open; open it before making the store")) return undefined;
   if (complaints.check(location !== null && location !== "", "database is in memory or temporary, which no other process sees; open a file, or use memory()")) return location ?? undefined;
   return undefined;
+}
+
+/** The file of an open database, `null` or `""` if it has none; `undefined` if it is not open. */
+function locationOf(database: DatabaseSync): string | null | undefined {
+  try {
+    return database.location();
+  } catch {
+    return undefined;
+  }
 }

@@ -1,5 +1,6 @@
 import { SCHEMA_VERSION, schemaStep } from "../index.ts";
 import type { Connection } from "./connection.ts";
+import { statementsFor } from "./statements.ts";
 
 /**
  * The statements that lead to each version, the first to version 1. Never edit one that was released; append.
@@ -8,12 +9,12 @@ import type { Connection } from "./connection.ts";
 function steps(prefix: string): ReadonlyArray<readonly string[]> {
   return [
     [
-      `CREATE TABLE ${prefix}schema (
+      `CREATE TABLE IF NOT EXISTS ${prefix}schema (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   version INTEGER NOT NULL,
   file_id TEXT NOT NULL
 ) STRICT`,
-      `CREATE TABLE ${prefix}group (
+      `CREATE TABLE IF NOT EXISTS ${prefix}group (
   group_name TEXT PRIMARY KEY,
   epoch TEXT NOT NULL,
   birth_epoch TEXT NOT NULL,
@@ -26,11 +27,11 @@ function steps(prefix: string): ReadonlyArray<readonly string[]> {
   view_version INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID`,
       // The text of a view can be long; it stands apart from the counters, which change more often.
-      `CREATE TABLE ${prefix}view (
+      `CREATE TABLE IF NOT EXISTS ${prefix}view (
   group_name TEXT PRIMARY KEY,
   body TEXT NOT NULL
 ) STRICT`,
-      `CREATE TABLE ${prefix}presence (
+      `CREATE TABLE IF NOT EXISTS ${prefix}presence (
   group_name TEXT NOT NULL,
   incarnation TEXT NOT NULL,
   node TEXT NOT NULL,
@@ -47,8 +48,8 @@ function steps(prefix: string): ReadonlyArray<readonly string[]> {
   metadata TEXT NOT NULL,
   PRIMARY KEY (group_name, incarnation)
 ) STRICT`,
-      `CREATE UNIQUE INDEX ${prefix}presence_alive_node ON ${prefix}presence (group_name, node) WHERE state = 'alive'`,
-      `CREATE TABLE ${prefix}election (
+      `CREATE UNIQUE INDEX IF NOT EXISTS ${prefix}presence_alive_node ON ${prefix}presence (group_name, node) WHERE state = 'alive'`,
+      `CREATE TABLE IF NOT EXISTS ${prefix}election (
   group_name TEXT NOT NULL,
   election TEXT NOT NULL,
   token INTEGER NOT NULL,
@@ -60,13 +61,13 @@ function steps(prefix: string): ReadonlyArray<readonly string[]> {
   changed_at_ms INTEGER NOT NULL,
   PRIMARY KEY (group_name, election)
 ) STRICT, WITHOUT ROWID`,
-      `CREATE TABLE ${prefix}fence (
+      `CREATE TABLE IF NOT EXISTS ${prefix}fence (
   group_name TEXT NOT NULL,
   election TEXT NOT NULL,
   token INTEGER NOT NULL,
   PRIMARY KEY (group_name, election)
 ) STRICT, WITHOUT ROWID`,
-      `CREATE TABLE ${prefix}event (
+      `CREATE TABLE IF NOT EXISTS ${prefix}event (
   group_name TEXT NOT NULL,
   sequence INTEGER NOT NULL,
   at_ms INTEGER NOT NULL,
@@ -75,7 +76,7 @@ function steps(prefix: string): ReadonlyArray<readonly string[]> {
   detail TEXT NOT NULL,
   PRIMARY KEY (group_name, sequence)
 ) STRICT, WITHOUT ROWID`,
-      `CREATE TABLE ${prefix}term (
+      `CREATE TABLE IF NOT EXISTS ${prefix}term (
   group_name TEXT NOT NULL,
   election TEXT NOT NULL,
   token INTEGER NOT NULL,
@@ -114,7 +115,7 @@ export function migrateSchema(connection: Connection, options: { readonly prefix
 }
 
 function readVersion(connection: Connection, prefix: string): number {
-  const table = connection.get("SELECT 1 AS there FROM sqlite_schema WHERE type = 'table' AND name = ?", `${prefix}schema`);
-  if (table === undefined) return 0;
-  return connection.get<{ version: number }>(`SELECT version FROM ${prefix}schema`)?.version ?? 0;
+  const sql = statementsFor(prefix);
+  if (connection.get(sql.hasTable, `${prefix}schema`) === undefined) return 0;
+  return connection.get(sql.schemaVersion)?.version ?? 0;
 }

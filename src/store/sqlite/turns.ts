@@ -5,6 +5,14 @@ import { isBusy } from "./errors.ts";
 const SHORTEST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 10;
 
+/**
+ * How long to go on trying so that the answer comes before the caller's deadline: a missed deadline would end the
+ * session, as if nobody knew what it still did.
+ */
+export function patienceWithinMs(deadlineMs: number): number {
+  return deadlineMs - Math.min(100, deadlineMs / 5);
+}
+
 interface Turn {
   /** Runs the work once; `true` if that settled it, `false` if the file was busy. */
   readonly attempt: () => boolean;
@@ -23,6 +31,7 @@ export class Turns {
   readonly #waiting: Turn[] = [];
   #timer: Timer | undefined;
   #running = false;
+  #stopped: Error | undefined;
 
   constructor(random: Random) {
     this.#random = random;
@@ -33,6 +42,7 @@ export class Turns {
    * as `whenBusy` does; then no attempt is running, and none will be made.
    */
   run<T>(attempt: () => T, options: { readonly clock: Clock; readonly giveUpAfterMs: number; readonly whenBusy: (cause: unknown) => T }): Promise<T> {
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
     return new Promise<T>((resolve, reject: (error: unknown) => void) => {
       let lastBusy: unknown;
       this.#waiting.push({
@@ -63,8 +73,9 @@ export class Turns {
     });
   }
 
-  /** Makes no further attempt; whoever waits is told `error`. */
+  /** Makes no attempt ever after; whoever waits, or comes later, is told `error`. */
   stop(error: Error): void {
+    this.#stopped ??= error;
     this.#timer?.cancel();
     this.#timer = undefined;
     for (const turn of this.#waiting.splice(0)) turn.reject(error);

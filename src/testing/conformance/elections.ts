@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { TOKENS_PER_GENERATION } from "../../store/index.ts";
+import type { ClaimResult, ElectionRow } from "../../store/index.ts";
 import { atOnce, cursorOf, NOTHING_SEEN, SHORT_LEASE_MS, still } from "./scene.ts";
 import type { Member, SceneCase } from "./scene.ts";
 
@@ -170,10 +171,10 @@ export const electionCases: readonly SceneCase[] = [
       for (let round = 0; round < 50; round++) {
         const { epoch, elections } = await first.look();
         const expectedToken = elections[0]?.token ?? 0;
-        const results = await atOnce(members.map((each) => () => each.claim(ELECTION, { expectedToken, epoch })));
+        const results: readonly (ClaimResult | null)[] = await atOnce(members.map((each) => () => each.claim(ELECTION, { expectedToken, epoch })));
         const winners = members.filter((_, n) => results[n] !== null);
         assert.equal(winners.length, 1, `round ${round}: ${winners.length} winners`);
-        const row = await first.row(ELECTION);
+        const row: ElectionRow = await first.row(ELECTION);
         const token = results.find((each) => each !== null)?.token ?? 0;
         assert.deepEqual([row.holder?.incarnation, row.token], [winners[0]?.incarnation, token]);
         assert.ok(token > expectedToken);
@@ -374,8 +375,8 @@ export const electionCases: readonly SceneCase[] = [
       const names = ["constructor", "toString", "valueOf", "a_b", "axb", "a-b", "A_b", "null", "0", "00", "select", `e${"x".repeat(127)}`, `e${"x".repeat(126)}y`];
       for (const name of names) await a.createElection(name);
       for (const name of names) await (name.length % 2 === 0 ? a : b).hold(name);
-      const shown = (await a.look()).elections.map((row) => [row.election, row.holder?.node]).sort();
-      assert.deepEqual(shown, names.map((name) => [name, (name.length % 2 === 0 ? a : b).node]).sort());
+      const shown = new Map((await a.look()).elections.map((row) => [row.election, row.holder?.node]));
+      assert.deepEqual(shown, new Map(names.map((name) => [name, (name.length % 2 === 0 ? a : b).node])));
       assert.equal(await a.resign("a-b", (await a.row("a-b")).token), false, "b holds it");
       assert.equal(await b.resign("a_b", (await a.row("a_b")).token), true);
       assert.deepEqual((await a.look()).elections.filter((row) => row.holder === null).map((row) => row.election), ["a_b"]);

@@ -126,17 +126,22 @@ async function hinted(scene: Scene): Promise<Member> {
 
 /**
  * Does `work`, and fails unless a hint of its kind comes, after which a look shows `changed`. Each such hint is
- * followed by a look, so one that comes before the change can be read does not count.
+ * followed by a look at once, so one that comes before the change can be read does not count.
  */
 async function expectHint(observer: Member, expected: Hint, work: () => Promise<unknown>, changed: (seen: LookReply) => boolean): Promise<void> {
   const { scene } = observer;
   await sentinel(observer, await scene.member()); // whatever came before has arrived
-  const hints: Hint[] = [];
-  const stop = observer.session.onHint((hint) => hints.push(hint));
+  const looks: Promise<LookReply>[] = [];
+  const stop = observer.session.onHint((hint) => {
+    if (!isSame(hint, expected)) return;
+    const look = observer.look();
+    look.catch(() => undefined); // awaited below, unless the case has failed by then
+    looks.push(look);
+  });
   await work();
   await scene.until(`a hint of ${JSON.stringify(expected)} comes, after which the change can be read`, async () => {
-    const matching = hints.splice(0).filter((hint) => isSame(hint, expected));
-    return matching.length > 0 && changed(await observer.look()) ? true : undefined;
+    const seen = await Promise.all(looks.splice(0));
+    return seen.some(changed) ? true : undefined;
   });
   stop();
 }

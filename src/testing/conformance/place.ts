@@ -18,9 +18,9 @@ export interface StorePlace<Tx = unknown> {
   hang?(): Promise<() => Promise<void>>;
   /** Ends every open connection from the other side; new ones can be made at once. */
   cut?(): Promise<void>;
-  /** A provider on the same store, or a copy of it, that cannot write: a standby, a file without write permission. */
+  /** A provider on the same store, or a copy of it, that cannot write: a standby, a file without write permission. The suite closes it. */
   readOnly?(): Promise<StoreProvider<Tx>>;
-  /** A provider on another, empty store whose schema says it has `version`; 0: there is no schema. */
+  /** A provider on another, empty store whose schema says it has `version`; 0: there is no schema. The suite closes it. */
   schemaAt?(version: number): Promise<StoreProvider<Tx>>;
   /** Called at the end of each case; ends what was made for this place, its providers too. */
   close?(): Promise<void>;

@@ -464,6 +464,22 @@ export const presenceCases: readonly SceneCase[] = [
     },
   },
   {
+    title: "after the epoch has changed, a look with a cursor from before shows every election and the view, also before any beat",
+    async run(scene) {
+      const a = await scene.member();
+      await a.publish(await a.coordinate());
+      await a.hold("e");
+      const cursor = cursorOf(await a.look());
+      await scene.newEpoch(a);
+      for (const seen of [await a.look({ cursor }), await a.beat({ cursor }), await a.look({ cursor })]) {
+        assert.deepEqual(seen.elections.map((row) => row.election).sort(), ["coordinator", "e"]);
+        assert.equal(seen.view?.version, 1);
+      }
+      const { elections, view } = await a.look({ cursor: { ...cursor, epoch: (await a.look()).epoch } });
+      assert.deepEqual([elections, view], [[], null]);
+    },
+  },
+  {
     title: "all sessions of a store see one epoch, one generation and the same rows",
     async run(scene) {
       const members = await scene.members(3);
@@ -515,6 +531,7 @@ export const presenceCases: readonly SceneCase[] = [
       await scene.newEpoch(a, victim);
       assert.equal(await a.declareDead(victim, { epoch: seen.epoch }), false);
       assert.equal(await a.claim("free", { epoch: seen.epoch }), null);
+      assert.equal(await a.declareDead(victim), true, "seen again in the new epoch");
     },
   },
   {

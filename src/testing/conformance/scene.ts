@@ -31,7 +31,7 @@ import type { StorePlace } from "./place.ts";
 /** One behaviour that a provider must show. `run` rejects where it does not. */
 export interface SceneCase {
   readonly title: string;
-  run(scene: Scene): Promise<void>;
+  readonly run: (scene: Scene) => Promise<void>;
 }
 
 /** Thrown where a case cannot be tried in this place. */
@@ -59,6 +59,7 @@ export class Scene {
   readonly call: Call = { deadlineMs: PATIENCE_MS };
   readonly group: string;
   readonly #sessions: StoreSession[] = [];
+  readonly #atEnd: (() => Promise<unknown>)[] = [];
   #opened = 0;
   #named = 0;
 
@@ -117,11 +118,11 @@ export class Scene {
   /** Somebody who has joined, with a session of its own unless one is given. */
   async member(over: Partial<JoinInput> & { readonly session?: StoreSession; readonly group?: string } = {}): Promise<Member> {
     const { session: given, group, ...rest } = over;
-    const session = given ?? (await this.session(group === undefined ? {} : { group }));
+    const session = given ?? (await this.session({ group: group ?? this.group }));
     const input = this.joinInput(rest);
     const result = await session.join(input, this.call);
     assert.equal(result.outcome, "joined", `${input.node} joins`);
-    return new Member(this, session, input, result.outcome === "joined" ? result.joinOrder : 0);
+    return new Member(this, session, { ...input, group: group ?? this.group, joinOrder: result.outcome === "joined" ? result.joinOrder : 0 });
   }
 
   async members(count: number): Promise<readonly Member[]> {
@@ -149,7 +150,13 @@ export class Scene {
     for (const member of members) await member.reconnect();
   }
 
+  /** Has `work` done when the case has ended, however it did; its failure is ignored. */
+  atEnd(work: () => Promise<unknown>): void {
+    this.#atEnd.push(work);
+  }
+
   async end(): Promise<void> {
+    await Promise.allSettled(this.#atEnd.map((work) => work()));
     for (const session of this.#sessions.splice(0)) await session.close();
     await this.place.close?.();
   }
@@ -162,14 +169,16 @@ export class Member {
   readonly node: string;
   readonly joinOrder: number;
   session: StoreSession;
+  readonly #group: string;
   #beat = 0;
 
-  constructor(scene: Scene, session: StoreSession, input: JoinInput, joinOrder: number) {
+  constructor(scene: Scene, session: StoreSession, joined: { readonly incarnation: string; readonly node: string; readonly group: string; readonly joinOrder: number }) {
     this.scene = scene;
     this.session = session;
-    this.incarnation = input.incarnation;
-    this.node = input.node;
-    this.joinOrder = joinOrder;
+    this.incarnation = joined.incarnation;
+    this.node = joined.node;
+    this.joinOrder = joined.joinOrder;
+    this.#group = joined.group;
   }
 
   get call(): Call {
@@ -177,7 +186,7 @@ export class Member {
   }
 
   async reconnect(): Promise<void> {
-    this.session = await this.scene.session();
+    this.session = await this.scene.session({ group: this.#group });
   }
 
   // ---- presence
@@ -337,6 +346,11 @@ export function byElection<Row extends { readonly election: string }>(rows: read
 
 export function cursorOf({ epoch, electionsVersion, viewVersion }: LookReply): Cursor {
   return { epoch, electionsVersion, viewVersion };
+}
+
+/** Lets some round trips go by, so that what comes next meets others at another moment. */
+export async function later(member: Member, roundTrips: number): Promise<void> {
+  for (let n = 0; n < roundTrips; n++) await member.look({ watch: [] });
 }
 
 /** Runs all of them at once and gives back what each answered; a rejection is the case's failure. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isTribuneError, TribuneError } from "../../kernel/index.ts";
-import type { Call, OpenContext, StoreProvider, StoreSession } from "../../store/index.ts";
+import type { Call, StoreSession } from "../../store/index.ts";
 import { atOnce, emptyView, NOTHING_SEEN, Skipped } from "./scene.ts";
 import type { Member, Scene, SceneCase } from "./scene.ts";
 
@@ -152,8 +152,12 @@ export const sessionCases: readonly SceneCase[] = [
       await a.createElection("e");
       const { epoch } = await a.look();
       const heal = await hang();
-      const claim = a.session.claim({ election: "e", incarnation: a.incarnation, node: a.node, expectedToken: 0, epoch, tokenSeen: 0 }, SHORT_CALL);
-      await assert.rejects(claim, { code: "STORE_TIMEOUT" }).finally(heal);
+      try {
+        const claim = a.session.claim({ election: "e", incarnation: a.incarnation, node: a.node, expectedToken: 0, epoch, tokenSeen: 0 }, SHORT_CALL);
+        await assert.rejects(claim, { code: "STORE_TIMEOUT" });
+      } finally {
+        await heal();
+      }
       await observer.reconnect();
       for (let n = 0; n < 5; n++) {
         const { elections, terms } = await observer.reading();
@@ -244,6 +248,8 @@ export const sessionCases: readonly SceneCase[] = [
       assert.equal(await provider.schema.installed(scene.context()), provider.schema.version);
       assert.equal(await sessions[0]?.readGroup(scene.call), null);
       for (const session of sessions) await session.close();
+      await provider.close();
+      await provider.close(); // may be called twice
     },
   },
   {
@@ -255,6 +261,7 @@ export const sessionCases: readonly SceneCase[] = [
       assert.deepEqual(done.map((each) => each.to), [version, version, version]);
       assert.deepEqual(done.map((each) => each.from).sort((x, y) => x - y), [0, version, version]);
       await (await provider.open(scene.context({ createSchema: false }))).close();
+      await provider.close();
     },
   },
   {
@@ -264,6 +271,7 @@ export const sessionCases: readonly SceneCase[] = [
       const provider = await scene.need("schemaAt")(version + 1);
       for (const createSchema of [false, true]) await assert.rejects(provider.open(scene.context({ createSchema })), { code: "SCHEMA_TOO_NEW" });
       assert.equal(await provider.schema.installed(scene.context()), version + 1);
+      await provider.close();
     },
   },
   {
@@ -276,14 +284,15 @@ export const sessionCases: readonly SceneCase[] = [
       assert.equal(await provider.schema.installed(scene.context()), version - 1);
       await (await provider.open(scene.context({ createSchema: true }))).close();
       assert.equal(await provider.schema.installed(scene.context()), version);
+      await provider.close();
     },
   },
   {
     title: "a store that cannot be written to is refused with STORE_READ_ONLY",
     async run(scene) {
-      const provider: StoreProvider = await scene.need("readOnly")();
-      const context: OpenContext = scene.context();
-      await assert.rejects(provider.open(context), { code: "STORE_READ_ONLY" });
+      const provider = await scene.need("readOnly")();
+      await assert.rejects(provider.open(scene.context()), { code: "STORE_READ_ONLY" });
+      await provider.close();
     },
   },
 ];

@@ -1,0 +1,353 @@
+import { TribuneError } from "../../kernel/index.ts";
+import { COORDINATOR, EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION } from "../index.ts";
+import type {
+  BeatInput,
+  BeatReply,
+  ClaimInput,
+  ClaimResult,
+  DeclareDeadInput,
+  ElectionRow,
+  EventPage,
+  GroupReading,
+  JoinInput,
+  JoinResult,
+  LookInput,
+  LookReply,
+  MemberRow,
+  NewEvent,
+  PassFenceInput,
+  PresenceRow,
+  PublishViewInput,
+  ResignInput,
+  StoredView,
+} from "../index.ts";
+import type { Connection } from "./connection.ts";
+import type { ElectionRecord, GroupRow, PresenceRecord, Statements } from "./statements.ts";
+
+/**
+ * What each operation of the contract reads and writes in one group. Every method is one transaction, finished when it
+ * returns; it throws what SQLite throws, busy included. The write lock is taken first, so a row that was
+ * read is still so when the next statement writes.
+ */
+export class Operations {
+  readonly #db: Connection;
+  readonly #sql: Statements;
+  readonly #group: string;
+  readonly #epoch: string;
+
+  constructor(options: { readonly connection: Connection; readonly statements: Statements; readonly group: string; readonly epoch: string }) {
+    this.#db = options.connection;
+    this.#sql = options.statements;
+    this.#group = options.group;
+    this.#epoch = options.epoch;
+  }
+
+  // ---- presence
+
+  join(input: JoinInput): JoinResult {
+    return this.#db.write("FULL", () => {
+      const nowMs = this.#nowMs();
+      const group = this.#find();
+      if (group !== undefined && group.settings !== input.settings) return { outcome: "settings-mismatch", settings: group.settings };
+      const known = this.#presence(input.incarnation);
+      if (known?.state === "alive") return { outcome: "joined", joinOrder: known.joinOrder };
+      if (known !== undefined) {
+        throw new TribuneError("INCARNATION_DEAD", `incarnation ${input.incarnation} is dead and does not come back`, { about: input.node, next: "join as a new incarnation" });
+      }
+      const holder = this.#db.get(this.#sql.readAliveNode, this.#group, input.node);
+      if (holder !== undefined) return { outcome: "name-taken", by: presenceRow(holder, nowMs) };
+
+      if (group === undefined) this.#db.run(this.#sql.insertGroup, this.#group, this.#epoch, this.#epoch, input.settings);
+      const joinOrder = (group?.joinOrder ?? 0) + 1;
+      const leaseMs = Math.ceil(input.leaseMs); // the column takes whole numbers
+      this.#db.run(this.#sql.countJoin, joinOrder, Math.max(group?.longestLeaseMs ?? 0, leaseMs), this.#group);
+      this.#db.run(this.#sql.insertPresence, this.#group, input.incarnation, input.node, leaseMs, nowMs, joinOrder, nowMs, input.metadata);
+      return { outcome: "joined", joinOrder };
+    });
+  }
+
+  /** In one transaction; in a second one, made durable, if the first finds that the generation has to be raised. */
+  beat(input: BeatInput): BeatReply {
+    const reply = this.#db.write("NORMAL", () => {
+      const group = this.#existing();
+      return this.#mustRaise(group, input) ? undefined : this.#beat(input, group, this.#nowMs());
+    });
+    return reply ?? this.#db.write("FULL", () => this.#raiseAndBeat(input));
+  }
+
+  #mustRaise(group: GroupRow, input: BeatInput): boolean {
+    return group.epoch !== this.#epoch || input.generation > group.generation;
+  }
+
+  #raiseAndBeat(input: BeatInput): BeatReply {
+    const nowMs = this.#nowMs();
+    const group = this.#existing();
+    if (!this.#mustRaise(group, input)) return this.#beat(input, group, nowMs); // someone else came first
+    const generation = Math.max(group.generation, input.generation) + 1;
+    this.#db.run(this.#sql.adoptEpoch, this.#epoch, generation, this.#group);
+    if (group.epoch !== this.#epoch) this.#record(group, nowMs, [{ type: "epoch-changed", subject: this.#group, detail: { from: group.epoch, to: this.#epoch } }]);
+    return this.#beat(input, { ...group, epoch: this.#epoch, generation }, nowMs);
+  }
+
+  #beat(input: BeatInput, group: GroupRow, nowMs: number): BeatReply {
+    const accepted = this.#db.run(this.#sql.beat, input.beat, nowMs, input.viewSeen, this.#group, input.incarnation, input.beat) > 0;
+    const self = accepted ? "alive" : (this.#state(input.incarnation) ?? "absent");
+    return { ...this.#look(input, group, nowMs), accepted, self };
+  }
+
+  look(input: LookInput): LookReply {
+    return this.#db.read(() => {
+      const group = this.#existing();
+      return this.#look(input, group, this.#nowMs());
+    });
+  }
+
+  #look(input: LookInput, group: GroupRow, nowMs: number): LookReply {
+    const { cursor } = input;
+    const sameEpoch = cursor.epoch === this.#epoch;
+    const electionsMoved = !sameEpoch || group.electionsVersion > cursor.electionsVersion;
+    const viewMoved = !sameEpoch || group.viewVersion !== cursor.viewVersion;
+    const presence = input.watch === "all" ? this.#db.all(this.#sql.readAllPresence, this.#group) : this.#each(input.watch, (incarnation) => this.#presence(incarnation));
+    return {
+      storeTimeMs: nowMs,
+      epoch: this.#epoch,
+      generation: group.generation,
+      electionsVersion: group.electionsVersion,
+      elections: electionsMoved ? this.#electionsAfter(sameEpoch ? cursor.electionsVersion : 0) : [],
+      viewVersion: group.viewVersion,
+      view: viewMoved ? this.#view() : null,
+      presence: presence.map((row) => presenceRow(row, nowMs)),
+      longestLeaseMs: group.longestLeaseMs,
+    };
+  }
+
+  leave(input: { readonly incarnation: string }): boolean {
+    return this.#db.write("NORMAL", () => this.#db.run(this.#sql.leave, this.#nowMs(), this.#group, input.incarnation) > 0);
+  }
+
+  declareDead(input: DeclareDeadInput): boolean {
+    if (input.epoch !== this.#epoch) return false;
+    return this.#db.write("NORMAL", () => {
+      const nowMs = this.#nowMs();
+      const row = this.#presence(input.incarnation);
+      const declared = this.#db.run(this.#sql.declareDead, input.reason, nowMs, this.#group, input.incarnation, input.beat, input.requireExpired ? 1 : 0, nowMs) > 0;
+      if (!declared || row === undefined) return false;
+      this.#record(this.#existing(), nowMs, [{ type: "declared-dead", subject: row.node, detail: { incarnation: row.incarnation, by: input.by, reason: input.reason } }]);
+      return true;
+    });
+  }
+
+  updateMetadata(input: { readonly incarnation: string; readonly metadata: string }): boolean {
+    return this.#db.write("NORMAL", () => this.#db.run(this.#sql.updateMetadata, input.metadata, this.#group, input.incarnation) > 0);
+  }
+
+  // ---- elections
+
+  /** Whether it was not there yet. */
+  createElection(input: { readonly election: string }): boolean {
+    return this.#db.write("FULL", () => {
+      const group = this.#existing();
+      if (this.#election(input.election) !== undefined) return false;
+      const version = this.#countElections(group);
+      this.#db.run(this.#sql.insertElection, this.#group, input.election, this.#epoch === group.birthEpoch ? this.#epoch : "", version, this.#nowMs());
+      this.#db.run(this.#sql.insertFence, this.#group, input.election);
+      return true;
+    });
+  }
+
+  claim(input: ClaimInput): ClaimResult | null {
+    if (input.epoch !== this.#epoch) return null;
+    return this.#db.write("FULL", () => {
+      const nowMs = this.#nowMs();
+      const group = this.#existing();
+      const row = this.#election(input.election);
+      if (group.epoch !== this.#epoch || row === undefined || row.token !== input.expectedToken) return null;
+      if (row.holderIncarnation !== null && this.#state(row.holderIncarnation) === "alive") return null;
+      if (this.#state(input.incarnation) !== "alive") return null;
+      const token = Math.max(row.token, this.#fence(input.election) ?? 0, input.tokenSeen, group.generation * TOKENS_PER_GENERATION - 1) + 1;
+      if (!Number.isSafeInteger(token)) {
+        throw new TribuneError("TOKEN_EXHAUSTED", `the tokens of ${input.election} are used up`, { about: input.election, next: "use an election with another name" });
+      }
+
+      this.#db.run(this.#sql.claim, token, input.incarnation, input.node, this.#epoch, this.#countElections(group), nowMs, this.#group, input.election, input.expectedToken);
+      this.#db.run(this.#sql.endTerms, nowMs, "superseded", this.#group, input.election);
+      this.#db.run(this.#sql.insertTerm, this.#group, input.election, token, input.node, input.incarnation, nowMs);
+      this.#db.run(this.#sql.forgetTerms, this.#group, input.election, TERMS_KEPT);
+      this.#record(group, nowMs, [{ type: "term-began", subject: input.election, detail: { token, node: input.node, incarnation: input.incarnation } }]);
+      return { token };
+    });
+  }
+
+  /** Never "busy": while a fenced transaction is open the file is, and this throws so. */
+  passFence(input: PassFenceInput): "passed" | "superseded" {
+    if (input.epoch !== this.#epoch) return "superseded";
+    return this.#db.write("FULL", () => {
+      this.#existing();
+      const row = this.#election(input.election);
+      if (row === undefined || row.token !== input.token || row.holderIncarnation !== input.incarnation) return "superseded";
+      this.#db.run(this.#sql.passFence, input.token, this.#group, input.election, input.token);
+      return this.#fence(input.election) === input.token ? "passed" : "superseded";
+    });
+  }
+
+  resign(input: ResignInput): boolean {
+    return this.#db.write("NORMAL", () => {
+      const nowMs = this.#nowMs();
+      const group = this.#existing();
+      const row = this.#election(input.election);
+      if (row === undefined || row.token !== input.token || row.holderIncarnation !== input.incarnation) return false;
+      this.#db.run(this.#sql.resign, this.#countElections(group), nowMs, this.#group, input.election, input.token, input.incarnation);
+      this.#db.run(this.#sql.endTerms, nowMs, input.reason, this.#group, input.election);
+      this.#record(group, nowMs, [{ type: "term-ended", subject: input.election, detail: { token: input.token, node: row.holderNode, reason: input.reason } }]);
+      return true;
+    });
+  }
+
+  requestResign(input: { readonly election: string; readonly token: number }): boolean {
+    return this.#db.write("NORMAL", () => {
+      const group = this.#existing();
+      const row = this.#election(input.election);
+      if (row === undefined || row.holderIncarnation === null || row.token !== input.token) return false;
+      this.#db.run(this.#sql.requestResign, input.token, this.#countElections(group), this.#group, input.election, input.token);
+      this.#record(group, this.#nowMs(), [{ type: "resign-requested", subject: input.election, detail: { token: input.token, node: row.holderNode } }]);
+      return true;
+    });
+  }
+
+  // ---- membership
+
+  readMembers(input: { readonly incarnations: readonly string[] }): readonly MemberRow[] {
+    return this.#db.read(() => {
+      this.#existing();
+      return this.#each(input.incarnations, (incarnation) => this.#db.get(this.#sql.readMember, this.#group, incarnation)).map((row) => ({ ...row }));
+    });
+  }
+
+  publishView(input: PublishViewInput): boolean {
+    if (input.epoch !== this.#epoch || input.view.version <= input.expectedVersion) return false;
+    return this.#db.write("FULL", () => {
+      const nowMs = this.#nowMs();
+      const group = this.#existing();
+      const row = this.#election(COORDINATOR);
+      if (group.viewVersion !== input.expectedVersion || this.#fence(COORDINATOR) !== input.token) return false;
+      if (row === undefined || row.token !== input.token || row.holderIncarnation !== input.incarnation) return false;
+      const { view } = input;
+      this.#db.run(this.#sql.writeView, this.#group, JSON.stringify(view));
+      this.#db.run(this.#sql.countView, view.version, this.#group);
+      this.#record(group, nowMs, [...input.events, { type: "view-published", subject: this.#group, detail: { version: view.version, members: view.members.length, token: input.token } }]);
+      this.#db.run(this.#sql.forgetDead, this.#group, nowMs - input.forgetDeadAfterMs, this.#group);
+      return true;
+    });
+  }
+
+  // ---- the record
+
+  readEvents(input: { readonly after: number; readonly limit: number }): EventPage {
+    return this.#db.read(() => {
+      const group = this.#existing();
+      const oldest = this.#db.get(this.#sql.oldestEvent, this.#group)?.oldest ?? group.eventSequence + 1;
+      const rows = this.#db.all(this.#sql.readEvents, this.#group, input.after, input.limit);
+      return {
+        events: rows.map(({ detail, ...row }) => ({ ...row, detail: JSON.parse(detail) as Readonly<Record<string, unknown>> })),
+        skipped: Math.max(0, oldest - 1 - input.after),
+        newest: group.eventSequence,
+      };
+    });
+  }
+
+  readGroup(): GroupReading | null {
+    return this.#db.read(() => {
+      const group = this.#find();
+      if (group === undefined) return null;
+      const nowMs = this.#nowMs();
+      return {
+        storeTimeMs: nowMs,
+        epoch: this.#epoch,
+        generation: group.generation,
+        schemaVersion: SCHEMA_VERSION,
+        settings: group.settings,
+        view: this.#view(),
+        presence: this.#db.all(this.#sql.readAllPresence, this.#group).map((row) => presenceRow(row, nowMs)),
+        elections: this.#electionsAfter(0),
+        fences: this.#db.all(this.#sql.readFences, this.#group).map((row) => ({ ...row })),
+        terms: this.#db.all(this.#sql.readTerms, this.#group).map((row) => ({ ...row })),
+      };
+    });
+  }
+
+  /** The names of all elections, for hints that must miss none. */
+  electionNames(): readonly string[] {
+    return this.#db.all(this.#sql.electionNames, this.#group).map((row) => row.election);
+  }
+
+  // ---- rows; to be called inside a transaction
+
+  #nowMs(): number {
+    return this.#db.get(this.#sql.now)?.nowMs ?? 0;
+  }
+
+  #find(): GroupRow | undefined {
+    return this.#db.get(this.#sql.readGroup, this.#group);
+  }
+
+  #existing(): GroupRow {
+    const group = this.#find();
+    if (group !== undefined) return group;
+    throw new TribuneError("GROUP_UNKNOWN", `there is no group ${this.#group} in this store`, { about: this.#group, next: "start a member of it first, or look for a slip in the name" });
+  }
+
+  #presence(incarnation: string): PresenceRecord | undefined {
+    return this.#db.get(this.#sql.readPresence, this.#group, incarnation);
+  }
+
+  #state(incarnation: string): "alive" | "dead" | undefined {
+    return this.#db.get(this.#sql.readState, this.#group, incarnation)?.state;
+  }
+
+  #election(election: string): ElectionRecord | undefined {
+    return this.#db.get(this.#sql.readElection, this.#group, election);
+  }
+
+  #electionsAfter(version: number): readonly ElectionRow[] {
+    return this.#db.all(this.#sql.readElectionsAfter, this.#group, version).map(electionRow);
+  }
+
+  #fence(election: string): number | undefined {
+    return this.#db.get(this.#sql.readFence, this.#group, election)?.token;
+  }
+
+  #view(): StoredView | null {
+    const body = this.#db.get(this.#sql.readView, this.#group)?.body;
+    return body === undefined ? null : (JSON.parse(body) as StoredView);
+  }
+
+  #each<T>(incarnations: readonly string[], read: (incarnation: string) => T | undefined): T[] {
+    return incarnations.map(read).filter((row) => row !== undefined);
+  }
+
+  /** The next elections version, written down. */
+  #countElections(group: GroupRow): number {
+    const version = group.electionsVersion + 1;
+    this.#db.run(this.#sql.countElections, version, this.#group);
+    return version;
+  }
+
+  /** Appends events and forgets as many of the oldest as there are too many. At most once per transaction: `group` is as it was before. */
+  #record(group: GroupRow, nowMs: number, events: readonly NewEvent[]): void {
+    let sequence = group.eventSequence;
+    for (const event of events) {
+      sequence += 1;
+      this.#db.run(this.#sql.insertEvent, this.#group, sequence, nowMs, event.type, event.subject, JSON.stringify(event.detail));
+    }
+    this.#db.run(this.#sql.countEvents, sequence, this.#group);
+    this.#db.run(this.#sql.forgetEvents, this.#group, sequence - EVENTS_KEPT);
+  }
+}
+
+function presenceRow({ beatAtMs, ...row }: PresenceRecord, nowMs: number): PresenceRow {
+  return { ...row, expired: beatAtMs + row.leaseMs <= nowMs, beatAgeMs: nowMs - beatAtMs };
+}
+
+function electionRow({ holderIncarnation, holderNode, ...row }: ElectionRecord): ElectionRow {
+  return { ...row, holder: holderIncarnation === null ? null : { incarnation: holderIncarnation, node: holderNode ?? "" } };
+}

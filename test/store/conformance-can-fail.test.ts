@@ -1,0 +1,452 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { systemClock } from "../../src/kernel/index.ts";
+import type { Clock } from "../../src/kernel/index.ts";
+import { COORDINATOR, TOKENS_PER_GENERATION } from "../../src/store/index.ts";
+import type { BeatReply, Call, ClaimInput, ElectionRow, FencedTransactions, Hint, LookReply, OpenContext, StoreProvider, StoreSession } from "../../src/store/index.ts";
+import type { MemoryProvider, MemoryTransaction } from "../../src/store/memory/index.ts";
+import { storeConformanceCases } from "../../src/testing/store-conformance.ts";
+import type { StorePlace } from "../../src/testing/store-conformance.ts";
+import { altered, withSessions } from "./altered.ts";
+import { memoryPlace } from "./memory-place.ts";
+
+/** A store with one fault. The suite is worth something if each is caught by a case whose title says what is wrong. */
+interface Fault {
+  readonly fault: string;
+  /** For each of these, some case whose title matches must fail. */
+  readonly caughtBy: readonly RegExp[];
+  /** Makes the faulty store out of a sound one. */
+  readonly alter: (store: MemoryProvider) => StoreProvider<MemoryTransaction>;
+}
+
+const FAULTS: readonly Fault[] = [
+  // ---- presence
+  inSessions("a late beat revives the dead", [/late beat never revives a dead incarnation/], (inner) => ({
+    async beat(input, call) {
+      const reply = await inner.beat(input, call);
+      if (reply.self !== "dead") return reply;
+      return { ...reply, accepted: true, self: "alive", presence: reply.presence.map((row) => (row.incarnation === input.incarnation ? { ...row, state: "alive" } : row)) };
+    },
+  })),
+  inSessions("a beat with an old number is accepted", [/equal or smaller number is not accepted/, /delivered twice is accepted once/], (inner) => ({
+    async beat(input, call) {
+      const reply = await inner.beat(input, call);
+      return { ...reply, accepted: reply.self === "alive" };
+    },
+  })),
+  inSessions("a beat that is not accepted renews the lease", [/beat that is not accepted does not renew the lease/], (inner) => ({
+    async beat(input, call) {
+      const reply = await inner.beat(input, call);
+      return { ...reply, presence: reply.presence.map((row) => (row.incarnation === input.incarnation ? { ...row, expired: false } : row)) };
+    },
+  })),
+  inSessions("a beat does not carry the generation", [/greater generation raises the group's/], (inner) => ({ beat: (input, call) => inner.beat({ ...input, generation: 0 }, call) })),
+  inSessions("a beat's reply is as of before the beat", [/its own reply shows them/], (inner) => ({
+    async beat(input, call) {
+      const before = await inner.look(input, call);
+      const { accepted, self } = await inner.beat(input, call);
+      return { ...before, accepted, self };
+    },
+  })),
+  inSessions("a beat makes a missing group look empty", [/reject with GROUP_UNKNOWN/], (inner) => ({
+    async look(input, call) {
+      return await inner.look(input, call).catch(() => emptyReply);
+    },
+  })),
+  inSessions("a name that is taken is given away", [/name that somebody alive goes by is taken/, /many that join under one name at once/], (inner) => ({
+    async join(input, call) {
+      const result = await inner.join(input, call);
+      return result.outcome === "name-taken" ? { outcome: "joined", joinOrder: result.by.joinOrder + 1 } : result;
+    },
+  })),
+  inSessions("a lease that has run out frees the node name", [/lease that has run out does not free the node name/], (inner) => ({
+    async join(input, call) {
+      const result = await inner.join(input, call);
+      if (result.outcome !== "name-taken" || !result.by.expired) return result;
+      await inner.leave({ incarnation: result.by.incarnation }, call);
+      return await inner.join(input, call);
+    },
+  })),
+  inSessions("settings are not compared", [/settings that differ are answered/], (inner) => ({
+    async join(input, call) {
+      const result = await inner.join(input, call);
+      return result.outcome === "settings-mismatch" ? await inner.join({ ...input, settings: result.settings }, call) : result;
+    },
+  })),
+  inSessions("declaring dead ignores the beat", [/beat has moved on since it was seen/], (inner) => ({
+    async declareDead(input, call) {
+      const { presence } = await inner.look({ cursor: nothing, watch: [input.incarnation] }, call);
+      return await inner.declareDead({ ...input, beat: presence[0]?.beat ?? 0 }, call);
+    },
+  })),
+  inSessions("declaring dead ignores the lease", [/waits for the store's clock to say so/], (inner) => ({
+    declareDead: (input, call) => inner.declareDead({ ...input, requireExpired: false }, call),
+  })),
+  inSessions("declaring dead ignores the epoch", [/declaring dead fails in another epoch/, /seen before the epoch changed is worth nothing/], (inner) => ({
+    async declareDead(input, call) {
+      const { epoch } = await inner.look({ cursor: nothing, watch: [] }, call);
+      return await inner.declareDead({ ...input, epoch }, call);
+    },
+  })),
+  inSessions("metadata that is not plain is mangled", [/settings and metadata are data/], (inner) => ({
+    updateMetadata: (input, call) => inner.updateMetadata({ ...input, metadata: input.metadata.replaceAll("\\u0000", "") }, call),
+  })),
+
+  // ---- elections
+  inSessions("a claim ignores the expected token", [/whose token is not the row's is refused/, /late claim, sent before another's term/], (inner) => ({
+    async claim(input, call) {
+      return await inner.claim({ ...input, expectedToken: (await rowOf(inner, input, call))?.token ?? 0 }, call);
+    },
+  })),
+  inSessions("a claim ignores that the holder is alive", [/holder that is alive keeps its election/, /nobody declared dead, keeps its election/], (inner) => ({
+    async claim(input, call) {
+      const row = await rowOf(inner, input, call);
+      if (row?.holder && row.token === input.expectedToken) await inner.resign({ ...row.holder, election: row.election, token: row.token, reason: "taken" }, call);
+      return await inner.claim(input, call);
+    },
+  })),
+  inSessions("every claim succeeds", [/exactly one succeeds, round after round/, /delivered twice succeeds once/], (inner) => ({
+    async claim(input, call) {
+      for (;;) {
+        const row = await rowOf(inner, input, call);
+        if (row?.holder) await inner.resign({ ...row.holder, election: row.election, token: row.token, reason: "taken" }, call);
+        const claimed = await inner.claim({ ...input, expectedToken: row?.token ?? 0 }, call);
+        if (claimed !== null || row === undefined) return claimed;
+      }
+    },
+  })),
+  inSessions("a claim ignores the epoch", [/claim in another epoch than the server's is refused/], (inner) => ({
+    async claim(input, call) {
+      const { epoch } = await inner.look({ cursor: nothing, watch: [] }, call);
+      return await inner.claim({ ...input, epoch }, call);
+    },
+  })),
+  inSessions("the epoch is adopted by looks as well", [/nobody claims before a beat made it the group's/, /a look writes nothing|looks show the server's epoch/], (inner) => ({
+    async look(input, call) {
+      const { accepted: _accepted, self: _self, ...reply } = await inner.beat({ ...input, incarnation: "nobody", beat: 0, generation: 0, viewSeen: 0 }, call);
+      return reply;
+    },
+  })),
+  inSessions("tokens begin at 1, whatever the generation", [/first token of a group begins the range of generation 1/, /lies in the range of the group's generation/], (inner) => smallTokens(inner)),
+  inSessions("a claim ignores the highest token that the claimant has seen", [/greater than any that the claimant has seen/], (inner) => ({
+    claim: (input, call) => inner.claim({ ...input, tokenSeen: 0 }, call),
+  })),
+  inSessions("a new election always has the server's epoch", [/made in a group that has seen another epoch has no epoch/], (inner) => withRows(inner, (row, reply) => (row.epoch === "" ? { ...row, epoch: reply.epoch } : row))),
+  inSessions("a resignation stamps the row with the server's epoch", [/does not stamp the row with a later epoch/], (inner) =>
+    withRows(inner, (row, reply) => (row.token > 0 && row.holder === null ? { ...row, epoch: reply.epoch } : row)),
+  ),
+  inSessions("a resignation ignores the token", [/late resignation does not end a later term/, /resigning with a token that is not the row's/], (inner) => ({
+    async resign(input, call) {
+      return await inner.resign({ ...input, token: (await rowOf(inner, input, call))?.token ?? 0 }, call);
+    },
+  })),
+  inSessions("anybody may resign for the holder", [/or for somebody else, answers false/], (inner) => ({
+    async resign(input, call) {
+      return await inner.resign({ ...input, incarnation: (await rowOf(inner, input, call))?.holder?.incarnation ?? "" }, call);
+    },
+  })),
+  inSessions("a request to resign ignores the token", [/asking to resign a term that is not the present one/], (inner) => ({
+    async requestResign(input, call) {
+      return await inner.requestResign({ ...input, token: (await rowOf(inner, input, call))?.token ?? 0 }, call);
+    },
+  })),
+  inSessions("a look shows only the newest of the changes", [/newer than the cursor/, /misses no change/], (inner) => ({
+    async look(input, call) {
+      const reply = await inner.look(input, call);
+      const newest = Math.max(...reply.elections.map((row) => row.version));
+      return input.cursor.epoch === reply.epoch ? { ...reply, elections: reply.elections.filter((row) => row.version === newest) } : reply;
+    },
+  })),
+  inSessions("a version can be seen before the change that it counts", [/misses no change/, /each answer of a look is one reading/], (inner) => ({
+    async look(input, call) {
+      const reply = await inner.look(input, call);
+      const { electionsVersion } = await inner.look(input, call);
+      return { ...reply, electionsVersion };
+    },
+  })),
+  inSessions("a look takes the view and its number from two statements", [/each answer of a look is one reading/], (inner) => ({
+    async look(input, call) {
+      const { viewVersion } = await inner.look(input, call);
+      return { ...(await inner.look(input, call)), viewVersion };
+    },
+  })),
+
+  // ---- fence
+  inSessions("the fence lets everybody pass", [/superseded, before and after that one passed/, /does not hold with exactly that token is superseded/, /another epoch than the server's is superseded/], (inner) => ({
+    async passFence(input, call) {
+      await inner.passFence(input, call);
+      return "passed";
+    },
+  })),
+  inSessions("the fence is said to be passed and stays where it is", [/which then stands at its token/], () => ({ passFence: async () => "passed" })),
+
+  // ---- membership
+  inSessions("a view is published without looking at the fence", [/claimed but not passed the fence publishes nothing/], (inner) => ({
+    async publishView(input, call) {
+      await inner.passFence({ ...input, election: COORDINATOR }, call);
+      return await inner.publishView(input, call);
+    },
+  })),
+  inSessions("a view is published without looking at the publisher", [/deposed coordinator publishes nothing/, /after resigning, a coordinator publishes nothing/, /appears after its successor passed the fence/], (inner) => ({
+    async publishView(input, call) {
+      if (await inner.publishView(input, call)) return true;
+      const { viewVersion } = await inner.look({ cursor: nothing, watch: [] }, call);
+      return viewVersion === input.expectedVersion; // as if it had written
+    },
+  })),
+  inSessions("a view is published whatever it was made from", [/not the stored one any more/, /many views made from one at once/, /view that is delivered twice/], (inner) => ({
+    async publishView(input, call) {
+      for (let attempt = 0; attempt < 5; attempt++) {
+        const { viewVersion } = await inner.look({ cursor: nothing, watch: [] }, call);
+        const view = { ...input.view, version: Math.max(input.view.version, viewVersion + 1) };
+        if (await inner.publishView({ ...input, expectedVersion: viewVersion, view }, call)) return true;
+      }
+      return false;
+    },
+  })),
+  inSessions("publishing ignores the epoch", [/publishing in another epoch than the server's/], (inner) => ({
+    async publishView(input, call) {
+      const { epoch } = await inner.look({ cursor: nothing, watch: [] }, call);
+      return await inner.publishView({ ...input, epoch }, call);
+    },
+  })),
+  inSessions("publishing forgets all the dead, at once", [/publishing forgets who died long enough ago/], (inner) => {
+    const forgotten = new Set<string>();
+    const without = <Reply extends LookReply>(reply: Reply): Reply => ({ ...reply, presence: reply.presence.filter((row) => !forgotten.has(row.incarnation)) });
+    return {
+      async publishView(input, call) {
+        const { presence } = await inner.look({ cursor: nothing, watch: "all" }, call);
+        for (const row of presence) if (row.state === "dead") forgotten.add(row.incarnation);
+        return await inner.publishView(input, call);
+      },
+      look: async (input, call) => without(await inner.look(input, call)),
+      beat: async (input, call) => without(await inner.beat(input, call)),
+    };
+  }),
+  inSessions("events are stored in another order than given", [/appends the given events in their order/], (inner) => ({
+    publishView: (input, call) => inner.publishView({ ...input, events: input.events.toReversed() }, call),
+  })),
+
+  // ---- record
+  inSessions("event numbers have gaps", [/numbered from 1 without gaps/], (inner) => ({
+    async readEvents(input, call) {
+      const page = await inner.readEvents(input, call);
+      return { ...page, events: page.events.map((each) => ({ ...each, sequence: each.sequence * 2 })) };
+    },
+  })),
+  inSessions("readers are not told of what was forgotten", [/told how many they missed/], (inner) => ({
+    async readEvents(input, call) {
+      return { ...(await inner.readEvents(input, call)), skipped: 0 };
+    },
+  })),
+  inSessions("a reading of the group is made of two", [/a reading of the group is one reading/], (inner) => ({
+    async readGroup(call) {
+      const earlier = await inner.readGroup(call);
+      const later = await inner.readGroup(call);
+      return earlier === null || later === null ? null : { ...later, terms: earlier.terms };
+    },
+  })),
+  inSessions("all groups are one", [/groups are independent/, /names of groups are data/], undefined, (context) => ({ ...context, group: "one" })),
+  inSessions("names of groups are compared without regard to case", [/names of groups are data/], undefined, (context) => ({ ...context, group: context.group.toLowerCase() })),
+
+  // ---- hints
+  {
+    fault: "beats send hints",
+    caughtBy: [/beats and looks send no hint/],
+    alter: (store) => withHints(store, (inner, tell) => ({ beat: async (input, call) => told(await inner.beat(input, call), tell, { kind: "presence" }) })),
+  },
+  {
+    fault: "refused claims send hints",
+    caughtBy: [/what is refused, or changes nothing, sends no hint/],
+    alter: (store) =>
+      withHints(store, (inner, tell) => ({
+        claim: async (input, call) => told(await inner.claim(input, call), tell, { kind: "election", election: input.election }),
+      })),
+  },
+  inSessions("hints are never sent", [/a join sends a hint/, /a claim sends a hint/, /a published view sends a hint/], () => ({ onHint: () => () => undefined })),
+  inSessions("hints of views are never sent", [/a published view sends a hint/], (inner) => ({ onHint: (listener) => inner.onHint((hint) => (hint.kind === "view" ? undefined : listener(hint))) })),
+  {
+    fault: "a hint of a new view comes before it can be read",
+    caughtBy: [/a published view sends a hint to other sessions, after which it can be read/],
+    alter: (store) =>
+      withHints(
+        store,
+        (inner, tell) => ({
+          async publishView(input, call) {
+            tell({ kind: "view" });
+            await new Promise((resolve) => setImmediate(resolve));
+            return await inner.publishView(input, call);
+          },
+        }),
+        (hint) => hint.kind !== "view",
+      ),
+  },
+  inSessions("a listener cannot be taken away", [/listener that was taken away hears no more/], (inner) => ({
+    onHint(listener) {
+      inner.onHint(listener);
+      return () => undefined;
+    },
+  })),
+
+  // ---- session
+  inSessions("a closed session goes on working", [/after close, ended is aborted/, /a session ends once/], () => ({ close: async () => undefined })),
+  inSessions("what ended a session is not told", [/after destroy, ended is aborted at once with the reason given/], (inner) => ({ destroy: () => inner.destroy(new Error("ended")) })),
+
+  // ---- fenced transactions
+  inTransactions("transactions do not look at the fence", [/its work is not even run/, /claimed but has not passed the fence is TERM_LOST/, /loses no increment/], () => ({
+    transaction: (_, work) => unfenced(work),
+  })),
+  inTransactions("the fence is looked at but not held until the commit", [/successor is told busy/, /loses no increment/], (inner) => ({
+    async transaction(fence, work) {
+      await inner.transaction(fence, () => undefined);
+      return await unfenced(work);
+    },
+  })),
+  inTransactions("a guard does not hold the fence", [/until then no successor passes/], () => ({ guard: async () => undefined })),
+  inTransactions("what the work wrote is kept when it fails", [/rolls everything back/], (inner) => ({
+    transaction: (fence, work) => inner.transaction(fence, (tx) => work(altered(tx, { onCommit: (effect: () => void) => effect() }))),
+  })),
+  inTransactions("the holder is not asked once more before the commit", [/and before the commit, which is not made/], (inner) => ({
+    transaction: (fence, work) => inner.transaction({ ...fence, mayAct: () => true }, work),
+  })),
+  inTransactions("a missing fence is taken for a lost term", [/is FENCE_NOT_FOUND/], (inner) => ({
+    transaction: (fence, work) => inner.transaction({ ...fence, group: fence.group, election: fence.election === "unmade" ? "scheduler" : fence.election }, work),
+  })),
+];
+
+describe("the conformance suite of stores", () => {
+  for (const { fault, caughtBy, alter } of FAULTS) {
+    it(`catches a store where ${fault}`, async () => {
+      const cases = storeConformanceCases<MemoryTransaction>({ place: (): StorePlace<MemoryTransaction> => memoryPlace(alter), clock: hasty });
+      for (const title of caughtBy) {
+        const fitting = cases.filter((each) => title.test(each.title));
+        assert.ok(fitting.length > 0, `no case has a title like ${title}`);
+        const outcomes = await Promise.all(fitting.map(async (each) => await outcomeOf(each.run())));
+        assert.ok(outcomes.includes("failed"), `no case like ${title} failed: ${outcomes.join(", ")}`);
+      }
+    });
+  }
+
+  it("gives each case a title of its own", () => {
+    const titles = storeConformanceCases({ place: () => memoryPlace() }).map((each) => each.title);
+    assert.deepEqual(titles.length, new Set(titles).size);
+  });
+
+  it("reports a case as skipped, with the reason, where the place does not offer what it needs", async () => {
+    const cases = storeConformanceCases<MemoryTransaction>({ place: () => ({ provider: memoryPlace().provider }) });
+    const skipped = await cases.find((each) => /loses no increment/.test(each.title))?.run();
+    assert.deepEqual(skipped, { skipped: "the place offers no table" });
+  });
+});
+
+async function outcomeOf(run: Promise<{ readonly skipped?: string }>): Promise<"passed" | "skipped" | "failed"> {
+  try {
+    return (await run).skipped === undefined ? "passed" : "skipped";
+  } catch {
+    return "failed";
+  }
+}
+
+/** Twenty seconds go by in one, so that what is waited for in vain does not take long. */
+const HASTE = 20;
+
+const hasty: Clock = {
+  monotonicMs: () => systemClock.monotonicMs() * HASTE,
+  wallMs: () => systemClock.wallMs(),
+  setTimer: (delayMs, callback) => systemClock.setTimer(delayMs / HASTE, callback),
+};
+
+const nothing = { epoch: "", electionsVersion: 0, viewVersion: 0 };
+
+const emptyReply: LookReply = { storeTimeMs: 0, epoch: "x", generation: 1, electionsVersion: 0, elections: [], viewVersion: 0, view: null, presence: [], longestLeaseMs: 0 };
+
+type Alter = (inner: StoreSession) => Partial<StoreSession>;
+
+/** A fault in what sessions do. */
+function inSessions(fault: string, caughtBy: readonly RegExp[], alter: Alter = () => ({}), contextOf = (context: OpenContext) => context): Fault {
+  return {
+    fault,
+    caughtBy,
+    alter(store) {
+      const open = (context: OpenContext) => store.open(contextOf(context));
+      return withSessions(altered<StoreProvider<MemoryTransaction>>(store, { open }), (inner) => alter(inner));
+    },
+  };
+}
+
+/** A fault in fenced transactions. */
+function inTransactions(
+  fault: string,
+  caughtBy: readonly RegExp[],
+  alter: (inner: FencedTransactions<MemoryTransaction>) => Partial<FencedTransactions<MemoryTransaction>>,
+): Fault {
+  return { fault, caughtBy, alter: (store) => altered<StoreProvider<MemoryTransaction>>(store, { fenced: altered(store.fenced, alter(store.fenced)) }) };
+}
+
+/** Sessions that can tell the listeners of all sessions of hints of their own making, beside the store's that `keep` lets pass. */
+function withHints(
+  store: MemoryProvider,
+  alter: (inner: StoreSession, tell: (hint: Hint) => void) => Partial<StoreSession>,
+  keep: (hint: Hint) => boolean = () => true,
+): StoreProvider<MemoryTransaction> {
+  const listeners = new Set<(hint: Hint) => void>();
+  const tell = (hint: Hint) => {
+    for (const listener of listeners) listener(hint);
+  };
+  return withSessions(store, (inner) => ({
+    ...alter(inner, tell),
+    onHint(listener) {
+      listeners.add(listener);
+      const stop = inner.onHint((hint) => (keep(hint) ? listener(hint) : undefined));
+      return () => {
+        listeners.delete(listener);
+        stop();
+      };
+    },
+  }));
+}
+
+function told<T>(value: T, tell: (hint: Hint) => void, hint: Hint): T {
+  tell(hint);
+  return value;
+}
+
+async function unfenced<Result>(work: (tx: MemoryTransaction) => Result | Promise<Result>): Promise<Result> {
+  const effects: (() => void)[] = [];
+  const result = await work({ onCommit: (effect) => void effects.push(effect) });
+  for (const effect of effects) effect();
+  return result;
+}
+
+async function rowOf(inner: StoreSession, { election }: { readonly election: string }, call: Call): Promise<ElectionRow | undefined> {
+  return (await inner.look({ cursor: nothing, watch: [] }, call)).elections.find((row) => row.election === election);
+}
+
+/** Looks and beats that show election rows as `change` makes them. */
+function withRows(inner: StoreSession, change: (row: ElectionRow, reply: LookReply) => ElectionRow): Partial<StoreSession> {
+  const changed = <Reply extends LookReply | BeatReply>(reply: Reply): Reply => ({ ...reply, elections: reply.elections.map((row) => change(row, reply)) });
+  return {
+    look: async (input, call) => changed(await inner.look(input, call)),
+    beat: async (input, call) => changed(await inner.beat(input, call)),
+  };
+}
+
+/** Tokens without the part that the generation gives them, in everything that goes in and comes out. */
+function smallTokens(inner: StoreSession): Partial<StoreSession> {
+  const shownAs = new Map<number, number>([[0, 0]]);
+  const shown = (token: number) => {
+    const small = token === 0 ? 0 : (token % TOKENS_PER_GENERATION) + 1;
+    shownAs.set(small, token);
+    return small;
+  };
+  const meant = (token: number) => shownAs.get(token) ?? token;
+  return {
+    ...withRows(inner, (row) => ({ ...row, token: shown(row.token) })),
+    async claim(input: ClaimInput, call) {
+      const claimed = await inner.claim({ ...input, expectedToken: meant(input.expectedToken) }, call);
+      return claimed === null ? null : { token: shown(claimed.token) };
+    },
+    passFence: (input, call) => inner.passFence({ ...input, token: meant(input.token) }, call),
+    resign: (input, call) => inner.resign({ ...input, token: meant(input.token) }, call),
+  };
+}
