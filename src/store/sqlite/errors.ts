@@ -16,6 +16,7 @@ const CORRUPT = 11;
 const FULL = 13;
 const CANTOPEN = 14;
 const PROTOCOL = 15;
+const CONSTRAINT = 19;
 const AUTH = 23;
 const NOTADB = 26;
 
@@ -37,6 +38,11 @@ export function isBusy(error: unknown): boolean {
 /** Whether this error of a COMMIT leaves open if the transaction is on the disk. */
 export function leavesCommitOpen(error: unknown): boolean {
   return primaryCode(error) === IOERR;
+}
+
+/** Whether the user's own rows are at fault, as with a deferred constraint that a COMMIT finds broken. */
+export function isBrokenConstraint(error: unknown): boolean {
+  return primaryCode(error) === CONSTRAINT;
 }
 
 /** Whether the session can go on after this: nothing was written, and the connection is sound. */

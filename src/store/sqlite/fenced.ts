@@ -3,7 +3,7 @@ import { systemRandom, TribuneError } from "../../kernel/index.ts";
 import { assertFence, assertMayAct, fenceNotFound, termLost } from "../index.ts";
 import type { FencedTransactions, FenceHandle } from "../index.ts";
 import { Connection, rollBack } from "./connection.ts";
-import { ConnectionInUse, isBusy, leavesCommitOpen, mapSqliteError, storeBusy } from "./errors.ts";
+import { ConnectionInUse, isBrokenConstraint, isBusy, leavesCommitOpen, mapSqliteError, storeBusy } from "./errors.ts";
 import { identityOf } from "./file.ts";
 import type { Statements } from "./statements.ts";
 import { Turns } from "./turns.ts";
@@ -122,6 +122,7 @@ export class SqliteFencedTransactions implements FencedTransactions<DatabaseSync
   }
 
   #commitError(fence: FenceHandle, error: unknown): unknown {
+    if (isBrokenConstraint(error)) return error;
     if (!leavesCommitOpen(error)) return mapSqliteError(error, "commit", this.#path);
     this.close();
     return new TribuneError("COMMIT_UNKNOWN", `the commit for ${fence.election} failed in the disk; it may have been written`, {

@@ -172,7 +172,7 @@ export class Operations {
       this.#db.run(this.#sql.claim, token, input.incarnation, input.node, this.#epoch, this.#countElections(group), nowMs, this.#group, input.election, input.expectedToken);
       this.#db.run(this.#sql.endTerms, nowMs, "superseded", this.#group, input.election);
       this.#db.run(this.#sql.insertTerm, this.#group, input.election, token, input.node, input.incarnation, nowMs);
-      this.#db.run(this.#sql.forgetTerms, this.#group, input.election, TERMS_KEPT);
+      this.#db.run(this.#sql.forgetTerms, this.#group, input.election, this.#group, input.election, TERMS_KEPT);
       this.#record(group, nowMs, [{ type: "term-began", subject: input.election, detail: { token, node: input.node, incarnation: input.incarnation } }]);
       return { token };
     });

@@ -88,7 +88,7 @@ function steps(prefix: string): ReadonlyArray<readonly string[]> {
   PRIMARY KEY (group_name, election, token)
 ) STRICT, WITHOUT ROWID`,
       // Tells this file from every other, also from one that later gets the same inode.
-      `INSERT INTO ${prefix}schema (only_row, version, file_id) VALUES (1, 1, lower(hex(randomblob(16))))`,
+      `INSERT INTO ${prefix}schema (only_row, version, file_id) VALUES (1, 1, lower(hex(randomblob(16)))) ON CONFLICT DO NOTHING`,
     ],
   ];
 }

@@ -94,8 +94,8 @@ export function statementsFor(prefix: string) {
 
     endTerms: `UPDATE ${table("term")} SET ended_at_ms = ?, end_reason = ? WHERE group_name = ? AND election = ? AND ended_at_ms IS NULL`,
     insertTerm: `INSERT INTO ${table("term")} (group_name, election, token, node, incarnation, began_at_ms, ended_at_ms, end_reason) VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)`,
-    forgetTerms: `DELETE FROM ${table("term")} WHERE group_name = ?1 AND election = ?2
-      AND token <= (SELECT token FROM ${table("term")} WHERE group_name = ?1 AND election = ?2 ORDER BY token DESC LIMIT 1 OFFSET ?3)`,
+    forgetTerms: `DELETE FROM ${table("term")} WHERE group_name = ? AND election = ?
+      AND token <= (SELECT token FROM ${table("term")} WHERE group_name = ? AND election = ? ORDER BY token DESC LIMIT 1 OFFSET ?)`,
     readTerms: `SELECT election, token, node, incarnation, began_at_ms AS beganAtMs, ended_at_ms AS endedAtMs, end_reason AS endReason
       FROM ${table("term")} WHERE group_name = ? ORDER BY election, token DESC` as Sql<TermRow>,
   };

@@ -1,0 +1,285 @@
+import { abortError, checkName, isTribuneError, sleep, toTribuneError, TribuneError, withDeadline } from "../kernel/index.ts";
+import type { Call, GroupReading, OpenContext, StoreSession } from "../store/index.ts";
+import { Bell } from "./bell.ts";
+import { checkAdminOptions } from "./options.ts";
+import type { AdminOptions, CheckedAdminOptions } from "./options.ts";
+import { cursorExpired, isBehind, presentPage } from "./record.ts";
+import type { EventsBatch, EventsPage } from "./record.ts";
+import { resignPatienceMs, termEnd, termToEnd } from "./resign.ts";
+import type { ResignOutcome } from "./resign.ts";
+import { deriveStatus, fingerprint } from "./status.ts";
+import type { ElectionStatus, GroupStatus, MemberStatus } from "./status.ts";
+
+export interface Ask {
+  /** Ends the wait; the call rejects with `ABORTED`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a follower is handed: news, or trouble that it need not end for. */
+export type Followed<News> = { readonly kind: "news"; readonly news: News } | { readonly kind: "trouble"; readonly error: TribuneError };
+
+/** The schema of the store, for people who bring it up to date. */
+export interface AdminSchema {
+  /** The version that this code needs. */
+  readonly needed: number;
+  /** The version in the store; 0 if there is none. */
+  installed(ask?: Ask): Promise<number>;
+  /** Brings the store up to date. Running it twice, or twice at once, does no harm. */
+  migrate(ask?: Ask): Promise<{ readonly from: number; readonly to: number }>;
+  /** The statements that lead from version `from` to the one that is needed. Asks nobody. */
+  print(from: number): readonly string[];
+}
+
+/** Events that are read at once when following. */
+const PAGE = 500;
+
+/** News that come in a burst become one reading. */
+const SPACING_MS = 50;
+
+/** A holder that was asked to resign is looked at so often, since a hint may be lost. */
+const RESIGN_POLL_MS = 250;
+
+/**
+ * Reads and commands a group from outside. Made by {@link openAdmin}; connects with the first question, and again when the connection was cut.
+ */
+export class Admin implements AsyncDisposable {
+  readonly group: string;
+  readonly schema: AdminSchema;
+  readonly #options: CheckedAdminOptions;
+  readonly #bells = new Set<Bell>();
+  readonly #closing = new AbortController();
+  #opening: Promise<StoreSession> | undefined;
+
+  constructor(options: CheckedAdminOptions) {
+    this.#options = options;
+    this.group = options.group;
+    const { schema } = options.store;
+    this.schema = {
+      needed: schema.version,
+      installed: (ask) => this.#within("schema", ask?.signal, () => schema.installed(this.#context(false))),
+      migrate: (ask) => this.#within("migrate", ask?.signal, () => schema.migrate(this.#context(true))),
+      print: (from) => schema.statements(from),
+    };
+  }
+
+  /** Everything about the group, at one instant. Throws `GROUP_UNKNOWN` if the store has no such group. */
+  async status(ask: Ask = {}): Promise<GroupStatus> {
+    const { store, clock } = this.#options;
+    const { reading, session, latencyMs, wallMs } = await this.#ask("status", ask.signal, async (session, call) => {
+      const beganMs = clock.monotonicMs();
+      const beganWallMs = clock.wallMs();
+      const reading = await session.readGroup(call);
+      return { reading, session, latencyMs: clock.monotonicMs() - beganMs, wallMs: (beganWallMs + clock.wallMs()) / 2 };
+    });
+    const { kind, label, capabilities, schema } = store;
+    return deriveStatus(this.#known(reading), { group: this.group, kind, label, capabilities, schemaNeeded: schema.version, session: session.info, latencyMs, wallMs });
+  }
+
+  async members(ask: Ask = {}): Promise<readonly MemberStatus[]> {
+    return (await this.status(ask)).members;
+  }
+
+  async elections(ask: Ask = {}): Promise<readonly ElectionStatus[]> {
+    return (await this.status(ask)).elections;
+  }
+
+  /**
+   * Events after the cursor `after`, the oldest first; without a cursor the newest `limit` (default 100). Throws `CURSOR_EXPIRED` if the store has gone
+   * back behind the cursor.
+   */
+  async events(options: Ask & { readonly after?: number | undefined; readonly limit?: number | undefined } = {}): Promise<EventsPage> {
+    const limit = options.limit ?? 100;
+    return await this.#ask("events", options.signal, async (session, call) => {
+      const after = options.after ?? Math.max(0, (await session.readEvents({ after: 0, limit: 1 }, call)).newest - limit);
+      const page = await session.readEvents({ after, limit }, call);
+      if (isBehind(page, after)) throw cursorExpired(after, page.newest);
+      // Without a cursor nothing was promised, so nothing was skipped.
+      return presentPage(options.after === undefined ? { ...page, skipped: 0 } : page, after);
+    });
+  }
+
+  /** Events as they come, from the cursor on (default: only new ones). Ends when `signal` aborts or the admin is closed, never by itself. */
+  async *followEvents(options: Ask & { readonly after?: number | undefined } = {}): AsyncGenerator<Followed<EventsBatch>, void, undefined> {
+    let after = options.after;
+    yield* this.#follow<EventsBatch>(options.signal, async () => {
+      const from = after;
+      const batch = await this.#ask("events", options.signal, async (session, call): Promise<EventsBatch> => {
+        const page = await session.readEvents({ after: from ?? 0, limit: from === undefined ? 1 : PAGE }, call);
+        if (from === undefined) return { events: [], skipped: 0, cursor: page.newest, newest: page.newest, restarted: false };
+        if (isBehind(page, from)) return { events: [], skipped: 0, cursor: page.newest, newest: page.newest, restarted: true };
+        return { ...presentPage(page, from), restarted: false };
+      });
+      after = batch.cursor;
+      const isNews = batch.events.length > 0 || batch.skipped > 0 || batch.restarted;
+      return { news: isNews ? batch : undefined, more: batch.cursor < batch.newest };
+    });
+  }
+
+  /**
+   * The status, at first and then each time something changed. With `every: "look"` also when only ages did, for a screen that shows them.
+   * Ends when `signal` aborts or the admin is closed, never by itself.
+   */
+  async *followStatus(options: Ask & { readonly every?: "change" | "look" } = {}): AsyncGenerator<Followed<GroupStatus>, void, undefined> {
+    let shown: string | undefined;
+    yield* this.#follow<GroupStatus>(options.signal, async () => {
+      const status = await this.status({ signal: options.signal });
+      const print = fingerprint(status);
+      const changed = print !== shown;
+      shown = print;
+      return { news: changed || options.every === "look" ? status : undefined, more: false };
+    });
+  }
+
+  /**
+   * Asks the holder of `election` to resign, and waits until that term has ended: as long as `timeoutMs` says (default two leases of the holder, at
+   * least 10 s). What comes of it is a value; only trouble with the store throws.
+   */
+  async requestResign(election: string, options: Ask & { readonly timeoutMs?: number | undefined } = {}): Promise<ResignOutcome> {
+    checkName("election", election);
+    const { clock } = this.#options;
+    const { signal } = options;
+    const bell = this.#bell();
+    try {
+      const before = termToEnd(await this.#read(signal), election);
+      if (before.kind === "done") return before.outcome;
+      const { token, node } = before;
+      const beganMs = clock.monotonicMs();
+      const waitMs = options.timeoutMs ?? resignPatienceMs(before.leaseMs);
+      const asked = await this.#ask("resign", signal, (session, call) => session.requestResign({ election, token }, call));
+      if (!asked) return { outcome: "superseded", election, token: String(token), node };
+      for (;;) {
+        const end = termEnd(await this.#read(signal), election, token);
+        const tookMs = Math.round(clock.monotonicMs() - beganMs);
+        if (end !== undefined) return { outcome: "resigned", election, token: String(token), node, tookMs, ...end };
+        if (tookMs >= waitMs) return { outcome: "still-held", election, token: String(token), node, waitedMs: tookMs };
+        await bell.wait(clock, Math.min(RESIGN_POLL_MS, waitMs - tookMs), this.#until(signal));
+        this.#assertWanted("resign", signal);
+      }
+    } finally {
+      this.#bells.delete(bell);
+    }
+  }
+
+  /** Ends the connection, and every call and follower with it. May be called twice. */
+  async close(): Promise<void> {
+    this.#closing.abort(new TribuneError("ABORTED", "the admin was closed", { about: this.group }));
+    const session = await this.#opening?.catch(() => undefined);
+    await session?.close();
+    if (this.#options.ownsStore) await this.#options.store.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // ---- asking
+
+  async #read(signal: AbortSignal | undefined): Promise<GroupReading> {
+    return this.#known(await this.#ask("status", signal, (session, call) => session.readGroup(call)));
+  }
+
+  #known(reading: GroupReading | null): GroupReading {
+    if (reading !== null) return reading;
+    const { label } = this.#options.store;
+    throw new TribuneError("GROUP_UNKNOWN", `there is no group ${this.group} in ${label}`, { about: this.group, next: "start a member of it first, or look for a slip in the name" });
+  }
+
+  /** One question. If the connection turns out to have ended since the last one, it is asked again on a new one, once. */
+  async #ask<T>(operation: string, signal: AbortSignal | undefined, question: (session: StoreSession, call: Call) => Promise<T>): Promise<T> {
+    return await this.#within(operation, signal, async () => {
+      const call = { deadlineMs: this.#options.timeoutMs };
+      const { session, fresh } = await this.#session();
+      try {
+        return await question(session, call);
+      } catch (error) {
+        if (fresh || !isTribuneError(error, "STORE_SESSION_ENDED")) throw error;
+        return await question((await this.#session()).session, call);
+      }
+    });
+  }
+
+  /** The connection that is there, or a new one; whoever asks while it is being opened waits for the same one. */
+  async #session(): Promise<{ readonly session: StoreSession; readonly fresh: boolean }> {
+    const before = this.#opening;
+    const session = await before?.catch(() => undefined);
+    if (session !== undefined && !session.ended.aborted) return { session, fresh: false };
+    if (this.#opening === before) this.#opening = this.#open();
+    return { session: await (this.#opening as Promise<StoreSession>), fresh: true };
+  }
+
+  async #open(): Promise<StoreSession> {
+    const session = await this.#options.store.open(this.#context(false));
+    const ring = () => {
+      for (const bell of this.#bells) bell.ring();
+    };
+    session.onHint(ring);
+    session.ended.addEventListener("abort", ring, { once: true });
+    return session;
+  }
+
+  #context(createSchema: boolean): OpenContext {
+    const { group, connectionName, clock, random, logger, timeoutMs } = this.#options;
+    return { group, node: connectionName, clock, random, logger, createSchema, deadlineMs: timeoutMs, statementLimitMs: timeoutMs, signal: this.#closing.signal };
+  }
+
+  /** A deadline for connecting and asking together, so that a provider which hangs does not hang its caller. */
+  async #within<T>(operation: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    this.#assertWanted(operation, signal);
+    const { clock, timeoutMs, store } = this.#options;
+    return await withDeadline(work(), { clock, ms: 2 * timeoutMs, operation: `${operation} on ${store.label}`, signal: this.#until(signal) });
+  }
+
+  #until(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
+  }
+
+  #assertWanted(operation: string, signal: AbortSignal | undefined): void {
+    const until = this.#until(signal);
+    if (until.aborted) throw abortError(until, operation);
+  }
+
+  // ---- following
+
+  #bell(): Bell {
+    const bell = new Bell();
+    this.#bells.add(bell);
+    return bell;
+  }
+
+  /** Looks again and again: at once while there is more, otherwise when a hint comes or the poll is due. */
+  async *#follow<News>(signal: AbortSignal | undefined, look: () => Promise<{ readonly news: News | undefined; readonly more: boolean }>): AsyncGenerator<Followed<News>, void, undefined> {
+    const { clock, pollMs, store } = this.#options;
+    const ends = this.#until(signal);
+    const bell = this.#bell();
+    try {
+      while (!ends.aborted) {
+        let more = false;
+        try {
+          const seen = await look();
+          more = seen.more;
+          if (seen.news !== undefined) yield { kind: "news", news: seen.news };
+        } catch (error) {
+          if (isOver(ends)) return;
+          yield { kind: "trouble", error: toTribuneError(error, "STORE_FAILED", `${store.label} failed`) };
+        }
+        if (more) continue;
+        await bell.wait(clock, pollMs, ends);
+        await sleep(clock, SPACING_MS, ends);
+      }
+    } finally {
+      this.#bells.delete(bell);
+    }
+  }
+}
+
+/** Asked again after a wait, which the type checker does not know of. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
+/**
+ * Makes an admin of a group. Checks the options (`INVALID_OPTIONS`, `INVALID_NAME`, `UNKNOWN_STORE`) and does no I/O: the first question connects.
+ */
+export function openAdmin(options: AdminOptions): Admin {
+  return new Admin(checkAdminOptions(options));
+}

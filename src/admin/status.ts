@@ -1,0 +1,243 @@
+import { trustMs } from "../presence/index.ts";
+import { COORDINATOR } from "../store/index.ts";
+import type { ElectionRow, GroupReading, PresenceRow, SessionInfo, StoreCapabilities, StoredMember, TermRow } from "../store/index.ts";
+import { warningsOf } from "./warnings.ts";
+import type { StatusWarning } from "./warnings.ts";
+
+/** Everything about a group at one instant. Plain data: it survives JSON as it is. */
+export interface GroupStatus {
+  readonly group: string;
+  /** When it was read, by the store's clock; ISO 8601. */
+  readonly at: string;
+  readonly store: StoreStatus;
+  /** What the members of the group have agreed on. */
+  readonly settings: string;
+  /** How a member that died is noticed. */
+  readonly crashDetection: { readonly inForce: "lease"; readonly why: string };
+  /** The number of the newest view; 0 before the first. */
+  readonly viewVersion: number;
+  /** The holder of the built-in election `coordinator`; `null` while nobody is. */
+  readonly coordinator: NodeName | null;
+  /** Who is in the view or in the store as alive, in the order of joining. */
+  readonly members: readonly MemberStatus[];
+  /** The dead that are no longer in the view; the store remembers them for some minutes. */
+  readonly departed: readonly MemberStatus[];
+  /** By name, the coordinator's election first. */
+  readonly elections: readonly ElectionStatus[];
+  /** What a person should look at; `notice` can be left as it is. */
+  readonly warnings: readonly StatusWarning[];
+}
+
+export interface NodeName {
+  readonly node: string;
+  readonly incarnation: string;
+}
+
+export interface StoreStatus {
+  readonly kind: string;
+  /** Where it points; no password. */
+  readonly label: string;
+  readonly serverVersion: string;
+  /** The version of the schema in the store, and the one that this code reads and writes. */
+  readonly schemaVersion: number;
+  readonly schemaNeeded: number;
+  /** Identity and timeline of the server; changes when commits may have been lost. */
+  readonly epoch: string;
+  /** Counts the epochs of the group; each opens a fresh range of tokens. */
+  readonly generation: number;
+  /** How long this reading took, measured here. */
+  readonly latencyMs: number;
+  /** The store's wall clock less that of this process. */
+  readonly clockOffsetMs: number;
+  /** Whether the store pushes hints about changes. */
+  readonly hints: boolean;
+}
+
+export interface MemberStatus extends NodeName {
+  /** As the store has it. `absent`: the view has it, and the store has no row of it. */
+  readonly state: "alive" | "dead" | "absent";
+  readonly inView: boolean;
+  readonly coordinator: boolean;
+  /** Since its last beat, by the store's clock; `null` if there is no row. */
+  readonly ageMs: number | null;
+  readonly leaseMs: number | null;
+  /** Alive, but without a beat for more than six tenths of its lease. */
+  readonly silent: boolean;
+  /** ISO 8601, by the store's clock; `null` until the view has it. */
+  readonly joinedAt: string | null;
+  /** The smallest is the oldest member. */
+  readonly joinOrder: number;
+  /** The newest view that it has seen. */
+  readonly viewSeen: number;
+  /** What the member says about itself; `null` until the view has it. */
+  readonly metadata: unknown;
+}
+
+export interface ElectionStatus {
+  readonly election: string;
+  readonly holder: NodeName | null;
+  /** The state of the holder's own row; `null` without a holder. */
+  readonly holderState: "alive" | "dead" | "absent" | null;
+  /** The token of the present term or of the last one, in decimal; `"0"` if it was never held. */
+  readonly token: string;
+  /** The token that may write, in decimal. It follows `token` when the holder's term is announced. */
+  readonly fenceToken: string;
+  /** Since when it is held, or free; ISO 8601, by the store's clock. */
+  readonly since: string;
+  /** Milliseconds since `since`. */
+  readonly termAgeMs: number;
+  /** For how long the holder may act at most without another beat; 0 without a live holder. */
+  readonly trustLeftMs: number;
+  /** Whether the holder of this very term was asked to resign. */
+  readonly resignRequested: boolean;
+  /** The newest term that is over. */
+  readonly lastTerm: TermStatus | null;
+}
+
+export interface TermStatus {
+  readonly token: string;
+  readonly node: string;
+  readonly began: string;
+  readonly ended: string;
+  readonly reason: string;
+}
+
+/** What is not in the reading: facts about the connection and how it was measured. */
+export interface Surroundings {
+  readonly group: string;
+  readonly kind: string;
+  readonly label: string;
+  readonly capabilities: StoreCapabilities;
+  readonly schemaNeeded: number;
+  readonly session: SessionInfo;
+  readonly latencyMs: number;
+  /** This process's wall clock in the middle of the reading. */
+  readonly wallMs: number;
+}
+
+/**
+ * A member that has not beaten for this share of its lease is called silent. The store does not know how often a member beats; a beat is at most half
+ * a lease, plus a jitter of a tenth, so that anything less would call healthy members silent.
+ */
+export const SILENT_SHARE = 0.6;
+
+/** Derives the read model from one reading. */
+export function deriveStatus(reading: GroupReading, around: Surroundings): GroupStatus {
+  const presence = new Map(reading.presence.map((row) => [row.incarnation, row]));
+  const inView = new Map((reading.view?.members ?? []).map((member) => [member.incarnation, member]));
+  const coordinatorRow = reading.elections.find((row) => row.election === COORDINATOR);
+  const coordinator = coordinatorRow?.holder ?? null;
+  const everybody = [
+    ...reading.presence.map((row) => memberStatus(row, inView.get(row.incarnation), coordinator)),
+    ...[...inView.values()].filter((member) => !presence.has(member.incarnation)).map((member) => absentMember(member, coordinator)),
+  ].sort((a, b) => a.joinOrder - b.joinOrder || compare(a.incarnation, b.incarnation));
+  const status: Omit<GroupStatus, "warnings"> = {
+    group: around.group,
+    at: iso(reading.storeTimeMs),
+    store: {
+      kind: around.kind,
+      label: around.label,
+      serverVersion: around.session.serverVersion,
+      schemaVersion: reading.schemaVersion,
+      schemaNeeded: around.schemaNeeded,
+      epoch: reading.epoch,
+      generation: reading.generation,
+      latencyMs: Math.round(around.latencyMs * 10) / 10,
+      clockOffsetMs: Math.round(reading.storeTimeMs - around.wallMs),
+      hints: around.session.hints,
+    },
+    settings: reading.settings,
+    crashDetection: { inForce: "lease", why: `this version has no evidence of death for ${around.kind}` },
+    viewVersion: reading.view?.version ?? 0,
+    coordinator: coordinator === null ? null : { node: coordinator.node, incarnation: coordinator.incarnation },
+    members: everybody.filter((member) => member.state === "alive" || member.inView),
+    departed: everybody.filter((member) => member.state === "dead" && !member.inView),
+    elections: reading.elections.map((row) => electionStatus(row, reading, presence)).sort(byElection),
+  };
+  return { ...status, warnings: warningsOf(status, around) };
+}
+
+function memberStatus(row: PresenceRow, viewed: StoredMember | undefined, coordinator: NodeName | null): MemberStatus {
+  return {
+    node: row.node,
+    incarnation: row.incarnation,
+    state: row.state,
+    inView: viewed !== undefined,
+    coordinator: coordinator?.incarnation === row.incarnation,
+    ageMs: row.beatAgeMs,
+    leaseMs: row.leaseMs,
+    silent: row.state === "alive" && row.beatAgeMs > row.leaseMs * SILENT_SHARE,
+    joinedAt: viewed === undefined ? null : iso(viewed.joinedAtMs),
+    joinOrder: row.joinOrder,
+    viewSeen: row.viewSeen,
+    metadata: viewed?.metadata ?? null,
+  };
+}
+
+function absentMember(viewed: StoredMember, coordinator: NodeName | null): MemberStatus {
+  return {
+    node: viewed.node,
+    incarnation: viewed.incarnation,
+    state: "absent",
+    inView: true,
+    coordinator: coordinator?.incarnation === viewed.incarnation,
+    ageMs: null,
+    leaseMs: null,
+    silent: false,
+    joinedAt: iso(viewed.joinedAtMs),
+    joinOrder: viewed.joinOrder,
+    viewSeen: 0,
+    metadata: viewed.metadata ?? null,
+  };
+}
+
+function electionStatus(row: ElectionRow, reading: GroupReading, presence: ReadonlyMap<string, PresenceRow>): ElectionStatus {
+  const holderRow = row.holder === null ? undefined : presence.get(row.holder.incarnation);
+  const fence = reading.fences.find((fence) => fence.election === row.election);
+  return {
+    election: row.election,
+    holder: row.holder === null ? null : { node: row.holder.node, incarnation: row.holder.incarnation },
+    holderState: row.holder === null ? null : (holderRow?.state ?? "absent"),
+    token: String(row.token),
+    fenceToken: String(fence?.token ?? 0),
+    since: iso(row.changedAtMs),
+    termAgeMs: Math.max(0, reading.storeTimeMs - row.changedAtMs),
+    trustLeftMs: holderRow?.state === "alive" ? Math.max(0, Math.round(trustMs(holderRow.leaseMs) - holderRow.beatAgeMs)) : 0,
+    resignRequested: row.holder !== null && row.resignRequested === row.token,
+    lastTerm: lastTerm(row.election, reading.terms),
+  };
+}
+
+function lastTerm(election: string, terms: readonly TermRow[]): TermStatus | null {
+  const over = terms.filter((term) => term.election === election && term.endedAtMs !== null).sort((a, b) => b.token - a.token)[0];
+  if (over === undefined) return null;
+  return { token: String(over.token), node: over.node, began: iso(over.beganAtMs), ended: iso(over.endedAtMs ?? over.beganAtMs), reason: over.endReason ?? "" };
+}
+
+function byElection(a: ElectionStatus, b: ElectionStatus): number {
+  return Number(b.election === COORDINATOR) - Number(a.election === COORDINATOR) || compare(a.election, b.election);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/**
+ * What of a status changes only because something happened, as text: two readings with the same one differ in ages and latencies alone.
+ */
+export function fingerprint(status: GroupStatus): string {
+  return JSON.stringify([
+    status.viewVersion,
+    status.coordinator,
+    status.store.epoch,
+    status.store.generation,
+    status.members.map((member) => [member.incarnation, member.state, member.inView, member.silent, member.coordinator, member.metadata]),
+    status.departed.map((member) => member.incarnation),
+    status.elections.map((election) => [election.election, election.holder, election.holderState, election.token, election.fenceToken, election.resignRequested]),
+    status.warnings.map((warning) => [warning.code, warning.about]),
+  ]);
+}

@@ -1,0 +1,154 @@
+import { COORDINATOR } from "../store/index.ts";
+import type { GroupStatus, Surroundings } from "./status.ts";
+
+export type WarningCode =
+  | "NO_MEMBERS"
+  | "MEMBER_SILENT"
+  | "DEAD_IN_VIEW"
+  | "NODE_TWICE"
+  | "NO_COORDINATOR"
+  | "COORDINATOR_SILENT"
+  | "ELECTION_VACANT"
+  | "HOLDER_DEAD"
+  | "FENCE_BEHIND"
+  | "SCHEMA_OLDER"
+  | "SCHEMA_NEWER"
+  | "STORE_SESSION"
+  | "NO_HINTS"
+  | "STORE_SLOW"
+  | "CLOCK_OFFSET"
+  | "CRASH_DETECTION_LEASE";
+
+/** Something that a person should look at, and what to do about it. */
+export interface StatusWarning {
+  readonly code: WarningCode;
+  /** `notice`: less than it could be, and fine if you know it. */
+  readonly severity: "warning" | "notice";
+  /** The node, election or store that it is about. */
+  readonly about: string;
+  readonly message: string;
+  readonly next: string;
+}
+
+/** A reading that takes longer than this is worth a word: each beat of each member takes as long. */
+export const SLOW_STORE_MS = 100;
+
+/** A clock that is off by more than this makes times in the record hard to read. Safety does not depend on it. */
+export const LARGE_CLOCK_OFFSET_MS = 1_000;
+
+/** Claiming and passing the fence are two statements: for this long the fence may well be behind. */
+export const FENCE_PATIENCE_MS = 500;
+
+type Facts = Omit<GroupStatus, "warnings">;
+
+/** All warnings about a group, the most pressing first. */
+export function warningsOf(status: Facts, around: Surroundings): readonly StatusWarning[] {
+  return [...memberWarnings(status), ...coordinatorWarnings(status), ...electionWarnings(status), ...storeWarnings(status, around)].sort(
+    (a, b) => Number(a.severity === "notice") - Number(b.severity === "notice"),
+  );
+}
+
+function memberWarnings(status: Facts): StatusWarning[] {
+  const alive = status.members.filter((member) => member.state === "alive");
+  const found: StatusWarning[] = [];
+  if (alive.length === 0) {
+    found.push(warning("NO_MEMBERS", status.group, `nobody is alive in group ${status.group}`, "start a member, for example with 'tribune join'"));
+  }
+  for (const member of alive.filter((member) => member.silent)) {
+    found.push(
+      warning(
+        "MEMBER_SILENT",
+        member.node,
+        `${member.node} has not beaten for ${seconds(member.ageMs ?? 0)} of its lease of ${seconds(member.leaseMs ?? 0)}`,
+        "look at that process, its event loop and its way to the store",
+      ),
+    );
+  }
+  for (const member of status.members.filter((member) => member.state !== "alive")) {
+    found.push(
+      warning("DEAD_IN_VIEW", member.node, `${member.node} is ${member.state === "dead" ? "dead" : "not in the store"}, and still in view ${status.viewVersion}`, "the coordinator publishes the next view; if it does not, look at the coordinator"),
+    );
+  }
+  const names = new Map<string, number>();
+  for (const member of alive) names.set(member.node, (names.get(member.node) ?? 0) + 1);
+  for (const [node, count] of names) {
+    if (count > 1) found.push(warning("NODE_TWICE", node, `${count} live incarnations are called ${node}`, "give each running node a name of its own"));
+  }
+  return found;
+}
+
+function coordinatorWarnings(status: Facts): StatusWarning[] {
+  if (!status.members.some((member) => member.state === "alive")) return [];
+  const election = status.elections.find((election) => election.election === COORDINATOR);
+  if (election === undefined || election.holder === null) {
+    return [warning("NO_COORDINATOR", status.group, "the group has no coordinator: joins and leaves are not seen", "a member takes over within a moment; if none does, look at their logs")];
+  }
+  const holder = status.members.find((member) => member.incarnation === election.holder?.incarnation);
+  if (holder?.silent !== true) return [];
+  return [warning("COORDINATOR_SILENT", holder.node, `the coordinator ${holder.node} has not beaten for ${seconds(holder.ageMs ?? 0)}`, "another member succeeds it when its lease has run out")];
+}
+
+function electionWarnings(status: Facts): StatusWarning[] {
+  const found: StatusWarning[] = [];
+  for (const election of status.elections) {
+    const { election: name, holder, holderState, termAgeMs } = election;
+    if (holder === null) {
+      if (name === COORDINATOR || election.token === "0") continue;
+      const by = election.lastTerm === null ? "" : `; ${election.lastTerm.node} held it last`;
+      found.push(warning("ELECTION_VACANT", name, `nobody has held ${name} for ${seconds(termAgeMs)}${by}`, "start a process that contends for it, or look at why those that do are not members"));
+      continue;
+    }
+    if (holderState !== "alive") {
+      found.push(warning("HOLDER_DEAD", name, `${holder.node} holds ${name} and is ${holderState === "dead" ? "dead" : "not in the store"}`, "the next contender takes it; if there is none, start one"));
+    } else if (election.fenceToken !== election.token && BigInt(election.fenceToken) < BigInt(election.token) && termAgeMs > FENCE_PATIENCE_MS) {
+      found.push(
+        warning(
+          "FENCE_BEHIND",
+          name,
+          `${holder.node} has claimed ${name} with token ${election.token}, but the fence still stands at ${election.fenceToken} after ${seconds(termAgeMs)}`,
+          "an older term's transaction is open: look for one on the server, and end it",
+        ),
+      );
+    }
+  }
+  return found;
+}
+
+function storeWarnings(status: Facts, around: Surroundings): StatusWarning[] {
+  const { store } = status;
+  const found: StatusWarning[] = [];
+  if (store.schemaVersion < store.schemaNeeded) {
+    found.push(warning("SCHEMA_OLDER", store.label, `the schema has version ${store.schemaVersion}, this code needs ${store.schemaNeeded}`, "run 'tribune migrate'"));
+  }
+  if (store.schemaVersion > store.schemaNeeded) {
+    found.push(warning("SCHEMA_NEWER", store.label, `the schema has version ${store.schemaVersion}, this code knows ${store.schemaNeeded}`, "upgrade tribune here"));
+  }
+  for (const sentence of around.session.warnings) {
+    const cut = sentence.lastIndexOf("; ");
+    found.push(warning("STORE_SESSION", store.label, cut === -1 ? sentence : sentence.slice(0, cut), cut === -1 ? "see the guide of this store" : sentence.slice(cut + 2)));
+  }
+  if (around.capabilities.hints && !around.session.hints && around.session.warnings.length === 0) {
+    found.push(warning("NO_HINTS", store.label, "the store's hints do not reach this connection: changes are seen with the next beat only", "look at the guide of this store for what keeps hints away"));
+  }
+  if (store.latencyMs > SLOW_STORE_MS) {
+    found.push(warning("STORE_SLOW", store.label, `reading the group took ${Math.round(store.latencyMs)} ms`, "look at the load of the store and the network to it, or lengthen the leases"));
+  }
+  if (Math.abs(store.clockOffsetMs) > LARGE_CLOCK_OFFSET_MS) {
+    found.push(
+      warning("CLOCK_OFFSET", store.label, `the store's clock is ${seconds(Math.abs(store.clockOffsetMs))} ${store.clockOffsetMs > 0 ? "ahead of" : "behind"} this machine's`, "set the clocks by NTP; times in the record are the store's"),
+    );
+  }
+  found.push({
+    ...warning("CRASH_DETECTION_LEASE", store.label, `a member that dies is noticed when its lease runs out: ${status.crashDetection.why}`, "shorten the lease if that is too slow"),
+    severity: "notice",
+  });
+  return found;
+}
+
+function warning(code: WarningCode, about: string, message: string, next: string): StatusWarning {
+  return { code, severity: "warning", about, message, next };
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}

@@ -1,0 +1,205 @@
+/**
+ * What processes under test write down, so that what they did can be judged afterwards: one JSON object per line, each process into
+ * a file of its own. A line is written before the next thing happens (`appendFileSync` or `writeSync`), so that a history survives SIGKILL.
+ *
+ * `t` is in milliseconds on *one* monotonic clock for all processes: on one host `CLOCK_MONOTONIC`, which `hostMonotonicMs` reads.
+ * Wall clocks do not qualify.
+ */
+export type HistoryEvent =
+  | Started
+  | Joined
+  | Announced
+  | Ended
+  | Believes
+  | Viewed
+  | DeclaredDead
+  | Wrote
+  | Told
+  | Paused
+  | Resumed
+  | Killed
+  | Exited
+  | OutageBegan
+  | OutageEnded
+  | Fault;
+
+/** Common to all events. */
+interface Happening {
+  /** Milliseconds on the clock that all processes share. */
+  readonly t: number;
+  /** One run of one process; a restarted node is another process. Of whoever the event is about, not of who wrote it down. */
+  readonly process: string;
+  /** The node's name; `""` for what is not about a node. */
+  readonly node: string;
+  /** The process's incarnation at that time; `""` before the first, and where the writer cannot know. */
+  readonly incarnation: string;
+}
+
+/** A process runs. */
+export interface Started extends Happening {
+  readonly kind: "started";
+}
+
+/** A process is a member: `start()` has resolved, or it has rejoined as `incarnation`. */
+export interface Joined extends Happening {
+  readonly kind: "joined";
+}
+
+/**
+ * A term was announced to this process. `mayAct` is asked *after* `t` was read; where it is false, the process was frozen in the very moment of
+ * announcing, and the order of announcements says nothing about this one.
+ */
+export interface Announced extends Happening {
+  readonly kind: "announced";
+  readonly election: string;
+  readonly token: number;
+  readonly mayAct: boolean;
+}
+
+/** This process knows that its term is over. */
+export interface Ended extends Happening {
+  readonly kind: "ended";
+  readonly election: string;
+  readonly token: number;
+  readonly reason: string;
+}
+
+/**
+ * A sample: `term.mayAct()` was true. `t` is read *before* asking: since `mayAct` never turns true again, it was true at `t` as well, also if the
+ * process was stopped between the two. The other way round would accuse the innocent.
+ */
+export interface Believes extends Happening {
+  readonly kind: "believes";
+  readonly election: string;
+  readonly token: number;
+}
+
+/** A view was delivered. */
+export interface Viewed extends Happening {
+  readonly kind: "view";
+  readonly version: number;
+  readonly members: readonly { readonly node: string; readonly incarnation: string; readonly metadata: unknown }[];
+  /** The coordinator's incarnation. */
+  readonly coordinator: string | null;
+  readonly skipped: boolean;
+}
+
+/** This process has declared another incarnation dead; `t` is after the store's answer. */
+export interface DeclaredDead extends Happening {
+  readonly kind: "declared-dead";
+  readonly dead: string;
+}
+
+/**
+ * How a fenced write was answered. `write` names the attempt and stands in the row that it writes. `unknown`: the answer itself says that it may or may
+ * not have been written. A process that was killed before the answer has no such event.
+ */
+export interface Wrote extends Happening {
+  readonly kind: "wrote";
+  readonly election: string;
+  readonly token: number;
+  readonly write: string;
+  readonly outcome: "committed" | "refused" | "unknown";
+  readonly code: string;
+}
+
+/** The cluster told its process something. `code` is that of an error, or empty. */
+export interface Told extends Happening {
+  readonly kind: "told";
+  readonly what: "suspended" | "recovered" | "degraded" | "lost" | "rejoined" | "overrun" | "error";
+  readonly code: string;
+  readonly detail: string;
+}
+
+/** A process does not run from here on: SIGSTOP, or an event loop that is blocked. */
+export interface Paused extends Happening {
+  readonly kind: "paused";
+  readonly cause: string;
+}
+
+export interface Resumed extends Happening {
+  readonly kind: "resumed";
+  readonly cause: string;
+}
+
+/** A process is being killed; nothing of it runs after this. */
+export interface Killed extends Happening {
+  readonly kind: "killed";
+}
+
+/** A process is gone. `expected`: it was killed or asked to end, and ended in the way it should. */
+export interface Exited extends Happening {
+  readonly kind: "exited";
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly expected: boolean;
+}
+
+/** The store cannot be used from here on. */
+export interface OutageBegan extends Happening {
+  readonly kind: "outage-began";
+}
+
+export interface OutageEnded extends Happening {
+  readonly kind: "outage-ended";
+}
+
+/** What was done to the processes, for the reader of a history; no check depends on it. */
+export interface Fault extends Happening {
+  readonly kind: "fault";
+  readonly name: string;
+  readonly targets: readonly string[];
+}
+
+/** A row that was written under a fence, as the table has it at the end. */
+export interface FencedRow {
+  /** Drawn inside the transaction while it held the fence. On SQLite the order of these is the order of commits; on PostgreSQL that of a lock that is held until the commit. */
+  readonly sequence: number;
+  /** The server's own word on the order of commits, where it gives one: microseconds on its clock. */
+  readonly committedAt?: number | undefined;
+  readonly election: string;
+  readonly token: number;
+  readonly node: string;
+  readonly incarnation: string;
+  /** The attempt's name; see {@link Wrote}. */
+  readonly write: string;
+  /** When the writer began the attempt, on the shared clock. */
+  readonly t: number;
+}
+
+export interface History {
+  /** In order of `t`. */
+  readonly events: readonly HistoryEvent[];
+  readonly rows: readonly FencedRow[];
+}
+
+/** The events of one file. A last line that was cut off by a kill is left out; any other bad line throws. */
+export function parseHistory(text: string, name = "history"): HistoryEvent[] {
+  const lines = text.split("\n");
+  const cutOff = lines.pop();
+  const events = lines.filter((line) => line !== "").map((line, index) => parseLine(line, `${name}:${index + 1}`));
+  if (cutOff !== undefined && cutOff !== "") {
+    try {
+      events.push(parseLine(cutOff, name));
+    } catch {
+      // Killed in the middle of writing it.
+    }
+  }
+  return events;
+}
+
+function parseLine(line: string, where: string): HistoryEvent {
+  let event: Partial<HistoryEvent> | null;
+  try {
+    event = JSON.parse(line) as Partial<HistoryEvent> | null;
+  } catch (error) {
+    throw new Error(`${where} is not JSON`, { cause: error });
+  }
+  if (typeof event !== "object" || event === null || typeof event.t !== "number" || typeof event.kind !== "string") throw new Error(`${where} is not an event of a history`);
+  return event as HistoryEvent;
+}
+
+/** One history of several files' events. Those of one process keep their order where their times are equal. */
+export function mergeHistories(parts: readonly (readonly HistoryEvent[])[], rows: readonly FencedRow[] = []): History {
+  return { events: parts.flat().sort((a, b) => a.t - b.t), rows };
+}

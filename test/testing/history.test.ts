@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { checkHistory, CHECKS, gaps, HistoryWriter, hostMonotonicMs, mergeHistories, parseHistory, reigns } from "../../src/testing/history/index.ts";
+import type { HistoryEvent } from "../../src/testing/history/index.ts";
+import { CASES, CONFIG } from "./history-cases.ts";
+
+describe("the checks of a history", () => {
+  for (const [name, check] of Object.entries(CHECKS)) {
+    const { good, bad } = CASES[name as keyof typeof CHECKS];
+    describe(name, () => {
+      it("is tried on at least three good and three bad histories", () => {
+        assert.ok(Object.keys(good).length >= 3 && Object.keys(bad).length >= 3);
+      });
+      for (const [title, history] of Object.entries(good)) {
+        it(`accepts: ${title}`, () => assert.deepEqual(check(history, CONFIG), []));
+      }
+      for (const [title, { history, says, times = 1 }] of Object.entries(bad)) {
+        it(`refuses: ${title}`, () => {
+          const found = check(history, CONFIG);
+          assert.equal(found.length, times);
+          for (const violation of found) {
+            assert.equal(violation.check, name);
+            assert.match(violation.message, says);
+            assert.ok(violation.evidence.length > 0);
+          }
+          assert.ok(checkHistory(history, CONFIG).length >= times, "checkHistory runs it, too");
+        });
+      }
+    });
+  }
+});
+
+describe("reigns and gaps", () => {
+  const event = (t: number, kind: string, more: object = {}) => ({ t, process: "a", node: "a", incarnation: "i", kind, ...more }) as unknown as HistoryEvent;
+
+  it("leave out the times in which the holder did not run", () => {
+    const events = [event(0, "announced", { election: "work", token: 1 }), event(10, "paused"), event(20, "resumed"), event(30, "ended", { election: "work", token: 1 }), event(50, "joined")];
+    assert.deepEqual(reigns(events, "work").map(({ fromMs, toMs }) => [fromMs, toMs]), [[0, 10], [20, 30]]);
+    assert.deepEqual(gaps(events, "work").map(({ fromMs, toMs, open }) => [fromMs, toMs, open]), [[10, 20, false], [30, 50, true]]);
+  });
+
+  it("count a pause within a pause as one", () => {
+    const events = [event(0, "announced", { election: "work", token: 1 }), event(10, "paused"), event(12, "paused"), event(15, "resumed"), event(20, "resumed"), event(30, "joined")];
+    assert.deepEqual(reigns(events, "work").map(({ fromMs, toMs }) => [fromMs, toMs]), [[0, 10], [20, 30]]);
+  });
+
+  it("tell when the store came back", () => {
+    const events = [event(0, "announced", { election: "work", token: 1 }), event(5, "outage-began"), event(10, "ended", { election: "work", token: 1 }), event(40, "outage-ended"), event(60, "announced", { election: "work", token: 2 })];
+    assert.deepEqual(gaps(events, "work"), [{ fromMs: 10, toMs: 60, open: false, storeBackMs: 40 }]);
+  });
+});
+
+describe("the files of a history", () => {
+  it("are read back as they were written, each event saying whose it is", () => {
+    const lines: string[] = [];
+    let now = 1;
+    let incarnation = "";
+    const writer = new HistoryWriter({ process: "a#1", node: "a", incarnation: () => incarnation, nowMs: () => now++, write: (line) => lines.push(line) });
+    writer.note({ kind: "started" });
+    incarnation = "i1";
+    writer.note({ kind: "believes", election: "work", token: 7, t: 0.5 });
+    assert.deepEqual(parseHistory(lines.join("")), [
+      { t: 1, process: "a#1", node: "a", incarnation: "", kind: "started" },
+      { t: 0.5, process: "a#1", node: "a", incarnation: "i1", kind: "believes", election: "work", token: 7 },
+    ]);
+  });
+
+  it("may end in the middle of a line, as a kill leaves them", () => {
+    assert.equal(parseHistory('{"t":1,"kind":"started"}\n{"t":2,"ki').length, 1);
+  });
+
+  it("are refused, by name and line, where anything else is wrong", () => {
+    assert.throws(() => parseHistory('{"t":1,"kind":"started"}\nnonsense\n', "a.jsonl"), /a\.jsonl:2 is not JSON/);
+    assert.throws(() => parseHistory('{"kind":"started"}\n', "a.jsonl"), /a\.jsonl:1 is not an event/);
+  });
+
+  it("are merged by time, and keep each file's order where times are equal", () => {
+    const one = parseHistory('{"t":1,"kind":"started"}\n{"t":3,"kind":"paused"}\n{"t":3,"kind":"resumed"}\n');
+    const other = parseHistory('{"t":2,"kind":"killed"}\n');
+    assert.deepEqual(mergeHistories([one, other]).events.map((each) => each.kind), ["started", "killed", "paused", "resumed"]);
+  });
+
+  it("take their time from a clock that all processes of the host share", async () => {
+    const { execFile } = await import("node:child_process");
+    const before = hostMonotonicMs();
+    const there = await new Promise<number>((resolve, reject) => {
+      execFile(process.execPath, ["-e", "console.log(Number(process.hrtime.bigint()) / 1e6)"], (error, stdout) => (error === null ? resolve(Number(stdout)) : reject(error)));
+    });
+    assert.ok(before <= there && there <= hostMonotonicMs());
+  });
+});
