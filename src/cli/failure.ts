@@ -1,7 +1,11 @@
 import { CommanderError } from "commander";
 import type { Command } from "commander";
 import { ERROR_CODES, isTribuneError, nearest, shown, toTribuneError, TribuneError } from "../kernel/index.ts";
+import { fit } from "./safe-text.ts";
 import type { Shell } from "./shell.ts";
+
+/** Commander repeats the value that it complains about, however long. */
+const LONGEST_COMPLAINT = 300;
 
 /** Commander's codes for what is not a failure: help and version were asked for. */
 const SHOWN = new Set(["commander.helpDisplayed", "commander.version"]);
@@ -59,7 +63,12 @@ function usageError(error: CommanderError, program: Command): TribuneError {
     const near = nearest(quoted, program.commands.map((command) => command.name()));
     return new TribuneError("INVALID_OPTIONS", `unknown command ${shown(quoted)}`, { about, next: near === undefined ? "see 'tribune --help'" : `did you mean ${near}?` });
   }
-  return new TribuneError("INVALID_OPTIONS", text.replace(/\.$/, ""), { about, next: `see '${path(commandOf(program))} --help'` });
+  if (error.code === "commander.excessArguments") {
+    const command = commandOf(program);
+    // Not repeated: what was typed in the wrong place may well be a store URL.
+    return new TribuneError("INVALID_OPTIONS", `too many arguments for ${path(command)}, which takes ${command.registeredArguments.length}`, { about, next: `see '${path(command)} --help'` });
+  }
+  return new TribuneError("INVALID_OPTIONS", fit(text, LONGEST_COMPLAINT).replace(/\.$/, ""), { about, next: `see '${path(commandOf(program))} --help'` });
 }
 
 /** The command that was being read when commander complained. */

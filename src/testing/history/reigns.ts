@@ -122,7 +122,8 @@ function running(reign: Reign, paused: readonly Span[]): Reign[] {
     if (pause.toMs <= fromMs || pause.fromMs >= reign.toMs) continue;
     if (pause.fromMs > fromMs) parts.push({ ...reign, fromMs, toMs: pause.fromMs });
     fromMs = pause.toMs;
+    if (fromMs >= reign.toMs) return parts;
   }
-  if (fromMs < reign.toMs) parts.push({ ...reign, fromMs });
+  parts.push({ ...reign, fromMs });
   return parts;
 }

@@ -1,0 +1,106 @@
+import type { ElectionStatus, EventRecord, GroupStatus, MemberStatus, StatusWarning } from "../admin/index.ts";
+import { duration } from "./duration.ts";
+import { safeJson, safeText } from "./safe-text.ts";
+import type { Shell } from "./shell.ts";
+import { table } from "./table.ts";
+import type { Cell } from "./table.ts";
+
+/** A whole status, as lines. */
+export function showStatus(status: GroupStatus, shell: Shell): string[] {
+  const { store } = status;
+  const head = [
+    `${shell.paint("bold", safeText(status.group))} on ${safeText(store.label)}`,
+    shell.paint(
+      "dim",
+      safeText(`${store.serverVersion}, schema ${store.schemaVersion}, generation ${store.generation}, epoch ${store.epoch}, read in ${store.latencyMs} ms, clock ${signed(store.clockOffsetMs)}, hints ${store.hints ? "on" : "off"}`),
+    ),
+  ];
+  return [
+    ...head,
+    "",
+    `view ${status.viewVersion}, ${count(status.members.length, "member")}`,
+    ...showMembers(status.members, shell),
+    "",
+    count(status.elections.length, "election"),
+    ...showElections(status.elections, shell),
+    ...showWarnings(status.warnings, shell),
+  ];
+}
+
+export function showMembers(members: readonly MemberStatus[], shell: Shell): string[] {
+  if (members.length === 0) return [shell.paint("dim", "  nobody")];
+  return table(
+    ["NODE", "STATE", "ROLE", "LAST BEAT", "LEASE", "VIEW", "JOINED", "INCARNATION", "METADATA"],
+    members.map((member) => [
+      member.node,
+      stateOf(member, shell),
+      member.coordinator ? "coordinator" : "",
+      member.ageMs === null ? "" : `${duration(member.ageMs)} ago`,
+      member.leaseMs === null ? "" : duration(member.leaseMs),
+      member.inView ? String(member.viewSeen) : "not yet",
+      member.joinedAt ?? "",
+      member.incarnation.slice(0, 8),
+      isEmpty(member.metadata) ? "" : safeJson(member.metadata),
+    ]),
+  );
+}
+
+export function showElections(elections: readonly ElectionStatus[], shell: Shell): string[] {
+  if (elections.length === 0) return [shell.paint("dim", "  none")];
+  return table(
+    ["ELECTION", "HOLDER", "TOKEN", "FENCE", "SINCE", "TRUST LEFT", "NOTE"],
+    elections.map((election) => [
+      election.election,
+      election.holder === null ? { text: "nobody", paint: (text) => shell.paint("yellow", text) } : { text: election.holder.node, paint: (text) => shell.paint("green", text) },
+      election.token,
+      election.fenceToken === election.token ? "same" : election.fenceToken,
+      duration(election.termAgeMs),
+      election.holder === null ? "" : duration(election.trustLeftMs),
+      noteOf(election),
+    ]),
+  );
+}
+
+export function showWarnings(warnings: readonly StatusWarning[], shell: Shell): string[] {
+  if (warnings.length === 0) return [];
+  return [
+    "",
+    ...warnings.flatMap((warning) => [
+      `${warning.severity === "warning" ? shell.paint("yellow", "warning") : shell.paint("dim", "notice")} ${warning.code}: ${safeText(warning.message)}`,
+      shell.paint("dim", `  ${safeText(warning.next)}`),
+    ]),
+  ];
+}
+
+/** An event on one line. */
+export function showEvent(event: EventRecord, shell: Shell): string {
+  const detail = Object.entries(event.detail)
+    .filter(([, value]) => value !== null && value !== undefined)
+    .map(([key, value]) => `${safeText(key)} ${safeText(key === "incarnation" && typeof value === "string" ? value.slice(0, 8) : typeof value === "string" ? value : safeJson(value))}`)
+    .join(", ");
+  return `${shell.paint("dim", event.at)}  ${String(event.sequence).padStart(5)}  ${shell.paint("cyan", event.type.padEnd(19))} ${safeText(event.subject)}${detail === "" ? "" : `  ${shell.paint("dim", detail)}`}`;
+}
+
+function stateOf(member: MemberStatus, shell: Shell): Cell {
+  if (member.silent) return { text: "silent", paint: (text) => shell.paint("yellow", text) };
+  return { text: member.state, paint: (text) => shell.paint(member.state === "alive" ? "green" : "red", text) };
+}
+
+function noteOf(election: ElectionStatus): string {
+  if (election.holderState === "dead" || election.holderState === "absent") return `the holder is ${election.holderState}`;
+  if (election.resignRequested) return "asked to resign";
+  if (election.holder === null && election.token === "0") return "never held";
+  return "";
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+function signed(ms: number): string {
+  return `${ms >= 0 ? "+" : "-"}${duration(Math.abs(ms))}`;
+}
+
+function isEmpty(metadata: unknown): boolean {
+  return metadata === null || metadata === undefined || (typeof metadata === "object" && Object.keys(metadata).length === 0);
+}

@@ -1,0 +1,161 @@
+import { DatabaseSync } from "node:sqlite";
+import pg from "pg";
+import type { Term } from "../../src/index.ts";
+import { postgres } from "../../src/store/postgres/index.ts";
+import { sqlite } from "../../src/store/sqlite/index.ts";
+import type { StoreProvider } from "../../src/store/index.ts";
+
+/** Where a worker keeps its state: told by the supervisor. */
+export type WorkerStore = { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres"; readonly url: string };
+
+/** What a worker writes about itself under the fence. */
+export interface Entry {
+  readonly election: string;
+  readonly token: number;
+  readonly node: string;
+  readonly incarnation: string;
+  readonly write: string;
+  readonly t: number;
+}
+
+/** How a write is done. `holdMs` is a wait inside the transaction, before or after the row is written. */
+export interface Manner {
+  readonly by: "transaction" | "guard";
+  readonly holdMs: number;
+  readonly holdFirst: boolean;
+}
+
+/** The outcome of a write, as far as its writer can tell. */
+export type Answer = { readonly outcome: "committed" | "refused" | "unknown"; readonly code: string };
+
+/** A worker's side of the fenced table, in the database that is also the cluster's store. */
+export interface Ledger {
+  readonly provider: StoreProvider;
+  write(term: Term, entry: Entry, manner: Manner): Promise<Answer>;
+  /** What nobody should do: a write that no fence guards. */
+  writeUnfenced(entry: Entry): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function openLedger(store: WorkerStore): Ledger {
+  return store.kind === "sqlite" ? sqliteLedger(store.path) : postgresLedger(store.url);
+}
+
+/** Committed, or what the error says. Only a broken connection at the commit leaves it open. */
+async function answered(work: () => Promise<unknown>): Promise<Answer> {
+  try {
+    await work();
+    return { outcome: "committed", code: "" };
+  } catch (error) {
+    const code = codeOf(error);
+    return { outcome: code === "COMMIT_UNKNOWN" ? "unknown" : "refused", code };
+  }
+}
+
+function codeOf(error: unknown): string {
+  const code = (error as { readonly code?: unknown }).code;
+  return typeof code === "string" && code !== "" ? code : error instanceof Error ? error.message : String(error);
+}
+
+// ---- SQLite
+
+const SQLITE_INSERT = "insert into torture_rows (election, token, node, incarnation, write, t) values (?, ?, ?, ?, ?, ?)";
+
+function sqliteLedger(path: string): Ledger {
+  // A connection of the user's own beside those of the provider, for `guard`.
+  const own = new DatabaseSync(path, { timeout: 20 });
+  const insert = (database: DatabaseSync, entry: Entry) => {
+    database.prepare(SQLITE_INSERT).run(entry.election, entry.token, entry.node, entry.incarnation, entry.write, entry.t);
+  };
+  const perform = (database: DatabaseSync, entry: Entry, manner: Manner) => {
+    if (manner.holdFirst) waitBlocking(manner.holdMs);
+    insert(database, entry);
+    if (!manner.holdFirst) waitBlocking(manner.holdMs);
+  };
+  return {
+    provider: sqlite({ path }) as StoreProvider,
+    write(term, entry, manner) {
+      if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as DatabaseSync, entry, manner)));
+      return answered(async () => {
+        own.exec("begin immediate");
+        try {
+          await term.guard(own);
+          perform(own, entry, manner);
+          own.exec("commit");
+        } catch (error) {
+          if (own.isTransaction) own.exec("rollback");
+          throw error;
+        }
+      });
+    },
+    writeUnfenced: (entry) => Promise.resolve(insert(own, entry)),
+    close: () => Promise.resolve(own.close()),
+  };
+}
+
+/** A transaction on SQLite is synchronous, so a slow one blocks the process. */
+function waitBlocking(ms: number): void {
+  if (ms > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+// ---- PostgreSQL
+
+const POSTGRES_INSERT = "insert into torture_rows (election, token, node, incarnation, write, t) values ($1, $2, $3, $4, $5, $6)";
+
+function postgresLedger(url: string): Ledger {
+  const pool = new pg.Pool({ connectionString: url, max: 4, connectionTimeoutMillis: 2_000 });
+  pool.on("error", () => undefined); // an idle connection broke; the pool replaces it
+  const insert = (client: pg.ClientBase, entry: Entry) => client.query(POSTGRES_INSERT, [entry.election, entry.token, entry.node, entry.incarnation, entry.write, entry.t]);
+  const perform = async (client: pg.ClientBase, entry: Entry, manner: Manner) => {
+    if (manner.holdFirst) await wait(manner.holdMs);
+    await insert(client, entry);
+    if (!manner.holdFirst) await wait(manner.holdMs);
+  };
+  return {
+    provider: postgres({ pool }) as StoreProvider,
+    write(term, entry, manner) {
+      if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as pg.PoolClient, entry, manner)));
+      return guarded(pool, term, (client) => perform(client, entry, manner));
+    },
+    writeUnfenced: async (entry) => void (await pool.query(POSTGRES_INSERT, [entry.election, entry.token, entry.node, entry.incarnation, entry.write, entry.t])),
+    close: () => pool.end(),
+  };
+}
+
+/** The user's own transaction, with the fence as its first line. */
+async function guarded(pool: pg.Pool, term: Term, work: (client: pg.PoolClient) => Promise<void>): Promise<Answer> {
+  let client: pg.PoolClient;
+  try {
+    client = await pool.connect();
+  } catch (error) {
+    return { outcome: "refused", code: codeOf(error) };
+  }
+  client.on("error", ignore);
+  let committing = false;
+  let broken: Error | undefined;
+  try {
+    await client.query("begin");
+    await term.guard(client);
+    await work(client);
+    committing = true;
+    const result = await client.query("commit");
+    // A server that had to give the transaction up answers COMMIT with ROLLBACK.
+    return result.command === "COMMIT" ? { outcome: "committed", code: "" } : { outcome: "refused", code: result.command };
+  } catch (error) {
+    broken = error as Error;
+    const sqlState = (error as { readonly code?: unknown }).code;
+    const byServer = typeof sqlState === "string" && /^[0-9A-Z]{5}$/.test(sqlState) && !sqlState.startsWith("08") && !sqlState.startsWith("57P");
+    return { outcome: committing && !byServer ? "unknown" : "refused", code: codeOf(error) };
+  } finally {
+    client.off("error", ignore);
+    client.release(broken ?? false);
+  }
+}
+
+function ignore(): void {
+  // The query that was on its way reports it.
+}
+
+function wait(ms: number): Promise<void> {
+  return ms <= 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,254 @@
+/**
+ * One node of the fleet: a real process that joins, contends, writes under the fence, and puts down what it did and believed, line by line, so that a
+ * SIGKILL loses nothing. It judges nothing.
+ */
+import { closeSync, openSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { createCluster } from "../../src/index.ts";
+import type { Cluster, Term } from "../../src/index.ts";
+import { seededRandom } from "../../src/kernel/index.ts";
+import type { Logger, Random } from "../../src/kernel/index.ts";
+import { COORDINATOR } from "../../src/store/index.ts";
+import { hostMonotonicMs, HistoryWriter } from "../../src/testing/history/index.ts";
+import type { HistoryEntry, HistoryEvent } from "../../src/testing/history/index.ts";
+import { openLedger } from "./ledger.ts";
+import type { Entry, Ledger, Manner, WorkerStore } from "./ledger.ts";
+import type { Break } from "./options.ts";
+
+export interface WorkerConfig {
+  readonly group: string;
+  readonly node: string;
+  /** This run of the node. */
+  readonly process: string;
+  readonly folder: string;
+  readonly store: WorkerStore;
+  readonly leaseMs: number;
+  readonly beatMs: number;
+  readonly seed: number;
+  readonly breaks: Break | undefined;
+}
+
+/** The supervisor's orders. */
+export type Order = { readonly order: "block"; readonly ms: number } | { readonly order: "resign" };
+
+/** How the worker's configuration is handed over: not as an argument, which everybody on the host may read. */
+export const CONFIG_VARIABLE = "TRIBUNE_TORTURE_WORKER";
+
+/** The election that all workers contend for. */
+export const WORK = "work";
+
+const SAMPLE_EVERY_MS = 5;
+const WRITE_EVERY_MS = { from: 20, to: 50 };
+/** One write in so many holds its transaction open for a while. */
+const LONG_ONE_IN = 12;
+/** One write in so many ends the callback early. */
+const RETURN_ONE_IN = 400;
+const METADATA_EVERY_MS = { from: 1_000, to: 4_000 };
+
+class Worker {
+  readonly #config: WorkerConfig;
+  readonly #history: HistoryWriter;
+  readonly #logFile: number;
+  readonly #random: Random;
+  readonly #ledger: Ledger;
+  readonly #cluster: Cluster;
+  #writes = 0;
+  #stopping = false;
+  #lastTerm: Term | undefined;
+
+  constructor(config: WorkerConfig) {
+    this.#config = config;
+    const file = openSync(join(config.folder, `${config.process}.jsonl`), "a");
+    this.#logFile = openSync(join(config.folder, `${config.process}.log`), "a");
+    this.#history = new HistoryWriter({
+      process: config.process,
+      node: config.node,
+      incarnation: () => this.#cluster?.self.incarnation ?? "",
+      nowMs: hostMonotonicMs,
+      write: (line) => void writeSync(file, line),
+    });
+    this.#random = seededRandom(config.seed);
+    this.#ledger = openLedger(config.store);
+    const { group, node, leaseMs, beatMs } = config;
+    this.#cluster = createCluster({ group, node, store: this.#ledger.provider, leaseMs, beatMs, metadata: { run: config.process }, logger: this.#logger() });
+  }
+
+  async run(): Promise<void> {
+    this.#tell(this.#history.note({ kind: "started" }));
+    this.#listen();
+    const sampler = setInterval(() => this.#sample(), SAMPLE_EVERY_MS);
+    process.on("message", (order: Order) => this.#obey(order));
+    process.once("SIGTERM", () => this.#stop(sampler));
+    process.once("disconnect", () => process.exit(3)); // the supervisor is gone
+    await this.#cluster.start();
+    this.#note({ kind: "joined" });
+    void this.#changeMetadata();
+    await this.#cluster.election(WORK).lead((term) => this.#lead(term));
+  }
+
+  /** Ends in good order, and then by itself: what keeps the process alive after this is a fault. */
+  #stop(sampler: NodeJS.Timeout): void {
+    this.#stopping = true;
+    void this.#cluster
+      .stop()
+      .then(() => this.#ledger.close())
+      .then(() => {
+        clearInterval(sampler);
+        process.disconnect();
+        closeSync(this.#logFile);
+      });
+  }
+
+  // ---- the work
+
+  async #lead(term: Term): Promise<void> {
+    this.#lastTerm = term;
+    if (this.#config.breaks === "stale-writes") return await this.#writeWithoutFence(term);
+    while (!term.signal.aborted) {
+      await this.#write(term);
+      if (this.#random.next() < 1 / RETURN_ONE_IN) return;
+      await pause(this.#between(WRITE_EVERY_MS), term.signal);
+    }
+  }
+
+  async #write(term: Term): Promise<void> {
+    const write = `${this.#config.process}/${++this.#writes}`;
+    const { token, election, node, incarnation } = term;
+    const answer = await this.#ledger.write(term, { election, token, node, incarnation, write, t: hostMonotonicMs() }, this.#manner());
+    this.#note({ kind: "wrote", election, token, write, ...answer, incarnation });
+  }
+
+  #manner(): Manner {
+    const { leaseMs, store } = this.#config;
+    const long = this.#random.next() < 1 / LONG_ONE_IN;
+    const longestMs = store.kind === "sqlite" ? 30 : leaseMs / 6;
+    return { by: this.#random.next() < 0.3 ? "guard" : "transaction", holdMs: long ? this.#random.next() * longestMs : 0, holdFirst: this.#random.next() < 0.5 };
+  }
+
+  /** Broken on purpose: goes on writing under a term that is long over. */
+  async #writeWithoutFence(term: Term): Promise<void> {
+    const { token, election, node, incarnation } = term;
+    const work = async () => {
+      while (!this.#stopping) {
+        const entry: Entry = { election, token, node, incarnation, write: `${this.#config.process}/${++this.#writes}`, t: hostMonotonicMs() };
+        await this.#ledger.writeUnfenced(entry).catch(() => undefined);
+        await pause(this.#between(WRITE_EVERY_MS));
+      }
+    };
+    void work();
+    await new Promise<void>((resolve) => term.signal.addEventListener("abort", () => resolve(), { once: true }));
+  }
+
+  async #changeMetadata(): Promise<void> {
+    for (let change = 1; !this.#stopping; change++) {
+      await pause(this.#between(METADATA_EVERY_MS));
+      if (this.#stopping) return;
+      await this.#cluster.updateMetadata({ run: this.#config.process, change }).catch((error: unknown) => this.#noteError("updateMetadata", error));
+    }
+  }
+
+  // ---- what is believed
+
+  #sample(): void {
+    for (const name of [WORK, COORDINATOR]) {
+      const term = this.#config.breaks === "belief" && name === WORK ? this.#lastTerm : this.#cluster.election(name).term;
+      if (term === undefined) continue;
+      const t = hostMonotonicMs(); // before asking; see `Believes`
+      if (!term.mayAct() && this.#config.breaks !== "belief") continue;
+      this.#history.note({ t, kind: "believes", election: name, token: term.token, incarnation: term.incarnation });
+    }
+  }
+
+  #listen(): void {
+    const cluster = this.#cluster;
+    for (const name of [WORK, COORDINATOR]) {
+      const election = cluster.election(name);
+      election.on("term", (term) => {
+        const t = hostMonotonicMs();
+        this.#note({ t, kind: "announced", election: name, token: term.token, incarnation: term.incarnation, mayAct: term.mayAct() });
+      });
+      election.on("ended", ({ term, reason }) => this.#note({ kind: "ended", election: name, token: term.token, incarnation: term.incarnation, reason: reason.code }));
+    }
+    cluster.on("view", ({ view }) =>
+      this.#note({
+        kind: "view",
+        version: view.version,
+        members: view.members.map(({ node, incarnation, metadata }) => ({ node, incarnation, metadata })),
+        coordinator: view.coordinator?.incarnation ?? null,
+        skipped: view.skipped,
+      }),
+    );
+    cluster.on("lost", ({ cause, reason, incarnation }) => this.#note({ kind: "told", what: "lost", code: reason.code, detail: cause, incarnation }));
+    cluster.on("rejoined", ({ sameIncarnation }) => {
+      this.#note({ kind: "told", what: "rejoined", code: "", detail: sameIncarnation ? "same incarnation" : "new incarnation" });
+      this.#note({ kind: "joined" });
+    });
+    cluster.on("suspended", ({ reason, trustLeftMs }) => this.#note({ kind: "told", what: "suspended", code: reason.code, detail: `${Math.round(trustLeftMs)} ms of trust left` }));
+    cluster.on("recovered", ({ from, afterMs }) => this.#note({ kind: "told", what: "recovered", code: "", detail: `${from}, after ${Math.round(afterMs)} ms` }));
+    cluster.on("degraded", ({ ailments }) => this.#note({ kind: "told", what: "degraded", code: "", detail: ailments.map((ailment) => `${ailment.what} ${ailment.ms} ms`).join(", ") }));
+    cluster.on("overrun", ({ token, budgetMs }) => this.#note({ kind: "told", what: "overrun", code: "", detail: `term ${token}, budget ${budgetMs} ms` }));
+    cluster.on("error", (error) => this.#noteError("cluster", error));
+  }
+
+  // ---- orders
+
+  #obey(order: Order): void {
+    switch (order.order) {
+      case "block":
+        this.#note({ kind: "paused", cause: "blocked" });
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, order.ms);
+        this.#note({ kind: "resumed", cause: "blocked" });
+        return;
+      case "resign":
+        void this.#cluster.election(WORK).resign().catch(() => undefined); // no longer the holder
+        return;
+      default:
+        order satisfies never;
+    }
+  }
+
+  // ---- writing it down
+
+  #note(entry: HistoryEntry): void {
+    this.#tell(this.#history.note(entry));
+  }
+
+  #noteError(detail: string, error: unknown): void {
+    const code = (error as { readonly code?: unknown }).code;
+    this.#note({ kind: "told", what: "error", code: typeof code === "string" ? code : "", detail: `${detail}: ${error instanceof Error ? error.message : String(error)}` });
+  }
+
+  /** The supervisor hears of what it paces itself by; the history is what counts. */
+  #tell(event: HistoryEvent): void {
+    if (process.connected && event.kind !== "wrote") process.send?.(event);
+  }
+
+  #logger(): Logger {
+    const line = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) => {
+      writeSync(this.#logFile, `${JSON.stringify({ t: hostMonotonicMs(), level, message, ...fields })}\n`);
+      // What presence logs after the store has confirmed a death.
+      if (typeof fields["dead"] === "string" && typeof fields["incarnation"] === "string") this.#note({ kind: "declared-dead", dead: fields["incarnation"] });
+    };
+    return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+  }
+
+  #between({ from, to }: { readonly from: number; readonly to: number }): number {
+    return from + this.#random.next() * (to - from);
+  }
+}
+
+function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener("abort", done, { once: true });
+    if (signal?.aborted === true) done();
+  });
+}
+
+const configuration = process.env[CONFIG_VARIABLE];
+if (configuration !== undefined) await new Worker(JSON.parse(configuration) as WorkerConfig).run();
