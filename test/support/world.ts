@@ -13,15 +13,15 @@ import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 export class World {
   readonly storeClock = new VirtualClock();
   readonly store: MemoryProvider;
-  readonly nodes = new Map<string, Node>();
+  readonly nodes: Node[] = [];
 
   constructor() {
     this.store = new MemoryProvider({ clock: this.storeClock });
   }
 
   node(name: string, options: Partial<ClusterOptions<MemoryTransaction>> = {}): Node {
-    const node = new Node(this, name, this.nodes.size + 1, options);
-    this.nodes.set(name, node);
+    const node = new Node(this, name, this.nodes.length + 1, options);
+    this.nodes.push(node);
     return node;
   }
 
@@ -62,7 +62,7 @@ export class World {
     for (let passed = 0; passed < ms || passed === 0; passed += 10) {
       const step = Math.min(10, ms - passed);
       await this.storeClock.advance(step);
-      for (const node of this.nodes.values()) await node.pass(step);
+      for (const node of this.nodes) await node.pass(step);
       if (ms === 0) break;
     }
   }

@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Term } from "../../src/election/index.ts";
+import { isTribuneError } from "../../src/kernel/index.ts";
+import type { MemoryTransaction } from "../../src/store/memory/index.ts";
+import { World } from "../support/world.ts";
+import type { Node } from "../support/world.ts";
+
+type Held = Term<MemoryTransaction>;
+const untilAborted = (term: Held) => new Promise<void>((resolve) => term.signal.addEventListener("abort", () => resolve()));
+
+async function two(): Promise<{ world: World; a: Node; b: Node }> {
+  const world = new World();
+  const [a, b] = (await world.start("a", "b")) as [Node, Node];
+  return { world, a, b };
+}
+
+describe("lead", () => {
+  it("resigns and contends again after a callback that returns early, with growing pauses", async () => {
+    const { world, a } = await two();
+    const began: number[] = [];
+    void a.cluster.election("e").lead(() => void began.push(world.storeClock.monotonicMs()));
+    await world.until(() => began.length === 6, 20_000);
+    const pauses = began.slice(1).map((at, index) => at - (began[index] ?? 0));
+    assert.ok((pauses.at(-1) ?? 0) > (pauses[0] ?? 0), pauses.join(", "));
+  });
+
+  it("reports a callback that throws, and goes on", async () => {
+    const { world, a } = await two();
+    const errors: string[] = [];
+    a.cluster.on("error", (error) => errors.push(error.code));
+    let runs = 0;
+    void a.cluster.election("e").lead(() => {
+      runs += 1;
+      throw new Error("broken");
+    });
+    await world.until(() => runs === 3);
+    assert.deepEqual(new Set(errors), new Set(["LEADER_FAILED"]));
+  });
+
+  it("does not report work that ended because it was told to", async () => {
+    const { world, a } = await two();
+    let term: Held | undefined;
+    void a.cluster.election("e").lead(async (held) => {
+      term = held;
+      await untilAborted(held);
+      held.signal.throwIfAborted();
+    });
+    await world.until(() => term !== undefined);
+    await world.resolve(a.cluster.election("e").resign());
+    assert.deepEqual(a.log.filter((event) => event === "error"), []);
+  });
+
+  it("never starts the next callback before the last has settled, also when that overruns", async () => {
+    const { world, a } = await two();
+    let running = 0;
+    let runs = 0;
+    let release: (() => void) | undefined;
+    const overruns: number[] = [];
+    const election = a.cluster.election("e");
+    election.on("overrun", ({ budgetMs }) => overruns.push(budgetMs));
+    void election.lead(async () => {
+      runs += 1;
+      running += 1;
+      assert.equal(running, 1);
+      await new Promise<void>((resolve) => (release = resolve));
+      running -= 1;
+    });
+    await world.until(() => runs === 1);
+    await world.resolve(election.resign());
+    assert.deepEqual(overruns, [a.cluster.timing.stopBudgetMs]);
+    await world.pass(10_000);
+    assert.equal(runs, 1, "the work of the first term still runs");
+    release?.();
+    await world.until(() => runs === 2);
+  });
+
+  it("resolves when its signal aborts, having resigned", async () => {
+    const { world, a, b } = await two();
+    const stop = new AbortController();
+    let term: Held | undefined;
+    const leading = a.cluster.election("e").lead((held) => ((term = held), untilAborted(held)), { signal: stop.signal });
+    await world.until(() => term !== undefined);
+    stop.abort();
+    await world.resolve(leading);
+    assert.equal(term?.mayAct(), false);
+    assert.ok(isTribuneError(term?.signal.reason, "TERM_RESIGNED"));
+    await world.until(() => b.cluster.election("e").current?.holder === null);
+  });
+
+  it("refuses a second contender of the same node, and the reserved name", async () => {
+    const { world, a } = await two();
+    const first = a.cluster.election("e").campaign();
+    await assert.rejects(a.cluster.election("e").campaign(), { code: "ELECTION_BUSY" });
+    await world.resolve(first);
+    await assert.rejects(a.cluster.election("e").campaign(), { code: "ELECTION_BUSY" });
+    assert.throws(() => void a.cluster.election("coordinator").lead(() => undefined), { code: "ELECTION_RESERVED" });
+    await assert.rejects(a.cluster.election("other").resign(), { code: "NOT_HELD" });
+  });
+});
+
+describe("a term", () => {
+  it("survives an outage that is shorter than its trust", async () => {
+    const { world, a } = await two();
+    const term = await world.resolve(a.cluster.election("e").campaign());
+    a.cut();
+    await world.pass(1_500);
+    assert.equal(term.mayAct(), true);
+    a.heal();
+    await world.until(() => a.log.includes("recovered"));
+    await world.pass(5_000);
+    assert.equal(term.mayAct(), true);
+    assert.deepEqual(a.log, ["suspended", "recovered"]);
+  });
+
+  it("is told to stop one stop budget before its trust ends, and ends with it", async () => {
+    const { world, a } = await two();
+    const term = await world.resolve(a.cluster.election("e").campaign());
+    a.cut();
+    await world.until(() => term.signal.aborted, 10_000);
+    assert.equal(term.mayAct(), true, "there is a stop budget to use");
+    assert.ok(term.trustLeftMs() > a.cluster.timing.stopBudgetMs - 50 && term.trustLeftMs() <= a.cluster.timing.stopBudgetMs);
+    await world.until(() => !term.mayAct(), 2_000);
+    assert.ok(a.log.includes("lost"));
+    a.heal();
+    await world.until(() => a.log.includes("rejoined"), 10_000);
+    assert.equal(term.mayAct(), false, "a lapsed term never comes back");
+  });
+
+  it("of a node that is cut off goes to another one after the trust, never before", async () => {
+    const { world, a, b } = await two();
+    const first = await world.resolve(a.cluster.election("e").campaign());
+    a.cut();
+    const next = b.cluster.election("e").campaign();
+    let second: Held | undefined;
+    void next.then((term) => (second = term));
+    await world.until(() => {
+      assert.ok(second === undefined || !first.mayAct(), "two believers");
+      return second !== undefined;
+    }, 10_000);
+    assert.ok((second as Held).token > first.token);
+  });
+
+  it("ends when a machine that slept wakes, although the monotonic clock stood still", async () => {
+    const { world, a } = await two();
+    const term = await world.resolve(a.cluster.election("e").campaign());
+    a.clock.jump(6_000, { asleep: true });
+    assert.equal(term.mayAct(), false);
+  });
+
+  it("is resigned at an operator's wish", async () => {
+    const { world, a, b } = await two();
+    const terms: Held[] = [];
+    void a.cluster.election("e").lead((term) => (terms.push(term), untilAborted(term)));
+    await world.until(() => terms.length === 1);
+    void b.cluster.election("e").lead((term) => (terms.push(term), untilAborted(term)));
+    await world.pass(1_500);
+    const session = await world.store.open({ group: "world", node: "operator", clock: b.clock, random: { next: () => 0.5, id: () => "x" }, logger: { debug() {}, info() {}, warn() {}, error() {} }, deadlineMs: 1_000, statementLimitMs: 1_000, createSchema: false });
+    assert.equal(await session.requestResign({ election: "e", token: (terms[0] as Held).token }, { deadlineMs: 1_000 }), true);
+    await world.until(() => terms.length === 2, 1_000, "a hand-over");
+    assert.equal(terms[1]?.node, "b");
+    assert.deepEqual(a.log, []);
+  });
+
+  it("lives through a failover that kept it, and passes the fence again", async () => {
+    const { world, a } = await two();
+    const term = await world.resolve(a.cluster.election("e").campaign());
+    world.store.changeEpoch("memory:other:2");
+    await world.until(() => a.log.includes("recovered"));
+    await world.pass(2_000);
+    assert.equal(term.mayAct(), true);
+    let committed = false;
+    await world.resolve(term.transaction((tx) => tx.onCommit(() => (committed = true))));
+    assert.equal(committed, true);
+  });
+
+  it("ends with the first reply after a failover that lost it; the next token is greater all the same", async () => {
+    const { world, a, b } = await two();
+    const before = world.store.engine.snapshot();
+    const term = await world.resolve(a.cluster.election("e").campaign());
+    world.store.engine.restore(before);
+    world.store.changeEpoch("memory:other:2");
+    await world.until(() => !term.mayAct(), 2_000);
+    const next = await world.resolve(b.cluster.election("e").campaign(), 20_000);
+    assert.ok(next.token > term.token, `${next.token} after ${term.token}`);
+  });
+});

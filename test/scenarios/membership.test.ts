@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { MemoryProvider } from "../../src/store/memory/index.ts";
+import { createCluster } from "../../src/index.ts";
+import { World } from "../support/world.ts";
+import type { Node } from "../support/world.ts";
+
+describe("membership", () => {
+  it("tells each join and leave once, in order, with one list per number everywhere", async () => {
+    const world = new World();
+    const seen = new Map<string, string[]>();
+    const lists = new Map<number, string>();
+    for (const name of ["a", "b", "c"]) {
+      const node = world.node(name);
+      const log: string[] = [];
+      seen.set(name, log);
+      node.cluster.on("view", ({ view, joined, left }) => {
+        log.push(`${view.version} +${joined.map((member) => member.node).join("")} -${left.map((member) => member.node).join("")}`);
+        const list = view.members.map((member) => member.incarnation).join();
+        assert.equal(lists.get(view.version) ?? list, list);
+        lists.set(view.version, list);
+        assert.equal(view.skipped, false);
+      });
+      await world.resolve(node.cluster.start());
+    }
+    await world.resolve((world.nodes[1] as Node).cluster.stop());
+    await world.until(() => (world.nodes[0] as Node).cluster.view.members.length === 2);
+    assert.deepEqual(seen.get("a"), ["1 +a -", "2 +b -", "3 +c -", "4 + -b"]);
+    assert.deepEqual(seen.get("c"), ["2 +ab -", "3 +c -", "4 + -b"], "a joiner sees the view that it comes into first");
+  });
+
+  it("the oldest member succeeds the coordinator, and everybody is told by a view", async () => {
+    const world = new World();
+    const [a, b, c] = (await world.start("a", "b", "c")) as [Node, Node, Node];
+    const told: string[] = [];
+    c.cluster.on("coordinator", ({ coordinator, previous }) => told.push(`${previous?.node} ${coordinator?.node}`));
+    a.kill();
+    await world.until(() => c.cluster.view.coordinator?.node === "b", 15_000);
+    assert.deepEqual(told, ["a b"]);
+    await world.until(() => b.cluster.view.members.length === 2, 15_000);
+  });
+
+  it("metadata travels, is frozen, and is refused when it is not JSON or too large", async () => {
+    const world = new World();
+    const [a, b] = (await world.start("a", "b")) as [Node, Node];
+    await world.resolve(a.cluster.updateMetadata({ zone: "b", deep: { list: [1, null, "\u0000'\""] } }));
+    await world.until(() => b.cluster.view.members[0]?.metadata["zone"] === "b");
+    assert.deepEqual(b.cluster.view.members[0]?.metadata, { zone: "b", deep: { list: [1, null, "\u0000'\""] } });
+    assert.throws(() => ((b.cluster.view.members[0]?.metadata["deep"] as { list: number[] }).list[0] = 2));
+    const cyclic: Record<string, unknown> = {};
+    cyclic["self"] = cyclic;
+    for (const bad of [{ n: 1n }, { f: () => 1 }, { u: undefined }, { d: new Date(0) }, { x: Number.NaN }, cyclic, { big: "x".repeat(17_000) }, JSON.parse('{"__proto__": {"a": 1}}'), [], null, "x"]) {
+      await assert.rejects(a.cluster.updateMetadata(bad as Record<string, unknown>), { code: "INVALID_METADATA" });
+    }
+    assert.deepEqual(b.cluster.view.members[0]?.metadata["zone"], "b");
+  });
+
+  it("an outage of the store removes nobody", async () => {
+    const world = new World();
+    const nodes = (await world.start("a", "b", "c")) as [Node, Node, Node];
+    const incarnations = nodes.map((node) => node.cluster.self.incarnation);
+    for (const node of nodes) node.cut();
+    await world.pass(30_000);
+    for (const node of nodes) node.heal();
+    await world.until(() => nodes.every((node) => node.log.includes("rejoined")), 20_000);
+    await world.pass(15_000);
+    assert.deepEqual(nodes.map((node) => node.cluster.self.incarnation), incarnations);
+    assert.equal(new Set(nodes.map((node) => node.cluster.view.version)).size, 1);
+  });
+
+  it("a node that was declared dead comes back as another incarnation", async () => {
+    const world = new World();
+    const [a, b] = (await world.start("a", "b")) as [Node, Node];
+    const before = b.cluster.self.incarnation;
+    b.freeze();
+    await world.until(() => a.cluster.view.members.length === 1, 15_000);
+    const thawing = b.thaw();
+    await world.until(() => b.log.includes("rejoined"), 15_000);
+    await thawing;
+    assert.notEqual(b.cluster.self.incarnation, before);
+    await world.until(() => a.cluster.view.members.length === 2);
+    assert.deepEqual(b.log.filter((event) => event !== "suspended"), ["lost", "rejoined"]);
+  });
+
+  it("who missed views gets the newest, marked, with the difference to what it had", async () => {
+    const world = new World();
+    const [a, b] = (await world.start("a", "b")) as [Node, Node];
+    const marks: Array<[boolean, string]> = [];
+    b.cluster.on("view", ({ view, joined, left }) => marks.push([view.skipped, `+${joined.map((m) => m.node).join("")} -${left.map((m) => m.node).join("")}`]));
+    b.cut();
+    const [c] = (await world.start("c")) as [Node];
+    await world.resolve(c.cluster.stop());
+    await world.start("d");
+    b.heal();
+    await world.until(() => marks.length > 0, 10_000);
+    assert.deepEqual(marks[0], [true, "+d -"]);
+    assert.equal(a.cluster.view.members.length, 3);
+  });
+
+  it("changes() begins with the present view and merges what a slow reader missed", async () => {
+    const world = new World();
+    const [a] = (await world.start("a")) as [Node];
+    const changes = a.cluster.changes();
+    const first = (await changes.next()).value;
+    assert.deepEqual(first?.joined.map((member) => member.node), ["a"]);
+    await world.start("b", "c");
+    const second = (await world.resolve(changes.next())).value;
+    assert.deepEqual([second?.joined.map((member) => member.node), second?.view.skipped], [["b", "c"], true]);
+    const waiting = changes.next();
+    await world.resolve(a.cluster.stop());
+    assert.equal((await world.resolve(waiting)).done, true);
+  });
+
+  it("a second running node of the same name is refused, and the first one is not disturbed", async () => {
+    const world = new World();
+    const [a] = (await world.start("a")) as [Node];
+    const version = a.cluster.view.version;
+    const twin = world.node("a");
+    await assert.rejects(world.resolve(twin.cluster.start(), 20_000), { code: "NODE_NAME_TAKEN" });
+    assert.equal(a.cluster.view.version, version);
+    assert.deepEqual(a.log, []);
+  });
+
+  it("a node whose namesake crashed waits until that one is dead, and joins", async () => {
+    const world = new World();
+    const [, b] = (await world.start("a", "b")) as [Node, Node];
+    b.kill();
+    const again = world.node("b");
+    await world.resolve(again.cluster.start(), 20_000);
+    assert.equal(again.cluster.self.node, "b");
+  });
+
+  it("numbers go on growing over a failover that lost views", async () => {
+    const world = new World();
+    const [a] = (await world.start("a")) as [Node];
+    const older = world.store.engine.snapshot();
+    const [b] = (await world.start("b")) as [Node];
+    const [c] = (await world.start("c")) as [Node];
+    await world.pass(1_500); // so that each has told the store what it saw
+    const before = c.cluster.view.version;
+    world.store.engine.restore(older);
+    world.store.changeEpoch("memory:replica:2");
+    await world.until(() => [a, b, c].every((node) => node.cluster.view.version > before && node.cluster.view.members.length === 3), 30_000, "a newer view with all three");
+  });
+});
+
+describe("start", () => {
+  it("tells every complaint about options at once", () => {
+    assert.throws(
+      () => createCluster({ group: "a/b", node: "", store: "mongodb://u:secret@h/d", leaseMs: 100, preset: "quick" as never, extra: 1 } as never),
+      (error: unknown) => {
+        const { code, message } = error as { code: string; message: string };
+        assert.equal(code, "INVALID_OPTIONS");
+        for (const part of [/group name/, /node name/, /no store for the scheme "mongodb"/, /leaseMs/, /preset/, /"extra"/]) assert.match(message, part);
+        assert.doesNotMatch(message, /secret/);
+        return true;
+      },
+    );
+  });
+
+  it("keeps the code of a single complaint", () => {
+    assert.throws(() => createCluster({ group: "a'b", store: "memory:" }), { code: "INVALID_NAME" });
+    assert.throws(() => createCluster({ group: "a", store: "postgre://h/d" }), { code: "UNKNOWN_STORE" });
+    assert.throws(() => createCluster({ group: "a", store: "memory:", metadata: { x: 1n } }), { code: "INVALID_METADATA" });
+    assert.throws(() => createCluster({ group: "a", store: "memory:", leaseMs: 1_999, beatMs: 1_000 }), { code: "INVALID_OPTIONS" });
+  });
+
+  it("gives up on a store that stays away, and has put everything away then", async () => {
+    const world = new World();
+    const node = world.node("a", { startTimeoutMs: 3_000 });
+    node.cut();
+    await assert.rejects(world.resolve(node.cluster.start(), 20_000), { code: "STORE_UNREACHABLE" });
+    assert.equal(node.cluster.health().state, "stopped");
+    await assert.rejects(node.cluster.start(), { code: "CLUSTER_STOPPED" });
+  });
+
+  it("can be aborted, and a stop may come at any time, twice", async () => {
+    const world = new World();
+    const node = world.node("a");
+    node.cut();
+    const abort = new AbortController();
+    const starting = node.cluster.start({ signal: abort.signal });
+    abort.abort();
+    await assert.rejects(world.resolve(starting, 20_000), { code: "ABORTED" });
+    await Promise.all([node.cluster.stop(), node.cluster.stop()]);
+    const never = createCluster({ group: "g", store: new MemoryProvider() });
+    assert.throws(() => never.view, { code: "CLUSTER_NOT_STARTED" });
+    await never.stop();
+  });
+
+  it("refuses to join a group with other settings", async () => {
+    const world = new World();
+    await world.start("a");
+    const session = await world.store.open({ group: "world", node: "x", clock: world.storeClock, random: { next: () => 0.5, id: () => "x" }, logger: { debug() {}, info() {}, warn() {}, error() {} }, deadlineMs: 1_000, statementLimitMs: 1_000, createSchema: false });
+    const answer = await session.join({ incarnation: "x", node: "x", leaseMs: 4_000, metadata: "{}", settings: "protocol=2" }, { deadlineMs: 1_000 });
+    assert.equal(answer.outcome, "settings-mismatch");
+  });
+});
