@@ -43,17 +43,19 @@ type Facts = Omit<GroupStatus, "warnings">;
 
 /** All warnings about a group, the most pressing first. */
 export function warningsOf(status: Facts, around: Surroundings): readonly StatusWarning[] {
-  return [...memberWarnings(status), ...coordinatorWarnings(status), ...electionWarnings(status), ...storeWarnings(status, around)].sort(
-    (a, b) => Number(a.severity === "notice") - Number(b.severity === "notice"),
-  );
+  const empty = !status.members.some((member) => member.state === "alive");
+  // In a group without members everything else about them follows from that.
+  const group = empty ? [noMembers(status)] : [...memberWarnings(status), ...coordinatorWarnings(status), ...electionWarnings(status)];
+  return [...group, ...storeWarnings(status, around)].sort((a, b) => Number(a.severity === "notice") - Number(b.severity === "notice"));
+}
+
+function noMembers(status: Facts): StatusWarning {
+  return warning("NO_MEMBERS", status.group, `nobody is alive in group ${status.group}`, "start a member, for example with 'tribune join'");
 }
 
 function memberWarnings(status: Facts): StatusWarning[] {
   const alive = status.members.filter((member) => member.state === "alive");
   const found: StatusWarning[] = [];
-  if (alive.length === 0) {
-    found.push(warning("NO_MEMBERS", status.group, `nobody is alive in group ${status.group}`, "start a member, for example with 'tribune join'"));
-  }
   for (const member of alive.filter((member) => member.silent)) {
     found.push(
       warning(
@@ -78,7 +80,6 @@ function memberWarnings(status: Facts): StatusWarning[] {
 }
 
 function coordinatorWarnings(status: Facts): StatusWarning[] {
-  if (!status.members.some((member) => member.state === "alive")) return [];
   const election = status.elections.find((election) => election.election === COORDINATOR);
   if (election === undefined || election.holder === null) {
     return [warning("NO_COORDINATOR", status.group, "the group has no coordinator: joins and leaves are not seen", "a member takes over within a moment; if none does, look at their logs")];

@@ -20,7 +20,8 @@ export function reportFailure(error: unknown, shell: Shell, program: Command): n
   return report(error, shell);
 }
 
-function report(error: unknown, shell: Shell): number {
+/** The same, for a command that has an exit code of its own. */
+export function report(error: unknown, shell: Shell): number {
   const coded = isTribuneError(error) ? error : toTribuneError(error, "INTERNAL", "this should not have happened", { next: "run it again with --verbose, and report what it says" });
   shell.note(failureLine(coded));
   if (shell.verbose) for (const line of causes(error)) shell.note(`  ${line}`);
@@ -50,25 +51,24 @@ function causes(error: unknown): string[] {
 function usageError(error: CommanderError, program: Command): TribuneError {
   const text = error.message.replace(/^error: /, "").split("\n")[0] ?? "";
   const quoted = /'([\s\S]*?)'/.exec(error.message)?.[1] ?? "";
-  const about = "command line";
   if (error.code === "commander.unknownOption") {
     const flag = quoted.split("=")[0] ?? "";
     const command = commandOf(program);
     const near = nearest(flag, optionsOf(command));
     const elsewhere = command === program && program.commands.some((other) => optionsOf(other).includes(flag));
     const next = elsewhere ? `put it after the command, as in: tribune status ${flag} …` : near === undefined ? `see '${path(command)} --help'` : `did you mean ${near}?`;
-    return new TribuneError("INVALID_OPTIONS", `unknown option ${shown(flag)} of ${path(command)}`, { about, next });
+    return new TribuneError("INVALID_OPTIONS", `unknown option ${shown(flag)} of ${path(command)}`, { next });
   }
   if (error.code === "commander.unknownCommand") {
     const near = nearest(quoted, program.commands.map((command) => command.name()));
-    return new TribuneError("INVALID_OPTIONS", `unknown command ${shown(quoted)}`, { about, next: near === undefined ? "see 'tribune --help'" : `did you mean ${near}?` });
+    return new TribuneError("INVALID_OPTIONS", `unknown command ${shown(quoted)}`, { next: near === undefined ? "see 'tribune --help'" : `did you mean ${near}?` });
   }
   if (error.code === "commander.excessArguments") {
     const command = commandOf(program);
     // Not repeated: what was typed in the wrong place may well be a store URL.
-    return new TribuneError("INVALID_OPTIONS", `too many arguments for ${path(command)}, which takes ${command.registeredArguments.length}`, { about, next: `see '${path(command)} --help'` });
+    return new TribuneError("INVALID_OPTIONS", `too many arguments for ${path(command)}, which takes ${command.registeredArguments.length}`, { next: `see '${path(command)} --help'` });
   }
-  return new TribuneError("INVALID_OPTIONS", fit(text, LONGEST_COMPLAINT).replace(/\.$/, ""), { about, next: `see '${path(commandOf(program))} --help'` });
+  return new TribuneError("INVALID_OPTIONS", fit(text, LONGEST_COMPLAINT).replace(/\.$/, ""), { next: `see '${path(commandOf(program))} --help'` });
 }
 
 /** The command that was being read when commander complained. */

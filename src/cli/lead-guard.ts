@@ -4,8 +4,9 @@ import { Elapsed, systemClock } from "../kernel/index.ts";
 import type { Timer } from "../kernel/index.ts";
 import { grantLeftMs } from "./lead/guard-protocol.ts";
 import type { EndedBy, FromGuard, ToGuard, TrustGrant } from "./lead/guard-protocol.ts";
-import { guardStep, stopWithinMs } from "./lead/guard-step.ts";
+import { guardStep, KILL_MARGIN_MS, stopWithinMs } from "./lead/guard-step.ts";
 import type { Watch } from "./lead/guard-step.ts";
+import { groupRuns, signalGroup } from "./lead/process-group.ts";
 
 /**
  * The process between `tribune lead` and the command. It is small and does one thing: it sees to it that the command does not outlive the term, also
@@ -15,9 +16,9 @@ import type { Watch } from "./lead/guard-step.ts";
  */
 
 /** How often it is asked whether processes that the command left behind are gone. */
-const GONE_POLL_MS = 10;
+const GONE_POLL_MS = 20;
 
-/** After SIGKILL the kernel takes this long at most; a zombie that nobody reaps would be waited for in vain. */
+/** After SIGKILL the kernel takes this long at most, unless a process hangs in a system call; that one would be waited for in vain. */
 const GONE_PATIENCE_MS = 500;
 
 class Guard {
@@ -29,6 +30,7 @@ class Guard {
   #by: EndedBy = "itself";
   #killedAtMs: number | undefined;
   #exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined;
+  #reported = false;
 
   take(message: ToGuard): void {
     // What is overdue comes first: after a long pause the message may be old, and the time long over.
@@ -44,7 +46,8 @@ class Guard {
         this.#by = this.#by === "itself" ? "stop" : this.#by;
         return this.#kill();
       case "forward":
-        return this.#signal(message.signal, message.wide);
+        this.#signal(message.signal, message.wide);
+        return;
       default:
         return message satisfies never;
     }
@@ -52,7 +55,7 @@ class Guard {
 
   /** The parent is dead. Nobody has given the term away, so the trust that is left may be used for stopping in good order. */
   orphaned(): void {
-    if (this.#child === undefined || this.#watch === undefined) process.exit(0);
+    if (this.#reported || this.#child === undefined || this.#watch === undefined) process.exit(0);
     this.#stop("orphaned", "SIGTERM", stopWithinMs(this.#watch.stopBudgetMs, this.#watch.trustEndMs - this.#elapsed.nowMs()));
   }
 
@@ -97,16 +100,18 @@ class Guard {
 
   /** Does what is due, and comes back when the next thing is. */
   #consider(): void {
-    if (this.#watch === undefined || this.#child?.pid === undefined || this.#killedAtMs !== undefined) return;
+    // After the exit the loop that waits for the rest looks at the watch.
+    if (this.#watch === undefined || this.#child?.pid === undefined || this.#killedAtMs !== undefined || this.#exit !== undefined) return;
     this.#timer?.cancel();
     const step = guardStep(this.#watch, this.#elapsed.nowMs());
     switch (step.kind) {
       case "kill":
-        if (this.#exit === undefined && step.why === "trust" && this.#by === "itself") this.#by = "trust";
+        if (step.why === "trust" && this.#by === "itself") this.#by = "trust";
         return this.#kill();
       case "ask":
-        if (this.#exit === undefined) this.#by = "trust";
-        this.#watch = { ...this.#watch, asked: true };
+        this.#by = "trust";
+        // For good: trust that comes back later finds a command that was told to stop.
+        this.#watch = { ...this.#watch, asked: true, stopEndMs: this.#watch.trustEndMs - KILL_MARGIN_MS };
         this.#signal("SIGTERM", true);
         return this.#consider();
       case "wait":
@@ -153,24 +158,19 @@ class Guard {
   }
 
   #someoneIsLeft(): boolean {
-    return process.platform !== "win32" && this.#signal(0, true);
+    return process.platform !== "win32" && this.#child?.pid !== undefined && groupRuns(this.#child.pid);
   }
 
-  /** Whether there was somebody to signal. */
-  #signal(signal: NodeJS.Signals | 0, wide: boolean): boolean {
-    const pid = this.#child?.pid;
-    if (pid === undefined) return false;
-    try {
-      if (process.platform === "win32") return this.#exit === undefined && signal !== 0 && (this.#child?.kill(signal) ?? false);
-      if (!wide && this.#exit !== undefined) return false; // reaped: its number may be somebody else's by now
-      process.kill(wide ? -pid : pid, signal);
-      return true;
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "EPERM"; // it changed its user: it is there, and not ours to signal
-    }
+  #signal(signal: NodeJS.Signals, wide: boolean): void {
+    const child = this.#child;
+    if (child?.pid === undefined) return;
+    // Without process groups, as on Windows, only the command itself can be reached. Node knows whether it has been reaped, and its number become free.
+    if (wide && process.platform !== "win32") signalGroup(child.pid, signal);
+    else child.kill(signal);
   }
 
   #report(message: FromGuard): void {
+    this.#reported = true;
     this.#timer?.cancel();
     send(message, () => process.exit(0));
   }

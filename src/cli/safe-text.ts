@@ -11,11 +11,11 @@ export function safeText(text: string): string {
 
 /** JSON on one line that is safe to print, too: the same value, with the escapes that JSON has for it. */
 export function safeJson(value: unknown): string {
-  return JSON.stringify(value).replace(UNSAFE, (char) => [...char].flatMap((one) => one.split("")).map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""));
+  return JSON.stringify(value).replace(UNSAFE, (char) => char.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""));
 }
 
 /** At most `columns` characters; what is cut off shows as an ellipsis. */
 export function fit(text: string, columns: number): string {
-  const chars = [...text];
+  const chars = Array.from(text);
   return chars.length <= columns ? text : `${chars.slice(0, Math.max(0, columns - 1)).join("")}…`;
 }

@@ -56,11 +56,11 @@ export class Shell {
   }
 
   get columns(): number {
-    return this.#stdout.columns ?? 80;
+    return size(this.#stdout.columns, 80);
   }
 
   get rows(): number {
-    return this.#stdout.rows ?? 24;
+    return size(this.#stdout.rows, 24);
   }
 
   /** Lines that were made safe by whoever composed them. */
@@ -137,5 +137,10 @@ export class Redrawn {
 function fitPainted(line: string, columns: number): string {
   // oxlint-disable-next-line no-control-regex
   const bare = line.replace(/\u001b\[\d+m/g, "");
-  return [...bare].length <= columns ? line : fit(bare, columns);
+  return Array.from(bare).length <= columns ? line : fit(bare, columns);
+}
+
+/** Some terminals say that they are 0 wide. */
+function size(said: number | undefined, otherwise: number): number {
+  return said === undefined || said <= 0 ? otherwise : said;
 }

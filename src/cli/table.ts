@@ -25,5 +25,5 @@ export function table(head: readonly string[], rows: readonly (readonly (Cell | 
 }
 
 function width(text: string): number {
-  return [...text].length;
+  return Array.from(text).length;
 }

@@ -7,9 +7,9 @@ import type { StoreProvider } from "../store/index.ts";
 /** What each scheme makes of a URL. Making a provider does no I/O and loads no driver. */
 const SCHEMES: Readonly<Record<string, (url: string) => StoreProvider>> = {
   memory: () => memory(),
-  sqlite: (url) => sqlite({ path: sqlitePath(url) }) as StoreProvider,
-  postgres: (url) => postgres({ url }) as StoreProvider,
-  postgresql: (url) => postgres({ url }) as StoreProvider,
+  sqlite: (url) => sqlite({ path: sqlitePath(url) }),
+  postgres: (url) => postgres({ url }),
+  postgresql: (url) => postgres({ url }),
 };
 
 /**

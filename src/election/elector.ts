@@ -1,6 +1,6 @@
 import { abortError, backoffMs, Events, isTribuneError, TribuneError } from "../kernel/index.ts";
 import type { Clock, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
-import type { FactsChange, Presence } from "../presence/index.ts";
+import type { FactsChange, Observation, Presence } from "../presence/index.ts";
 import { COORDINATOR } from "../store/index.ts";
 import type { ElectionRow, FencedTransactions, Holder } from "../store/index.ts";
 import { EARLY_END_FIRST_MS } from "./options.ts";
@@ -76,6 +76,8 @@ export class Elector<Tx> {
   #busy = false;
   #again = false;
   #notBeforeMs = 0;
+  /** What was known when the last deed came to nothing: until something else is known, it is repeated only after a pause. */
+  #stalled: { readonly row: ElectionRow | undefined; readonly holder: Observation | undefined; readonly untilMs: number } | undefined;
   #claimableSinceMs: number | undefined;
   #chance: number;
   #timer: Timer | undefined;
@@ -343,38 +345,37 @@ export class Elector<Tx> {
       return;
     }
     this.#watch(this.#candidacy === undefined || named ? "" : (row?.holder?.incarnation ?? ""));
+    // With only the stop budget left a term would have to end as it begins. The next confirmed beat brings facts, and this here again.
+    if (!named && !presence.mayBegin()) return;
     const nowMs = clock.monotonicMs();
     if (this.#candidacy !== undefined && !named && nowMs < this.#notBeforeMs) return this.#wakeIn(this.#notBeforeMs - nowMs);
-    const step = contestStep(this.#contest(row), nowMs);
+    const contest = this.#contest(row);
+    const stalled = this.#stalled;
+    if (stalled !== undefined && stalled.row === row && stalled.holder === contest.holder && nowMs < stalled.untilMs) return this.#wakeIn(stalled.untilMs - nowMs);
+    const step = contestStep(contest, nowMs);
     const claimable = step.kind === "claim" || (step.kind === "wait" && step.claimable);
     this.#claimableSinceMs = claimable ? (this.#claimableSinceMs ?? nowMs) : undefined;
-    await this.#take(step, nowMs);
+    if (step.kind === "wait") return this.#wakeIn(step.untilMs - nowMs);
+    this.#stalled = { row, holder: contest.holder, untilMs: nowMs + RETRY_MS };
+    if (await this.#take(step)) this.#stalled = undefined;
+    else presence.lookSoon();
+    this.#again = true;
   }
 
-  async #take(step: ContestStep, nowMs: number): Promise<void> {
+  /** Does one thing; answers whether it came to something that is known here already. If not, a look has to show what happened. */
+  async #take(step: Exclude<ContestStep, { readonly kind: "wait" }>): Promise<boolean> {
     const { presence } = this.#ports;
     switch (step.kind) {
       case "create":
         await presence.perform((session, call) => session.createElection({ election: this.name }, call));
-        presence.lookSoon();
-        return this.#wakeIn(RETRY_MS);
+        return false;
       case "resign":
         this.#owed = { token: step.token, reason: "not adopted" };
-        this.#again = true;
-        return;
+        return true;
       case "look":
-        presence.lookSoon();
-        return this.#wakeIn(RETRY_MS);
-      case "wait":
-        return this.#wakeIn(step.untilMs - nowMs);
-      case "declare": {
-        if (await presence.declareDead(step.holder, step.requireExpired)) {
-          this.#again = true;
-          return;
-        }
-        presence.lookSoon();
-        return this.#wakeIn(step.requireExpired ? 0 : RETRY_MS);
-      }
+        return false;
+      case "declare":
+        return await presence.declareDead(step.holder, step.requireExpired);
       case "claim":
         return await this.#claim(step.expectedToken);
       default:
@@ -382,25 +383,24 @@ export class Elector<Tx> {
     }
   }
 
-  async #claim(expectedToken: number): Promise<void> {
+  async #claim(expectedToken: number): Promise<boolean> {
     const { presence } = this.#ports;
     const { incarnation, trustPeriod, facts } = presence;
     const epoch = facts.epoch;
-    const unbroken = () => presence.trusted() && presence.trustPeriod === trustPeriod && facts.epoch === epoch;
+    const unbroken = () => presence.mayBegin() && presence.trustPeriod === trustPeriod && facts.epoch === epoch;
     const input = { election: this.name, incarnation, node: presence.node, expectedToken, epoch, tokenSeen: facts.tokenSeen(this.name) };
     const claimed = await presence.perform((session, call) => session.claim(input, call));
+    if (claimed === null) return false;
     presence.lookSoon();
-    if (claimed === null) return this.#wakeIn(RETRY_MS);
     facts.noteToken(this.name, claimed.token);
     // From here on the row may name us: until the term is announced the token is owed back.
     this.#owed = { token: claimed.token, reason: "not announced" };
     const fence = await this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);
-    if (fence !== "passed" || !unbroken() || this.#candidacy === undefined) {
-      this.#again = true;
-      return;
+    if (fence === "passed" && unbroken() && this.#candidacy !== undefined) {
+      this.#owed = undefined;
+      this.#announce(claimed.token, incarnation, trustPeriod);
     }
-    this.#owed = undefined;
-    this.#announce(claimed.token, incarnation, trustPeriod);
+    return true;
   }
 
   #announce(token: number, incarnation: string, trustPeriod: number): void {

@@ -78,6 +78,15 @@ export class Facts {
     return this.#presence;
   }
 
+  /**
+   * This node is not in the group any more, or the group was made anew: the next reply counts as one of another epoch. The next generation is
+   * asked for with it, since a group that was made anew counts tokens from the beginning.
+   */
+  forgetEpoch(): void {
+    this.#epoch = "";
+    this.#generation += 1;
+  }
+
   cursor(): { readonly epoch: string; readonly electionsVersion: number; readonly viewVersion: number } {
     return { epoch: this.#epoch, electionsVersion: this.#electionsVersion, viewVersion: this.#storedViewVersion };
   }

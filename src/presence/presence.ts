@@ -140,6 +140,11 @@ export class Presence {
     return this.trustLeftMs() > 0;
   }
 
+  /** Whether there is more trust left than the stop budget: something new may begin. */
+  mayBegin(): boolean {
+    return this.trustLeftMs() > this.#options.timing.stopBudgetMs;
+  }
+
   /** Milliseconds of trust left; 0 if there is none. */
   trustLeftMs(): number {
     return this.#trustEndMs === undefined ? 0 : Math.max(0, this.#trustEndMs - this.#elapsed.nowMs());
@@ -269,6 +274,10 @@ export class Presence {
         }
       } catch (error) {
         const failure = toTribuneError(error, "STORE_FAILED", `${this.#ports.store.label} failed`);
+        if (failure.code === "GROUP_UNKNOWN") {
+          this.facts.forgetEpoch();
+          this.#died("is gone from the store, with its whole group");
+        }
         session?.destroy(failure);
         this.#session = undefined;
         if (this.#stop.signal.aborted) break;
@@ -406,12 +415,17 @@ export class Presence {
   #takeBeat(reply: BeatReply, watched: "all" | readonly string[], trustEndMs: number): void {
     this.#absorb(reply, watched);
     if (reply.self !== "alive") {
-      this.#state = "none";
-      const words = reply.self === "dead" ? "was declared dead" : "is not in the store any more";
-      this.#endTrust("dead", new TribuneError("INCARNATION_DEAD", `incarnation ${this.#incarnation} of ${this.#options.node} ${words}`, { about: this.#options.node }));
+      if (reply.self === "absent") this.facts.forgetEpoch();
+      this.#died(reply.self === "dead" ? "was declared dead" : "is not in the store any more");
       return;
     }
     if (reply.accepted) this.#extendTrust(trustEndMs);
+  }
+
+  /** The incarnation acts no more; the loop joins with another one. */
+  #died(how: string): void {
+    this.#state = "none";
+    this.#endTrust("dead", new TribuneError("INCARNATION_DEAD", `incarnation ${this.#incarnation} of ${this.#options.node} ${how}`, { about: this.#options.node }));
   }
 
   /** A lapse counts before the reply that came too late. */

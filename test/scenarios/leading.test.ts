@@ -185,3 +185,32 @@ describe("a term", () => {
     assert.ok(next.token > term.token, `${next.token} after ${term.token}`);
   });
 });
+
+describe("a contender", () => {
+  it("begins nothing when only the stop budget is left of its trust", async () => {
+    const { world, a, b } = await two();
+    const first = await world.resolve(a.cluster.election("e").campaign());
+    let second: Held | undefined;
+    void b.cluster.election("e").campaign().then((term) => (second = term));
+    await world.pass(2_000);
+    b.cut();
+    await world.pass(3_000);
+    await world.resolve(first.resign());
+    await world.pass(5_000);
+    assert.equal(second, undefined);
+    b.heal();
+    await world.until(() => second !== undefined, 5_000);
+  });
+});
+
+describe("a group that is deleted under its members", () => {
+  it("is made again, every term has ended, and tokens go on growing", async () => {
+    const { world, a, b } = await two();
+    const term = await world.resolve(a.cluster.election("e").campaign());
+    world.store.engine.restore(new Map());
+    await world.until(() => !term.mayAct(), 3_000);
+    await world.until(() => a.log.includes("rejoined") && b.log.includes("rejoined"), 20_000);
+    const next = await world.resolve(b.cluster.election("e").campaign());
+    assert.ok(next.token > term.token);
+  });
+});

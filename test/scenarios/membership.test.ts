@@ -46,7 +46,7 @@ describe("membership", () => {
     await world.resolve(a.cluster.updateMetadata({ zone: "b", deep: { list: [1, null, "\u0000'\""] } }));
     await world.until(() => b.cluster.view.members[0]?.metadata["zone"] === "b");
     assert.deepEqual(b.cluster.view.members[0]?.metadata, { zone: "b", deep: { list: [1, null, "\u0000'\""] } });
-    assert.throws(() => ((b.cluster.view.members[0]?.metadata["deep"] as { list: number[] }).list[0] = 2));
+    assert.throws(() => ((b.cluster.view.members as unknown as Array<{ metadata: { deep: { list: number[] } } }>)[0]!.metadata.deep.list[0] = 2));
     const cyclic: Record<string, unknown> = {};
     cyclic["self"] = cyclic;
     for (const bad of [{ n: 1n }, { f: () => 1 }, { u: undefined }, { d: new Date(0) }, { x: Number.NaN }, cyclic, { big: "x".repeat(17_000) }, JSON.parse('{"__proto__": {"a": 1}}'), [], null, "x"]) {

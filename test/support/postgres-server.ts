@@ -11,7 +11,7 @@ import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import pg from "pg";
+import { Client } from "pg";
 
 const run = promisify(execFile);
 
@@ -54,7 +54,8 @@ async function findInstalled(): Promise<Extract<PostgresPrograms, { bin: string 
   const packaged = (await Promise.all(["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"].map(versionsIn))).flat();
   const folders = named !== undefined ? [named] : [...(process.env["PATH"] ?? "").split(delimiter), ...packaged, "/usr/local/pgsql/bin"];
   for (const bin of folders.filter((folder) => folder !== "")) {
-    if (!(await isExecutable(join(bin, "postgres"))) || !(await isExecutable(join(bin, "initdb")))) continue;
+    const programs = await Promise.all(["postgres", "initdb", "pg_basebackup"].map((name) => isExecutable(join(bin, name))));
+    if (programs.includes(false)) continue;
     const { stdout } = await run(join(bin, "postgres"), ["--version"]);
     return { bin, major: Number(/(\d+)/.exec(stdout)?.[1] ?? 0) };
   }
@@ -203,9 +204,9 @@ export class PostgresServer {
     return this.#log;
   }
 
-  async start(): Promise<void> {
+  async start(more: Readonly<Record<string, string | number>> = {}): Promise<void> {
     const { programs, owner, folder, port, settings } = this.place;
-    const all = { port, listen_addresses: this.host, unix_socket_directories: folder, lc_messages: "C", log_min_messages: "warning", ...settings };
+    const all = { port, listen_addresses: this.host, unix_socket_directories: folder, lc_messages: "C", ...settings, ...more };
     const args = Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
     const child = spawn(join(programs.bin, "postgres"), ["-D", this.dataDir, ...args], {
       ...(owner === undefined ? {} : owner),
@@ -299,6 +300,24 @@ export class PostgresServer {
     }
   }
 
+  /**
+   * Restarts as a recovery from the archive that finds nothing there: the data stays and the timeline is a new one, as
+   * after a failover that lost nothing (PostgreSQL manual, "Timelines").
+   */
+  async restartOnNewTimeline(): Promise<void> {
+    await this.kill("SIGINT");
+    const signalFile = join(this.dataDir, "recovery.signal"); // PostgreSQL removes it when the recovery is done
+    await writeFile(signalFile, "");
+    const { owner } = this.place;
+    if (owner !== undefined) await chown(signalFile, owner.uid, owner.gid);
+    await this.start({ restore_command: "false" });
+    await this.#untilWritable();
+  }
+
+  async #untilWritable(): Promise<void> {
+    while ((await this.query("select pg_is_in_recovery() as is"))[0]?.["is"] === true) await pause(10);
+  }
+
   /** Makes a standby a primary, with a timeline of its own. */
   async promote(): Promise<void> {
     await this.query("select pg_promote(true, 60)");
@@ -360,7 +379,7 @@ async function makeDatabase(url: string): Promise<string> {
 }
 
 async function queryOnce(url: string, text: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: START_TIMEOUT_MS });
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: START_TIMEOUT_MS });
   client.on("error", () => undefined); // the query reports it
   try {
     await client.connect();

@@ -73,7 +73,7 @@ function sqliteLedger(path: string): Ledger {
     if (!manner.holdFirst) waitBlocking(manner.holdMs);
   };
   return {
-    provider: sqlite({ path }) as StoreProvider,
+    provider: sqlite({ path }),
     write(term, entry, manner) {
       if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as DatabaseSync, entry, manner)));
       return answered(async () => {

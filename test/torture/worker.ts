@@ -12,30 +12,9 @@ import { COORDINATOR } from "../../src/store/index.ts";
 import { hostMonotonicMs, HistoryWriter } from "../../src/testing/history/index.ts";
 import type { HistoryEntry, HistoryEvent } from "../../src/testing/history/index.ts";
 import { openLedger } from "./ledger.ts";
-import type { Entry, Ledger, Manner, WorkerStore } from "./ledger.ts";
-import type { Break } from "./options.ts";
-
-export interface WorkerConfig {
-  readonly group: string;
-  readonly node: string;
-  /** This run of the node. */
-  readonly process: string;
-  readonly folder: string;
-  readonly store: WorkerStore;
-  readonly leaseMs: number;
-  readonly beatMs: number;
-  readonly seed: number;
-  readonly breaks: Break | undefined;
-}
-
-/** The supervisor's orders. */
-export type Order = { readonly order: "block"; readonly ms: number } | { readonly order: "resign" };
-
-/** How the worker's configuration is handed over: not as an argument, which everybody on the host may read. */
-export const CONFIG_VARIABLE = "TRIBUNE_TORTURE_WORKER";
-
-/** The election that all workers contend for. */
-export const WORK = "work";
+import type { Entry, Ledger, Manner } from "./ledger.ts";
+import { CONFIG_VARIABLE, WORK } from "./worker-config.ts";
+import type { Order, WorkerConfig } from "./worker-config.ts";
 
 const SAMPLE_EVERY_MS = 5;
 const WRITE_EVERY_MS = { from: 20, to: 50 };
@@ -53,7 +32,7 @@ class Worker {
   readonly #ledger: Ledger;
   readonly #cluster: Cluster;
   #writes = 0;
-  #stopping = false;
+  readonly #stopping = new AbortController();
   #lastTerm: Term | undefined;
 
   constructor(config: WorkerConfig) {
@@ -79,7 +58,7 @@ class Worker {
     const sampler = setInterval(() => this.#sample(), SAMPLE_EVERY_MS);
     process.on("message", (order: Order) => this.#obey(order));
     process.once("SIGTERM", () => this.#stop(sampler));
-    process.once("disconnect", () => process.exit(3)); // the supervisor is gone
+    process.once("disconnect", orphaned);
     await this.#cluster.start();
     this.#note({ kind: "joined" });
     void this.#changeMetadata();
@@ -88,12 +67,13 @@ class Worker {
 
   /** Ends in good order, and then by itself: what keeps the process alive after this is a fault. */
   #stop(sampler: NodeJS.Timeout): void {
-    this.#stopping = true;
+    this.#stopping.abort();
     void this.#cluster
       .stop()
       .then(() => this.#ledger.close())
       .then(() => {
         clearInterval(sampler);
+        process.off("disconnect", orphaned);
         process.disconnect();
         closeSync(this.#logFile);
       });
@@ -129,10 +109,10 @@ class Worker {
   async #writeWithoutFence(term: Term): Promise<void> {
     const { token, election, node, incarnation } = term;
     const work = async () => {
-      while (!this.#stopping) {
+      while (!this.#stopping.signal.aborted) {
         const entry: Entry = { election, token, node, incarnation, write: `${this.#config.process}/${++this.#writes}`, t: hostMonotonicMs() };
         await this.#ledger.writeUnfenced(entry).catch(() => undefined);
-        await pause(this.#between(WRITE_EVERY_MS));
+        await pause(this.#between(WRITE_EVERY_MS), this.#stopping.signal);
       }
     };
     void work();
@@ -140,9 +120,9 @@ class Worker {
   }
 
   async #changeMetadata(): Promise<void> {
-    for (let change = 1; !this.#stopping; change++) {
-      await pause(this.#between(METADATA_EVERY_MS));
-      if (this.#stopping) return;
+    for (let change = 1; ; change++) {
+      await pause(this.#between(METADATA_EVERY_MS), this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
       await this.#cluster.updateMetadata({ run: this.#config.process, change }).catch((error: unknown) => this.#noteError("updateMetadata", error));
     }
   }
@@ -237,6 +217,11 @@ class Worker {
   }
 }
 
+/** The supervisor is gone. */
+function orphaned(): void {
+  process.exit(3);
+}
+
 function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
@@ -250,5 +235,4 @@ function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-const configuration = process.env[CONFIG_VARIABLE];
-if (configuration !== undefined) await new Worker(JSON.parse(configuration) as WorkerConfig).run();
+await new Worker(JSON.parse(process.env[CONFIG_VARIABLE] ?? "") as WorkerConfig).run();

@@ -5,8 +5,9 @@ import type { Term } from "../../election/index.ts";
 import { sleep } from "../../kernel/index.ts";
 import type { Clock, Timer } from "../../kernel/index.ts";
 import type { Timing } from "../../presence/index.ts";
-import type { EndedBy, FromGuard, ToGuard } from "./guard-protocol.ts";
+import type { EndedBy, FromGuard, ToGuard, TrustGrant } from "./guard-protocol.ts";
 import { KILL_MARGIN_MS, stopWithinMs } from "./guard-step.ts";
+import { groupRuns, signalGroup } from "./process-group.ts";
 
 /** How a command ended. */
 export type CommandEnd =
@@ -65,9 +66,10 @@ export class GuardedCommand {
     this.#guard.on("error", (error: NodeJS.ErrnoException) => {
       if (this.#guard.pid === undefined) this.#end({ kind: "failed", code: error.code ?? "", message: `the guard could not be started: ${error.message}` });
     });
-    this.#guard.on("exit", () => void this.#guardGone());
+    // Not "exit", which may come before the last message has been read.
+    this.#guard.on("disconnect", () => void this.#guardGone());
     const { command, args, env, timing } = options;
-    this.#send({ type: "start", command, args, env, stopBudgetMs: timing.stopBudgetMs, trust: this.#grant(term.trustLeftMs()) });
+    this.#send({ type: "start", command, args, env, stopBudgetMs: timing.stopBudgetMs, trust: this.#grant() });
     this.#extend();
     if (term.signal.aborted) this.#stop();
     else term.signal.addEventListener("abort", () => this.#stop(), { once: true });
@@ -85,22 +87,25 @@ export class GuardedCommand {
   #extend(): void {
     if (this.#over) return;
     const { clock, timing } = this.#options;
-    this.#send({ type: "trust", trust: this.#grant(this.#term.trustLeftMs()) });
+    this.#send({ type: "trust", trust: this.#grant() });
     this.#tick = clock.setTimer(timing.beatMs / 4, () => this.#extend());
   }
 
-  #grant(leftMs: number) {
-    return { leftMs, sentWallMs: this.#options.clock.wallMs() };
+  /** The clock is read first: should this process freeze in between, the grant is too small, not too large. */
+  #grant(): TrustGrant {
+    const sentWallMs = this.#options.clock.wallMs();
+    return { leftMs: this.#term.trustLeftMs(), sentWallMs };
   }
 
   /** The term ends: now, or when its budget or the trust is over. */
   #stop(): void {
     if (this.#over) return;
     const { clock, timing, stopSignal, onStopping } = this.#options;
+    const sentWallMs = clock.wallMs();
     const withinMs = stopWithinMs(timing.stopBudgetMs, this.#term.trustLeftMs());
     onStopping(withinMs);
     if (withinMs === 0) this.kill(); // as in a process that was frozen, and woke after its trust was over
-    else this.#send({ type: "stop", signal: stopSignal(), within: this.#grant(withinMs) });
+    else this.#send({ type: "stop", signal: stopSignal(), within: { leftMs: withinMs, sentWallMs } });
     this.#backup = clock.setTimer(withinMs + KILL_MARGIN_MS / 2, () => this.#killFromHere());
   }
 
@@ -118,27 +123,18 @@ export class GuardedCommand {
     this.#killFromHere();
     const { clock } = this.#options;
     const untilMs = clock.monotonicMs() + GONE_PATIENCE_MS;
-    while (this.#isAlive() && clock.monotonicMs() < untilMs) await sleep(clock, 5);
+    while (this.#isAlive() && clock.monotonicMs() < untilMs) await sleep(clock, 20);
     this.#end({ kind: "guard lost" });
   }
 
   #killFromHere(): void {
-    if (this.#over) return;
-    this.#signal("SIGKILL");
+    if (this.#over || this.#pid === undefined) return;
+    if (process.platform === "win32") process.kill(this.#pid, "SIGKILL");
+    else signalGroup(this.#pid, "SIGKILL");
   }
 
   #isAlive(): boolean {
-    return this.#signal(0);
-  }
-
-  #signal(signal: NodeJS.Signals | 0): boolean {
-    if (this.#pid === undefined) return false;
-    try {
-      process.kill(process.platform === "win32" ? this.#pid : -this.#pid, signal);
-      return true;
-    } catch {
-      return false;
-    }
+    return process.platform !== "win32" && this.#pid !== undefined && groupRuns(this.#pid);
   }
 
   #end(end: CommandEnd): void {
@@ -151,6 +147,6 @@ export class GuardedCommand {
   }
 
   #send(message: ToGuard): void {
-    if (!this.#over && this.#guard.connected) this.#guard.send(message, () => undefined); // an error means that the guard has gone: see "exit"
+    if (!this.#over && this.#guard.connected) this.#guard.send(message, () => undefined); // an error means that the guard has gone: see "disconnect"
   }
 }

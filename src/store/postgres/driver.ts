@@ -18,7 +18,7 @@ export interface PgClient extends PgQueryable {
 }
 
 export interface PgQueryable {
-  query(query: string | { readonly text: string; readonly values?: readonly unknown[] }): Promise<PgResult | readonly PgResult[]>;
+  query(query: string | { readonly name?: string; readonly text: string; readonly values?: readonly unknown[] }): Promise<PgResult | readonly PgResult[]>;
 }
 
 /** One statement's result; several statements in one text give an array of these. */

@@ -7,6 +7,7 @@ export const SERIALIZATION_FAILURE = "40001";
 export const DEADLOCK_DETECTED = "40P01";
 export const UNDEFINED_TABLE = "42P01";
 export const IDLE_IN_TRANSACTION_TIMEOUT = "25P03";
+export const FAILED_TRANSACTION = "25P02";
 export const NO_ACTIVE_TRANSACTION = "25P01";
 
 interface Meaning {
@@ -74,10 +75,23 @@ function isFatal(error: unknown): boolean {
   return severity === "FATAL" || severity === "PANIC" || /^(08|57P0[1235]|25P0[34])/.test(state);
 }
 
-/** Whether the statement lost a race and wrote nothing: another one was first. */
-export function lostRace(error: unknown): boolean {
+/** Whether the server called the statement off for the sake of another one. It wrote nothing, and may succeed at once if run again. */
+export function wasCalledOff(error: unknown): boolean {
   const state = sqlState(error);
-  return state === SERIALIZATION_FAILURE || state === DEADLOCK_DETECTED || state === LOCK_NOT_AVAILABLE;
+  return state === SERIALIZATION_FAILURE || state === DEADLOCK_DETECTED;
+}
+
+/**
+ * Whether a prepared statement was not where it was left: another server process answers, or somebody deallocated it
+ * (26000), made one of that name (42P05), or the tables were altered (0A000).
+ */
+export function wasNotPrepared(error: unknown): boolean {
+  return ["26000", "42P05", "0A000"].includes(sqlState(error) ?? "");
+}
+
+/** Whether a statement that may lose a race has lost it: called off, or no lock in time. */
+export function lostRace(error: unknown): boolean {
+  return wasCalledOff(error) || sqlState(error) === LOCK_NOT_AVAILABLE;
 }
 
 /** The coded error for whatever `operation` threw. The cause is kept: errors of `pg` hold no password. */

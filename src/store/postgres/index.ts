@@ -1,1 +1,6 @@
-export function postgres(_: {url: string}): never { throw new Error("x"); }
+/**
+ * A store in PostgreSQL. The promises are in the README beside this file.
+ * @module
+ */
+export { postgres } from "./provider.ts";
+export type { ClientOf, PostgresConfigOptions, PostgresOptions, PostgresPool, PostgresPoolOptions, PostgresTransaction, PostgresUrlOptions } from "./options.ts";

@@ -44,10 +44,7 @@ export interface PostgresPool {
  * the pool's own type of client.
  */
 export interface PostgresTransaction {
-  query<Row extends object = Record<string, unknown>>(
-    text: string,
-    values?: readonly unknown[],
-  ): Promise<{ readonly rows: Row[]; readonly rowCount: number | null; readonly command: string }>;
+  query(text: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly Readonly<Record<string, unknown>>[]; readonly rowCount: number | null }>;
 }
 
 /**
@@ -74,16 +71,22 @@ export function checkOptions(options: PostgresOptions): CheckedOptions {
   complaints.unknownKeys(given, ["pool", "url", "config", "schema"]);
   const places = (["pool", "url", "config"] as const).filter((name) => given[name] !== undefined);
   complaints.check(given !== options || places.length === 1, `give exactly one of pool, url and config, not ${places.length === 0 ? "none" : places.join(" and ")}`);
-  const schema = given.schema ?? DEFAULT_SCHEMA;
-  if (complaints.check(typeof schema === "string" && /^[a-z_][a-z0-9_]{0,62}$/.test(schema), `schema must be 1 to 63 of a-z, 0-9 and _, not beginning with a digit, not ${shown(schema)}`)) {
-    complaints.check(!String(schema).startsWith("pg_"), "schema must not begin with pg_, which PostgreSQL keeps for itself");
-  }
+  const schema = checkSchema(given.schema ?? DEFAULT_SCHEMA, complaints);
   const pool = given.pool === undefined ? undefined : checkPool(given.pool, complaints);
   const config = given.config === undefined ? undefined : checkConfig(given.config, complaints);
   if (given.url !== undefined) checkUrl(given.url, complaints);
   complaints.throwIfAny();
   const settings = pool === undefined ? (config ?? { connectionString: given.url }) : settingsOf(pool);
-  return { pool, settings, schema: schema as string, label: labelOf(settings) };
+  return { pool, settings, schema, label: labelOf(settings) };
+}
+
+function checkSchema(value: unknown, complaints: Complaints): string {
+  if (typeof value !== "string" || !/^[a-z_][a-z0-9_]{0,62}$/.test(value)) {
+    complaints.add(`schema must be 1 to 63 of a-z, 0-9 and _, the first no digit, not ${shown(value)}`);
+    return DEFAULT_SCHEMA;
+  }
+  complaints.check(!value.startsWith("pg_"), "schema must not begin with pg_, which PostgreSQL keeps for itself");
+  return value;
 }
 
 function checkPool(value: unknown, complaints: Complaints): PgPool | undefined {

@@ -33,8 +33,9 @@ export class PostgresSchema implements SchemaAdmin {
   /** The version in the database that `connection` leads to. */
   async installedOn(connection: Connection): Promise<number> {
     const { meta } = tablesIn(this.#schema);
-    // Asked by name, since a statement that names a missing table is an error, and in a transaction the end of it.
-    const [found] = await connection.query("select to_regclass($1) is not null as there", [meta]);
+    // Not by naming it: that would be an error, and in a transaction the end of it. Not by to_regclass: what it remembers of names that
+    // are missing is not brought up to date by waiting for an advisory lock.
+    const [found] = await connection.query("select exists (select from pg_catalog.pg_tables where schemaname = $1 and tablename = 'meta') as there", [this.#schema]);
     if (found?.["there"] !== "t") return 0;
     const [row] = await connection.query(`select version from ${meta}`);
     return Number(row?.["version"] ?? 0);

@@ -23,7 +23,7 @@ import type {
   StoreSession,
 } from "../index.ts";
 import type { Connection, Row } from "./connection.ts";
-import { lostRace, mapPostgresError, wasAnswered } from "./errors.ts";
+import { lostRace, mapPostgresError, wasAnswered, wasCalledOff, wasNotPrepared } from "./errors.ts";
 import { channelOf, hintOf } from "./hints.ts";
 import { beatReplyOf, eventPageOf, groupReadingOf, intOf, isTrue, lookReplyOf, membersOf, presenceRowOf } from "./replies.ts";
 import { statementsFor } from "./statements.ts";
@@ -114,7 +114,7 @@ export class PostgresSession implements StoreSession {
     const { incarnation, beat, viewSeen, generation, cursor, watch } = input;
     const values = [incarnation, beat, viewSeen, generation, cursor.epoch, cursor.electionsVersion, cursor.viewVersion];
     return this.#run("beat", call, async () => {
-      const [row] = watch === "all" ? await this.#ask(this.#sql.beatWatchingAll, values) : await this.#ask(this.#sql.beatWatchingSome, [...values, watch]);
+      const [row] = watch === "all" ? await this.#ask(this.#sql.beatWatchingAll, values, "tribune_beat_all") : await this.#ask(this.#sql.beatWatchingSome, [...values, watch], "tribune_beat");
       return beatReplyOf(this.#existing(row, call));
     });
   }
@@ -122,7 +122,7 @@ export class PostgresSession implements StoreSession {
   look({ cursor, watch }: LookInput, call: Call): Promise<LookReply> {
     const values = [cursor.epoch, cursor.electionsVersion, cursor.viewVersion];
     return this.#run("look", call, async () => {
-      const [row] = watch === "all" ? await this.#ask(this.#sql.lookWatchingAll, values) : await this.#ask(this.#sql.lookWatchingSome, [...values, watch]);
+      const [row] = watch === "all" ? await this.#ask(this.#sql.lookWatchingAll, values, "tribune_look_all") : await this.#ask(this.#sql.lookWatchingSome, [...values, watch], "tribune_look");
       return lookReplyOf(this.#existing(row, call));
     });
   }
@@ -253,7 +253,8 @@ export class PostgresSession implements StoreSession {
         return await work();
       } catch (error) {
         if (isTribuneError(error)) throw error;
-        if (lostRace(error) && attempt < ATTEMPTS) continue;
+        if (wasNotPrepared(error)) this.#connection.prepares = false;
+        if ((wasCalledOff(error) || wasNotPrepared(error)) && attempt < ATTEMPTS) continue;
         const mapped = mapPostgresError(error, operation, this.#label);
         // What the server answered has written nothing and leaves the connection sound. After anything else nobody knows.
         if (!wasAnswered(error) || mapped.code === "STORE_READ_ONLY") this.#gate.end(mapped);
@@ -262,8 +263,8 @@ export class PostgresSession implements StoreSession {
     }
   }
 
-  #ask(text: string, values: readonly unknown[]): Promise<readonly Row[]> {
-    return this.#connection.query(text, [this.#group, ...values]);
+  #ask(text: string, values: readonly unknown[], name?: string): Promise<readonly Row[]> {
+    return this.#connection.query(text, [this.#group, ...values], name);
   }
 
   async #done(text: string, values: readonly unknown[]): Promise<boolean> {
@@ -281,6 +282,7 @@ export class PostgresSession implements StoreSession {
   #checkHints(row: Row, call: Call): void {
     if (!this.#info.hints) return;
     if (intOf(row, "pid") !== this.#connection.facts.pid) {
+      this.#connection.prepares = false;
       this.#info = { ...this.#info, hints: false, warnings: [...this.#info.warnings, MOVED] };
     } else if (!isTrue(row, "listening")) {
       this.#run("listen", call, async () => await this.listen()).catch(() => undefined); // the next reply tells whether it helped

@@ -440,14 +440,18 @@ interface LookParameters {
   readonly own: string | undefined;
 }
 
-/** Everything here is as the snapshot shows it, so that rows and versions belong together. */
+/**
+ * Everything here is as the snapshot shows it, so that rows and versions belong together. The first condition on elections
+ * is known before any row is read: when nothing changed, none is.
+ */
 function lookColumns(t: Tables, channel: string, { epoch, electionsVersion, viewVersion, watched, own }: LookParameters): string {
   const rows = own === undefined ? `${t.presence} p` : `(select * from ${own} union all select q.* from ${t.presence} q where q.grp = $1 and q.incarnation <> $2) p`;
   const which = watched === undefined ? "" : ` and p.incarnation = any (${watched}::text[])`;
   return `server.now_ms, server.epoch, seen.elections_version, seen.view_version, seen.longest_lease_ms,
         (
           select json_agg(${electionArray("e")}) from ${t.elections} e
-          where e.grp = $1 and e.version > case when ${epoch} = server.epoch then ${electionsVersion}::bigint else -1 end
+          where e.grp = $1 and (${epoch} <> server.epoch or seen.elections_version > ${electionsVersion}::bigint)
+            and e.version > case when ${epoch} = server.epoch then ${electionsVersion}::bigint else -1 end
         ) as elections,
         (select v.view from ${t.views} v where v.grp = $1 and (${epoch} <> server.epoch or v.version <> ${viewVersion}::bigint)) as view,
         (select json_agg(${presenceArray("p", "server.now_ms")}) from ${rows} where p.grp = $1${which}) as presence,

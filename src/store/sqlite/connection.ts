@@ -20,12 +20,15 @@ const OPENING_ATTEMPTS = 5;
  */
 export class Connection {
   readonly database: DatabaseSync;
+  /** The file that it is on (see `identityOf`). */
+  readonly identity: string;
   readonly #statements = new Map<string, StatementSync>();
   #durability: Durability | undefined;
   #closed = false;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: DatabaseSync, identity: string) {
     this.database = database;
+    this.identity = identity;
   }
 
   /**
@@ -42,15 +45,11 @@ export class Connection {
       const database = new DatabaseSync(url, { timeout: 0 });
       if (before !== undefined && before === identityOf(path)) {
         database.exec("PRAGMA fullfsync = 1"); // macOS: fsync alone leaves the data in the drive's cache; ignored elsewhere
-        return new Connection(database);
+        return new Connection(database, before);
       }
       database.close(); // it was made by this very opening, or replaced during it
     }
     throw storeReplaced(path, path);
-  }
-
-  get closed(): boolean {
-    return this.#closed;
   }
 
   /** The first row; an object without a prototype. */

@@ -20,7 +20,7 @@ export class SqliteFencedTransactions implements FencedTransactions<DatabaseSync
   readonly #users: DatabaseSync | undefined;
   readonly #statements: Statements;
   readonly #turns = new Turns(systemRandom);
-  #own: { readonly connection: Connection; readonly identity: string | undefined } | undefined;
+  #own: Connection | undefined;
 
   constructor(options: { readonly path: string; readonly database: DatabaseSync | undefined; readonly statements: Statements }) {
     this.#path = options.path;
@@ -57,7 +57,7 @@ export class SqliteFencedTransactions implements FencedTransactions<DatabaseSync
 
   /** Closes the connection that transactions were run on. A later transaction opens another. */
   close(): void {
-    this.#own?.connection.close();
+    this.#own?.close();
     this.#own = undefined;
   }
 
@@ -134,14 +134,12 @@ export class SqliteFencedTransactions implements FencedTransactions<DatabaseSync
 
   /** The connection of our own, opened anew when the file has become another one. */
   #ownDatabase(): DatabaseSync {
-    const identity = identityOf(this.#path);
-    if (this.#own !== undefined && this.#own.identity !== identity) this.close();
+    if (this.#own !== undefined && this.#own.identity !== identityOf(this.#path)) this.close();
     if (this.#own === undefined) {
-      const connection = Connection.open(this.#path, { create: false });
-      connection.exec("PRAGMA synchronous = FULL");
-      this.#own = { connection, identity };
+      this.#own = Connection.open(this.#path, { create: false });
+      this.#own.exec("PRAGMA synchronous = FULL");
     }
-    return this.#own.connection.database;
+    return this.#own.database;
   }
 
   /**

@@ -30,8 +30,12 @@ export class DatabaseFiles {
     this.identity = expected[0]?.[1] ?? "";
   }
 
-  /** Takes down what is there now. To be called when the connection has read in WAL mode, for then the side files exist. */
-  static of(path: string): DatabaseFiles {
+  /**
+   * Takes down what is there now, which must still be the file `identity` that the connection is on. To be called when that has
+   * read in WAL mode, for then the side files exist.
+   */
+  static of(path: string, identity: string): DatabaseFiles {
+    if (identityOf(path) !== identity) throw storeReplaced(path, path);
     const real = realpathSync(path); // SQLite follows links before it names the side files
     const names = [path, `${real}-wal`, `${real}-shm`];
     return new DatabaseFiles(

@@ -96,7 +96,7 @@ class SqliteProvider implements StoreProvider<DatabaseSync> {
       fileId: connection.get(sql.fileId)?.fileId ?? "",
       version: connection.get(sql.version)?.version ?? "",
     }));
-    const files = DatabaseFiles.of(this.#path);
+    const files = DatabaseFiles.of(this.#path, connection.identity);
     const epoch = `sqlite:${fileId}:${files.identity}:${bootId()}`;
     const network = networkFileSystem(this.#path);
     return {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { TOKENS_PER_GENERATION } from "../../store/index.ts";
 import type { ClaimResult, ElectionRow } from "../../store/index.ts";
-import { atOnce, cursorOf, NOTHING_SEEN, SHORT_LEASE_MS, still } from "./scene.ts";
+import { atOnce, cursorOf, NOTHING_SEEN, SHORT_LEASE_MS, still, tick } from "./scene.ts";
 import type { Member, SceneCase } from "./scene.ts";
 
 const ELECTION = "scheduler";
@@ -87,6 +87,7 @@ export const electionCases: readonly SceneCase[] = [
     async run(scene) {
       const [a, observer] = [await scene.member(), await scene.member()];
       await a.createElection(ELECTION);
+      await tick(observer);
       const before = await observer.look();
       const claimed = await a.claim(ELECTION);
       const after = await observer.look({ cursor: cursorOf(before) });
@@ -400,11 +401,12 @@ export const electionCases: readonly SceneCase[] = [
       const [a, observer] = [await scene.member(), await scene.member()];
       const token = await a.lead(ELECTION);
       const held = await observer.row(ELECTION);
+      await tick(observer);
       const before = await observer.look();
       assert.equal(await a.resign(ELECTION, token), true);
       const [row] = (await observer.look({ cursor: cursorOf(before) })).elections;
       assert.deepEqual([row?.holder, row?.token, row?.epoch], [null, token, held.epoch]);
-      assert.ok((row?.version ?? 0) > held.version && (row?.changedAtMs ?? 0) >= held.changedAtMs);
+      assert.ok((row?.version ?? 0) > held.version && (row?.changedAtMs ?? 0) >= before.storeTimeMs);
     },
   },
   {

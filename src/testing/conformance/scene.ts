@@ -348,6 +348,15 @@ export function cursorOf({ epoch, electionsVersion, viewVersion }: LookReply): C
   return { epoch, electionsVersion, viewVersion };
 }
 
+/** Waits until the store's clock shows a later time than now, and answers that one. */
+export async function tick(member: Member): Promise<number> {
+  const { storeTimeMs: nowMs } = await member.look({ watch: [] });
+  return await member.scene.until("the store's clock moves on", async () => {
+    const { storeTimeMs } = await member.look({ watch: [] });
+    return storeTimeMs > nowMs ? storeTimeMs : undefined;
+  });
+}
+
 /** Lets some round trips go by, so that what comes next meets others at another moment. */
 export async function later(member: Member, roundTrips: number): Promise<void> {
   for (let n = 0; n < roundTrips; n++) await member.look({ watch: [] });

@@ -3,6 +3,8 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, beforeEach, describe, it } from "node:test";
+import { Connection } from "../../../src/store/sqlite/connection.ts";
+import { DatabaseFiles } from "../../../src/store/sqlite/file.ts";
 import { sqlite } from "../../../src/store/sqlite/index.ts";
 import { CALL, joined, NOTHING_SEEN } from "./member.ts";
 import type { Joined } from "./member.ts";
@@ -55,6 +57,14 @@ describe("the file of a SQLite store", () => {
       rmSync(`${path}${side}`);
       await expectReplaced(a);
     }
+  });
+
+  it("is not mistaken for the one that a connection is on, where it was replaced right after that was opened", () => {
+    withDatabase(path, (database) => database.exec("CREATE TABLE mine (x)"));
+    const connection = Connection.open(path, { create: false });
+    moveCopyIntoPlace(path);
+    assert.throws(() => DatabaseFiles.of(path, connection.identity), { code: "STORE_REPLACED" });
+    connection.close();
   });
 
   it("has an epoch of its own as a copy, also where the copy's content is the same", async () => {

@@ -63,6 +63,12 @@ describe("what operations write to a SQLite file", () => {
     assert.deepEqual(written(), ["UPDATE presence"]);
   });
 
+  it("a connection never waits inside SQLite, where the event loop would wait with it", () => {
+    const connection = Connection.open(path, { create: true });
+    assert.deepEqual({ ...connection.database.prepare("PRAGMA busy_timeout").get() }, { timeout: 0 });
+    connection.close();
+  });
+
   it("what must survive a crash of the machine is synced before the answer; what may be lost is not", async () => {
     const { session, node, epoch, incarnation: other } = await member();
     const connection = Connection.open(path, { create: false });

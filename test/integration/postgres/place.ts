@@ -1,0 +1,78 @@
+import { Pool } from "pg";
+import type { PoolClient } from "pg";
+import { postgres } from "../../../src/store/postgres/index.ts";
+import type { StoreProvider } from "../../../src/store/index.ts";
+import type { StorePlace, UserTable } from "../../../src/testing/store-conformance.ts";
+import { startStandby } from "../../support/postgres-server.ts";
+import type { PostgresServer } from "../../support/postgres-server.ts";
+
+/** A server of the test's own, with everything that the conformance suite can do to it. `end` ends what the places made. */
+export async function postgresPlaces(server: PostgresServer): Promise<{ place(): StorePlace<PoolClient>; end(): Promise<void> }> {
+  const { url } = await server.createDatabase();
+  const pool = new Pool({ connectionString: url });
+  pool.on("error", () => undefined); // the server is restarted now and then
+  await pool.query("create table numbers (key text primary key, value bigint not null)");
+  const [provider, peer] = [postgres({ pool }), postgres({ url })];
+  let standby: PostgresServer | undefined;
+  const place: StorePlace<PoolClient> = {
+    provider,
+    peer: peer as StoreProvider<unknown> as StoreProvider<PoolClient>, // only sessions are opened on it
+    table: numbers(pool),
+    newEpoch: async () => await server.restartOnNewTimeline(),
+    hang: async () => {
+      server.pause();
+      return async () => server.resume();
+    },
+    cut: async () => {
+      await server.query("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'");
+    },
+    readOnly: async () => {
+      standby ??= await startStandby(server);
+      return postgres({ url: standby.url }) as StoreProvider<unknown> as StoreProvider<PoolClient>;
+    },
+    schemaAt: async (version) => {
+      const database = await server.createDatabase();
+      const other = postgres({ url: database.url });
+      for (const statement of version === 0 ? [] : other.schema.statements(0)) await server.query(statement, [], { database: database.name });
+      if (version !== 0) await server.query("update tribune.meta set version = $1", [version], { database: database.name });
+      return other as StoreProvider<unknown> as StoreProvider<PoolClient>;
+    },
+  };
+  return {
+    place: () => place,
+    end: async () => {
+      await pool.end();
+      await peer.close();
+      await standby?.stop();
+    },
+  };
+}
+
+function numbers(pool: Pool): UserTable<PoolClient> {
+  const read = async (on: Pick<Pool, "query">, key: string) => Number((await on.query<{ value: string }>("select value from numbers where key = $1", [key])).rows[0]?.value ?? 0);
+  return {
+    write: async (tx, key, value) => {
+      await tx.query("insert into numbers values ($1, $2) on conflict (key) do update set value = excluded.value", [key, value]);
+    },
+    read: async (tx, key) => await read(tx as unknown as Pool, key),
+    committed: async (key) => await read(pool, key),
+    begin: async () => {
+      const tx = await pool.connect();
+      let broken: Error | undefined;
+      tx.on("error", (error) => (broken = error));
+      await tx.query("begin");
+      const end = async (how: "commit" | "rollback") => {
+        try {
+          await tx.query(how);
+        } finally {
+          tx.release(broken);
+        }
+      };
+      return { tx, commit: async () => await end("commit"), rollback: async () => await end("rollback") };
+    },
+    outside: async () => {
+      const tx = await pool.connect();
+      return { tx, release: async () => tx.release() };
+    },
+  };
+}

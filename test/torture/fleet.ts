@@ -1,0 +1,236 @@
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { COORDINATOR } from "../../src/store/index.ts";
+import { hostMonotonicMs } from "../../src/testing/history/index.ts";
+import type { HistoryEntry, HistoryEvent } from "../../src/testing/history/index.ts";
+import type { WorkerStore } from "./ledger.ts";
+import type { TortureOptions } from "./options.ts";
+import { CONFIG_VARIABLE, WORK } from "./worker-config.ts";
+import type { Order, WorkerConfig } from "./worker-config.ts";
+
+const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
+
+/** Everything that a fleet stands on. */
+export interface FleetSetup {
+  readonly options: TortureOptions;
+  readonly folder: string;
+  readonly store: WorkerStore;
+  /** Puts down what was done to a process; see {@link HistoryEntry}. */
+  readonly note: (entry: HistoryEntry) => void;
+}
+
+/** One run of one node, as the supervisor sees it. */
+export interface Run {
+  readonly node: string;
+  /** The process's name in the history. */
+  readonly name: string;
+  readonly child: ChildProcess;
+  incarnation: string;
+  joined: boolean;
+  paused: boolean;
+  /** Why it may end: it was killed, or asked to stop. */
+  ending: "killed" | "asked" | undefined;
+  readonly terms: Map<string, number>;
+  /** The incarnations of the newest view that it told of. */
+  view: { readonly version: number; readonly incarnations: readonly string[]; readonly coordinator: string | null } | undefined;
+  readonly gone: Promise<void>;
+}
+
+/** The processes of all nodes; knows who leads by what they say. Each process is ended by its id, and none outlives the supervisor. */
+export class Fleet {
+  readonly #setup: FleetSetup;
+  readonly #names: readonly string[];
+  readonly #runs = new Map<string, Run>();
+  readonly #all = new Set<ChildProcess>();
+  readonly #waiting = new Set<() => void>();
+  #started = 0;
+  /** Ended by themselves, with what they said last. */
+  readonly failures: { readonly process: string; readonly stderr: string }[] = [];
+  /** How often each kind of event was heard. */
+  readonly heard = new Map<string, number>();
+
+  constructor(setup: FleetSetup) {
+    this.#setup = setup;
+    this.#names = Array.from({ length: setup.options.nodes }, (_, index) => `n${index + 1}`);
+    process.once("exit", this.#killAll);
+  }
+
+  get runs(): readonly Run[] {
+    return [...this.#runs.values()];
+  }
+
+  startAll(): void {
+    for (const name of this.#names) this.start(name);
+  }
+
+  start(node: string): Run {
+    const { options, folder, store, note } = this.#setup;
+    const name = `${node}.${++this.#started}`;
+    const config: WorkerConfig = {
+      group: "torture",
+      node,
+      process: name,
+      folder,
+      store,
+      leaseMs: options.leaseMs,
+      beatMs: options.beatMs,
+      seed: (options.seed + this.#started * 7_919) >>> 0,
+      breaks: options.breaks,
+    };
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env; // the worker is no test
+    const stderr = openSync(join(folder, `${name}.stderr`), "w");
+    const child = fork(WORKER, [], { env: { ...env, [CONFIG_VARIABLE]: JSON.stringify(config) }, stdio: ["ignore", stderr, stderr, "ipc"], execArgv: [] });
+    closeSync(stderr);
+    this.#all.add(child);
+    const { promise: gone, resolve } = Promise.withResolvers<void>();
+    const run: Run = { node, name, child, incarnation: "", joined: false, paused: false, ending: undefined, terms: new Map(), view: undefined, gone };
+    this.#runs.set(node, run);
+    child.on("message", (event: HistoryEvent) => this.#hear(run, event));
+    child.once("exit", (code, signal) => {
+      this.#all.delete(child);
+      const expected = run.ending === "killed" ? signal === "SIGKILL" : run.ending === "asked" && code === 0;
+      note({ kind: "exited", code, signal, expected, ...identity(run) });
+      if (!expected) this.failures.push({ process: name, stderr: readFileSync(join(folder, `${name}.stderr`), "utf8").slice(-4_000) });
+      run.terms.clear();
+      if (this.#runs.get(node) === run) this.#runs.delete(node);
+      resolve();
+      this.#changed();
+    });
+    return run;
+  }
+
+  // ---- what is seen
+
+  /** Who holds an election and runs. */
+  holder(election: string): Run | undefined {
+    const held = this.runs.filter((run) => run.terms.has(election));
+    return held.sort((a, b) => (b.terms.get(election) ?? 0) - (a.terms.get(election) ?? 0)).find((run) => !run.paused);
+  }
+
+  get leader(): Run | undefined {
+    return this.holder(WORK);
+  }
+
+  /** Who coordinates, and is named as coordinator by a view that someone has seen. */
+  get coordinator(): Run | undefined {
+    const holder = this.holder(COORDINATOR);
+    return holder !== undefined && this.runs.some((run) => !run.paused && run.view?.coordinator === holder.incarnation) ? holder : undefined;
+  }
+
+  /** All nodes run, are members, see the same view of exactly them, and somebody leads. */
+  get settled(): boolean {
+    const { runs } = this;
+    if (runs.length !== this.#names.length || runs.some((run) => !run.joined || run.paused || run.ending !== undefined)) return false;
+    const versions = new Set(runs.map((run) => run.view?.version));
+    const members = runs[0]?.view?.incarnations ?? [];
+    return versions.size === 1 && members.length === runs.length && runs.every((run) => members.includes(run.incarnation)) && this.leader !== undefined && this.coordinator !== undefined;
+  }
+
+  /** One line about each run, for when something did not come about. */
+  describe(): string {
+    const names = this.#names.map((name) => {
+      const run = this.#runs.get(name);
+      if (run === undefined) return `${name} gone`;
+      const states = [run.joined ? "member" : "not a member", run.paused ? "paused" : "", run.ending ?? "", [...run.terms].map(([election, token]) => `${election}=${token}`).join(" ")];
+      return `${run.name} ${states.filter((state) => state !== "").join(", ")}, view ${run.view?.version ?? "none"} of ${run.view?.incarnations.length ?? 0}`;
+    });
+    return names.join("; ");
+  }
+
+  /** Resolves with how long it took until `condition` held, or `undefined` if it did not within `limitMs`. */
+  async until(condition: () => boolean, limitMs: number, signal: AbortSignal): Promise<number | undefined> {
+    const beganMs = hostMonotonicMs();
+    if (condition()) return 0;
+    return await new Promise((resolve, reject) => {
+      const look = () => {
+        if (condition()) finish(() => resolve(hostMonotonicMs() - beganMs));
+      };
+      const aborted = () => finish(() => reject(signal.reason as Error));
+      const timer = setTimeout(() => finish(() => resolve(undefined)), limitMs);
+      const finish = (settle: () => void) => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        signal.removeEventListener("abort", aborted);
+        settle();
+      };
+      this.#waiting.add(look);
+      signal.addEventListener("abort", aborted, { once: true });
+      if (signal.aborted) aborted();
+    });
+  }
+
+  #hear(run: Run, event: HistoryEvent): void {
+    const kind = event.kind === "told" ? `${event.what}${event.code === "" ? "" : ` ${event.code}`}` : event.kind;
+    this.heard.set(kind, (this.heard.get(kind) ?? 0) + 1);
+    if (event.incarnation !== "") run.incarnation = event.incarnation;
+    if (event.kind === "announced") run.terms.set(event.election, event.token);
+    else if (event.kind === "ended" && run.terms.get(event.election) === event.token) run.terms.delete(event.election);
+    else if (event.kind === "joined") run.joined = true;
+    else if (event.kind === "told" && event.what === "lost") run.joined = false;
+    else if (event.kind === "view") run.view = { version: event.version, incarnations: event.members.map((member) => member.incarnation), coordinator: event.coordinator };
+    else if (event.kind === "paused") run.paused = true;
+    else if (event.kind === "resumed") run.paused = false;
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const look of this.#waiting) look();
+  }
+
+  // ---- what is done
+
+  /** SIGKILL. Resolves when the process is gone. */
+  async kill(run: Run): Promise<void> {
+    run.ending = "killed";
+    this.#setup.note({ kind: "killed", ...identity(run) });
+    run.child.kill("SIGKILL");
+    await run.gone;
+  }
+
+  freeze(run: Run): void {
+    run.paused = true;
+    this.#setup.note({ kind: "paused", cause: "SIGSTOP", ...identity(run) });
+    run.child.kill("SIGSTOP");
+  }
+
+  thaw(run: Run): void {
+    run.child.kill("SIGCONT");
+    run.paused = false;
+    this.#setup.note({ kind: "resumed", cause: "SIGSTOP", ...identity(run) });
+    this.#changed();
+  }
+
+  /** SIGTERM: a stop in good order. Answers whether the process ended within `limitMs`; one that did not is killed. */
+  async stop(run: Run, limitMs: number): Promise<boolean> {
+    run.ending = "asked";
+    run.child.kill("SIGTERM");
+    const timer = setTimeout(() => run.child.kill("SIGKILL"), limitMs);
+    await run.gone;
+    clearTimeout(timer);
+    return run.child.signalCode === null;
+  }
+
+  order(run: Run, order: Order): void {
+    run.child.send(order);
+  }
+
+  /** Ends what still runs, at once. */
+  async close(): Promise<void> {
+    const runs = this.runs;
+    for (const run of runs) run.ending ??= "killed";
+    this.#killAll();
+    await Promise.all(runs.map((run) => run.gone));
+    process.off("exit", this.#killAll);
+  }
+
+  readonly #killAll = (): void => {
+    for (const child of this.#all) child.kill("SIGKILL"); // also ends what is stopped
+  };
+}
+
+function identity(run: Run): { readonly process: string; readonly node: string; readonly incarnation: string } {
+  return { process: run.name, node: run.node, incarnation: run.incarnation };
+}

@@ -1,0 +1,182 @@
+import { exec } from "node:child_process";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
+import pg from "pg";
+import type { FencedRow } from "../../src/testing/history/index.ts";
+import { findPostgres, startPostgres } from "../support/postgres-server.ts";
+import type { PostgresServer } from "../support/postgres-server.ts";
+import type { WorkerStore } from "./ledger.ts";
+import type { TortureOptions } from "./options.ts";
+import type { FaultKind } from "./plan.ts";
+
+export type OutageKind = Extract<FaultKind, `store-${string}`>;
+
+/** The supervisor's side of the store: the fenced table, the outages, and what is known about it from outside. */
+export interface Place {
+  /** Safe to print. */
+  readonly label: string;
+  readonly worker: WorkerStore;
+  /** What of {@link OutageKind} can be done here. */
+  readonly outages: readonly OutageKind[];
+  /** Makes the store unusable, and usable again after about `ms`; calls `down` before and `up` after. */
+  outage(kind: OutageKind, ms: number, down: () => void, up: () => void): Promise<void>;
+  /** Whether nobody can write because a process that does not run holds the store's only write lock. */
+  isStuck(): Promise<boolean>;
+  rows(): Promise<FencedRow[]>;
+  close(): Promise<void>;
+}
+
+/** Thrown where there is no server to be had; a test skips. */
+export class NoServer extends Error {}
+
+export async function openPlace(options: TortureOptions, folder: string): Promise<Place> {
+  const { store, restartCommand } = options;
+  if (store === "sqlite") return sqlitePlace(join(folder, "store.db"), true);
+  if (store.startsWith("sqlite:")) return sqlitePlace(store.slice("sqlite:".length), false);
+  if (store !== "postgres") return await postgresPlace(store, undefined, restartCommand);
+  const programs = await findPostgres();
+  if ("missing" in programs) throw new NoServer(programs.missing);
+  // The server's own stamps of commits are a second witness to the order of the rows.
+  const server = await startPostgres({ programs, settings: { track_commit_timestamp: "on" } });
+  try {
+    return await postgresPlace(server.url, server, undefined);
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+// ---- SQLite
+
+const SQLITE_TABLE = `create table if not exists torture_rows (
+  sequence integer primary key autoincrement, election text not null, token integer not null, node text not null, incarnation text not null, write text not null, t real not null)`;
+
+/** Longer than any transaction of a process that runs. */
+const STUCK_AFTER_MS = 50;
+
+function sqlitePlace(path: string, ours: boolean): Place {
+  const database = new DatabaseSync(path, { timeout: 5_000 });
+  database.exec("pragma journal_mode = wal");
+  database.exec(SQLITE_TABLE);
+  database.exec("delete from torture_rows");
+  database.exec("pragma busy_timeout = 0");
+  return {
+    label: `sqlite:${path}`,
+    worker: { kind: "sqlite", path },
+    outages: ["store-freeze"],
+    /** A writer that holds the only lock stops everybody else. */
+    async outage(_kind, ms, down, up) {
+      while (!lockForWriting(database)) await pause(1);
+      down();
+      await pause(ms);
+      database.exec("rollback");
+      up();
+    },
+    async isStuck() {
+      for (const endMs = performance.now() + STUCK_AFTER_MS; performance.now() < endMs; await pause(2)) {
+        if (!lockForWriting(database)) continue;
+        database.exec("rollback");
+        return false;
+      }
+      return true;
+    },
+    rows() {
+      const rows = database.prepare("select sequence, election, token, node, incarnation, write, t from torture_rows order by sequence").all();
+      return Promise.resolve(rows as unknown as FencedRow[]);
+    },
+    async close() {
+      database.close();
+      if (ours) for (const file of ["", "-wal", "-shm", "-tribune_hint"]) await rm(path + file, { force: true });
+    },
+  };
+}
+
+function lockForWriting(database: DatabaseSync): boolean {
+  try {
+    database.exec("begin immediate");
+    return true;
+  } catch (error) {
+    if ((error as { readonly errcode?: number }).errcode === 5) return false; // SQLITE_BUSY
+    throw error;
+  }
+}
+
+// ---- PostgreSQL
+
+const POSTGRES_TABLE = `create table if not exists torture_rows (
+  sequence bigserial primary key, election text not null, token bigint not null, node text not null, incarnation text not null, write text not null, t double precision not null)`;
+
+async function postgresPlace(url: string, server: PostgresServer | undefined, restartCommand: string | undefined): Promise<Place> {
+  await query(url, POSTGRES_TABLE);
+  await query(url, "truncate torture_rows");
+  const stamped = (await query(url, "show track_commit_timestamp"))[0]?.["track_commit_timestamp"] === "on";
+  const outages: OutageKind[] = server === undefined ? (restartCommand === undefined ? [] : ["store-restart"]) : ["store-crash", "store-restart", "store-freeze"];
+  return {
+    label: server === undefined ? safeLabel(url) : `postgres ${server.major}, a server of its own`,
+    worker: { kind: "postgres", url },
+    outages,
+    async outage(kind, ms, down, up) {
+      down();
+      if (server === undefined) {
+        await promisify(exec)(restartCommand as string);
+        await untilAnswering(url);
+      } else if (kind === "store-freeze") {
+        server.pause();
+        await pause(ms);
+        server.resume();
+      } else {
+        await server.kill(kind === "store-crash" ? "SIGQUIT" : "SIGINT"); // immediate and fast shutdown (PostgreSQL manual, 18.5)
+        await pause(ms);
+        await server.start();
+      }
+      up();
+    },
+    isStuck: () => Promise.resolve(false), // a frozen client holds its own rows only
+    async rows() {
+      const committedAt = stamped ? ", (extract(epoch from pg_xact_commit_timestamp(xmin)) * 1000000)::bigint as committed_at" : "";
+      const rows = await query(url, `select sequence, election, token, node, incarnation, write, t ${committedAt} from torture_rows order by sequence`);
+      return rows.map(({ committed_at: stamp, sequence, token, ...rest }) => ({
+        ...(rest as Omit<FencedRow, "sequence" | "token" | "committedAt">),
+        sequence: Number(sequence),
+        token: Number(token),
+        ...(stamp == null ? {} : { committedAt: Number(stamp) }),
+      }));
+    },
+    async close() {
+      if (server !== undefined) return await server.stop();
+      await query(url, "drop table torture_rows").catch(() => undefined);
+    },
+  };
+}
+
+async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on("error", () => undefined); // the query reports it
+  try {
+    await client.connect();
+    return (await client.query<Record<string, unknown>>(text)).rows;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function untilAnswering(url: string): Promise<void> {
+  const endMs = performance.now() + 60_000;
+  for (;;) {
+    try {
+      await query(url, "select 1");
+      return;
+    } catch (error) {
+      if (performance.now() > endMs) throw new Error(`${safeLabel(url)} did not come back within a minute`, { cause: error });
+      await pause(20);
+    }
+  }
+}
+
+function safeLabel(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `postgres://${host}${pathname}`;
+}

@@ -1,0 +1,65 @@
+import type { Violation } from "../../src/testing/history/index.ts";
+import type { TortureOptions } from "./options.ts";
+import type { PlannedFault } from "./plan.ts";
+import type { Spread, Summary } from "./summary.ts";
+import type { TortureResult } from "./torture.ts";
+
+/** So many violations, and so much evidence of each, are shown; the folder has all. */
+const SHOWN = 10;
+const EVIDENCE_SHOWN = 6;
+
+export function planText(plan: readonly PlannedFault[], label: string, options: TortureOptions): string {
+  const { nodes, leaseMs, beatMs, durationMs, seed } = options;
+  const first = plan.slice(0, 60).map((fault) => fault.kind);
+  return [
+    `torture of ${nodes} processes on ${label}: lease ${leaseMs} ms, beat ${beatMs} ms, ${(durationMs / 60_000).toFixed(1)} min, seed ${seed}`,
+    `plan: ${first.join(", ")}${plan.length > first.length ? `, … (${plan.length} drawn, as many are done as there is time for)` : ""}`,
+  ].join("\n");
+}
+
+export function resultText(result: TortureResult): string {
+  const { summary, violations, failures, folder, seed, passed } = result;
+  const lines = [...summaryLines(summary), "", ...violationLines(violations)];
+  for (const { process, stderr } of failures) lines.push("", `${process} ended by itself; it said:`, stderr.trimEnd());
+  if (folder !== undefined) lines.push("", `history: ${folder} (judge it again with: node test/torture/check.ts ${folder})`);
+  lines.push(`${passed ? "passed" : "FAILED"}: ${violations.length} violations, seed ${seed}`);
+  return lines.join("\n");
+}
+
+function summaryLines(summary: Summary): string[] {
+  const rows = summary.faults.map((fault) => [fault.kind, String(fault.count), spreadText(fault.leaderlessMs), spreadText(fault.coordinatorlessMs)]);
+  return [
+    ...table([["fault", "count", "no leader, ms", "no coordinator, ms"], ["", "", "median / max", "median / max"], ...rows]),
+    "",
+    `${(summary.tookMs / 1_000).toFixed(1)} s; ${summary.rows} rows; ${summary.terms} terms, ${summary.coordinatorTerms} of the coordinator; ${summary.views} views; ` +
+      `${summary.incarnations} incarnations, ${summary.declaredDead} declared dead; ${summary.beliefSamples} samples of belief`,
+    `writes: ${counts(summary.writes)}`,
+    `told: ${counts(summary.told)}`,
+    ...(Object.keys(summary.remarks).length > 0 ? [`remarks: ${counts(summary.remarks)}`] : []),
+  ];
+}
+
+export function violationLines(violations: readonly Violation[]): string[] {
+  const lines: string[] = [];
+  for (const { check, message, atMs, evidence } of violations.slice(0, SHOWN)) {
+    lines.push(`VIOLATION ${check} at ${atMs.toFixed(1)} ms: ${message}`);
+    for (const item of evidence.slice(0, EVIDENCE_SHOWN)) lines.push(`    ${JSON.stringify(item)}`);
+    if (evidence.length > EVIDENCE_SHOWN) lines.push(`    … and ${evidence.length - EVIDENCE_SHOWN} more`);
+  }
+  if (violations.length > SHOWN) lines.push(`… and ${violations.length - SHOWN} more violations`);
+  return lines;
+}
+
+function spreadText({ medianMs, maxMs }: Spread): string {
+  return `${medianMs} / ${maxMs}`;
+}
+
+function counts(numbers: Readonly<Record<string, number>>): string {
+  const words = Object.entries(numbers).map(([word, count]) => `${word} ${count}`);
+  return words.length === 0 ? "nothing" : words.join(", ");
+}
+
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join("  ").trimEnd());
+}

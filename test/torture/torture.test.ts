@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { describe, it } from "node:test";
+import type { TestContext } from "node:test";
+import { requireOrSkip } from "../support/required.ts";
+import type { TortureOptions } from "./options.ts";
+import { NoServer } from "./place.ts";
+import { planText, resultText } from "./report.ts";
+import { torture } from "./torture.ts";
+import type { TortureResult } from "./torture.ts";
+
+/** A short run with a new seed, which is printed: `npm run torture -- --seed N …` does the same faults again. */
+const SHORT: TortureOptions = {
+  store: "sqlite",
+  durationMs: 18_000,
+  seed: 0,
+  nodes: 4,
+  leaseMs: 1_500,
+  beatMs: 300,
+  json: false,
+  out: undefined,
+  restartCommand: undefined,
+  faults: [],
+  breaks: undefined,
+};
+
+async function run(t: TestContext, options: Partial<TortureOptions>): Promise<TortureResult> {
+  const all = { ...SHORT, seed: randomInt(2 ** 32 - 1), ...options };
+  const result = await torture(all, { plan: (plan, place) => t.diagnostic(planText(plan.slice(0, 12), place.label, all)), progress: () => undefined }, t.signal);
+  t.diagnostic(resultText(result));
+  return result;
+}
+
+describe("torture", () => {
+  it("of processes on SQLite finds no violation", async (t) => {
+    const result = await run(t, { store: "sqlite" });
+    assert.ok(result.passed, resultText(result));
+  });
+
+  it("of processes on PostgreSQL finds no violation", async (t) => {
+    try {
+      const result = await run(t, { store: "postgres" });
+      assert.ok(result.passed, resultText(result));
+    } catch (error) {
+      if (!(error instanceof NoServer)) throw error;
+      requireOrSkip(t, "postgres", error.message);
+    }
+  });
+});
+
+describe("torture of workers that are broken on purpose", () => {
+  const brief: Partial<TortureOptions> = { durationMs: 4_000, nodes: 3, leaseMs: 1_000, beatMs: 250 };
+  const found = (result: TortureResult) => new Set(result.violations.map((violation) => violation.check));
+
+  it("finds writes that no fence guards", async (t) => {
+    const result = await run(t, { ...brief, breaks: "stale-writes", faults: ["freeze-leader"] });
+    assert.ok(found(result).has("fencedRowsInOrder"), resultText(result));
+  });
+
+  it("finds a belief that outlives its term", async (t) => {
+    const result = await run(t, { ...brief, breaks: "belief", faults: ["freeze-leader"] });
+    assert.ok(found(result).has("beliefsDoNotOverlap"), resultText(result));
+    assert.ok(found(result).has("deadNeverActs"), resultText(result));
+  });
+});
