@@ -153,6 +153,7 @@ class Flow {
   /** What arrived while nothing was let through; `end` and `reset` are what the sender did last. */
   #held: Array<Buffer | "end" | "reset"> = [];
   #lost = false;
+  #lostEnd = false;
   #passed = 0;
   /** What is delayed waits for what came before it. */
   #tail: Promise<void> = Promise.resolve();
@@ -172,6 +173,8 @@ class Flow {
     this.#passed = 0;
     if (fault.kind === "stall") this.#from.pause();
     else this.#resumeUnlessStalled();
+    // Who hung up meanwhile is gone, and its machine answers whatever comes for it with a reset.
+    if (this.#lostEnd && fault.kind !== "blackhole") this.#reset();
     if (fault.kind !== "hold") for (const each of this.#held.splice(0)) this.#take(each);
   }
 
@@ -181,8 +184,10 @@ class Flow {
 
   #take(what: Buffer | "end" | "reset"): void {
     const fault = this.#fault;
-    if (fault.kind === "blackhole") this.#lost = true;
-    else if (this.#lost) this.#reset();
+    if (fault.kind === "blackhole") {
+      this.#lost = true;
+      this.#lostEnd ||= typeof what === "string";
+    } else if (this.#lost) this.#reset();
     else if (fault.kind === "hold") this.#held.push(what);
     else if (fault.kind === "delay") this.#tail = Promise.all([this.#tail, new Promise((resolve) => setTimeout(resolve, fault.ms))]).then(() => this.#pass(what));
     else if (fault.kind === "cut" && typeof what !== "string") this.#passUntilCut(what, fault.afterBytes);

@@ -97,7 +97,8 @@ class DemoNode {
   async #writeAfterFreeze(entry: number): Promise<void> {
     const term = this.#held();
     const row = { entry, token: String(term.token), node: term.node };
-    await told({ type: "decided", entry, token: row.token, mayAct: term.mayAct() });
+    // Written to the channel before `send` returns (libuv tries at once). Not waited for by its callback: the director may be quicker than the event loop here.
+    tell({ type: "decided", entry, token: row.token, mayAct: term.mayAct() });
     const frozenMs = blockUntilFrozen();
     const attempts = [await attempt("term", () => term.transaction((tx) => this.#entries().write(tx, row))), await attempt("fence", () => this.#writeUnasked(term, row))];
     tell({ type: "woke", entry, token: row.token, frozenMs, attempts });
@@ -156,11 +157,6 @@ async function attempt(by: Attempt["by"], write: () => Promise<void>): Promise<A
 
 function tell(report: Report): void {
   if (process.connected) process.send?.(report, undefined, undefined, () => undefined);
-}
-
-/** Resolves when the report has been handed to the operating system. */
-function told(report: Report): Promise<void> {
-  return new Promise((resolve) => process.send?.(report, undefined, undefined, () => resolve()));
 }
 
 function tellFailure(order: string, error: unknown): void {

@@ -7,7 +7,6 @@ import type { ErrorCode } from "../../../src/kernel/index.ts";
 import { postgres } from "../../../src/store/postgres/index.ts";
 import { startTcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
 import { startStandby } from "../../support/postgres-server.ts";
-import type { PostgresServer } from "../../support/postgres-server.ts";
 import { describeWithServer, sceneOn } from "./here.ts";
 
 /** What goes wrong on the way to the server, in it, and between the two. */
@@ -26,6 +25,7 @@ await describeWithServer("trouble with PostgreSQL", { settings: { max_connection
     t.after(async () => await proxy.close());
     await proxy.mode({ kind: "blackhole", direction: "toClient" });
     await refused(t, server.urlOf({ port: proxy.port }), "STORE_UNREACHABLE", /did not finish within 300 ms|broken off/, 300);
+    await proxy.mode({ kind: "pass" }); // lets the proxy notice who hung up
     await until(() => proxy.connections === 0);
   });
 
@@ -282,5 +282,3 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
-
-export type { PostgresServer };

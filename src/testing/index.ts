@@ -1,0 +1,10 @@
+/**
+ * What Tribune is tested with, for your own code and your own provider.
+ * @module
+ */
+export * from "./history/index.ts";
+export { storeConformance, storeConformanceCases } from "./store-conformance.ts";
+export type { ConformanceCase, StoreConformanceOptions, StorePlace, TestRunner, UserTable, UserTransaction } from "./store-conformance.ts";
+export { startTcpFaultProxy } from "./tcp-fault-proxy.ts";
+export type { FlowDirection, TcpFault, TcpFaultProxy } from "./tcp-fault-proxy.ts";
+export { VirtualClock } from "./virtual-clock.ts";
