@@ -158,11 +158,13 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "it was killed": history(of("b", at(1, "joined"), at(10, "killed")), of("a", dead(1_500, "b"))),
       "it was stopped": history(of("b", at(1, "joined"), paused(10), resumed(3_000)), of("a", dead(1_500, "b"))),
       "it was stopped a moment ago": history(of("b", at(1, "joined"), paused(10), resumed(1_400)), of("a", dead(1_500, "b"))),
+      "it was cut off": history(of("b", at(1, "joined"), at(10, "cut-off", { how: "blackhole" }), at(3_000, "mended")), of("a", dead(1_500, "b"))),
       "nothing is known of it": history(of("a", dead(1_500, "x"))),
     },
     bad: {
       "it ran": { history: history(of("b", at(1, "joined")), of("a", dead(1_500, "b"))), says: /declared incarnation b-i of b dead, which was running/ },
       "it was stopped long ago": { history: history(of("b", at(1, "joined"), paused(10), resumed(20)), of("a", dead(5_000, "b"))), says: /which was running/ },
+      "it was cut off long ago": { history: history(of("b", at(1, "joined"), at(10, "cut-off", { how: "blackhole" }), at(20, "mended")), of("a", dead(5_000, "b"))), says: /which was running/ },
       "it was killed only later": { history: history(of("b", at(1, "joined"), at(2_000, "killed")), of("a", dead(1_500, "b"))), says: /which was running/ },
     },
   },

@@ -24,7 +24,10 @@ export interface Scene {
 
 /** Which faults this place and these nodes allow. */
 export function possibleFaults(kinds: readonly FaultKind[], place: Place): FaultKind[] {
-  return kinds.filter((kind) => !kind.startsWith("store-") || (place.outages as readonly FaultKind[]).includes(kind));
+  return kinds.filter((kind) => {
+    if (kind.startsWith("store-")) return (place.outages as readonly FaultKind[]).includes(kind);
+    return !kind.startsWith("link-") || place.links;
+  });
 }
 
 /** Does one fault, waits for what must come of it, and undoes it. The scene is not settled yet when it resolves. */
@@ -75,6 +78,19 @@ export async function inject(scene: Scene, planned: PlannedFault): Promise<void>
         () => note({ kind: "outage-began" }),
         () => note({ kind: "outage-ended" }),
       );
+    case "link-cut-leader":
+    case "link-cut-node":
+      return target === undefined ? undefined : await cutOff(scene, planned, target, "blackhole");
+    case "link-hold-leader":
+    case "link-hold-coordinator":
+      return target === undefined ? undefined : await cutOff(scene, planned, target, "hold");
+    case "link-reset-leader":
+      return target === undefined ? undefined : await place.disturb(target.node, { kind: "reset" });
+    case "link-lag-leader":
+      if (target === undefined) return;
+      await place.disturb(target.node, { kind: "delay", ms: Math.round((leaseMs / 10) * share) });
+      await pause(leaseMs);
+      return await place.disturb(target.node, { kind: "pass" });
     default:
       return kind satisfies never;
   }
@@ -109,6 +125,18 @@ async function freezeBeyondLease(scene: Scene, planned: PlannedFault, target: Ru
   fleet.thaw(target);
   // It has something to notice: that its incarnation is dead, or at least that its trust has lapsed.
   await fleet.until(() => !target.joined, scene.boundMs, scene.signal);
+}
+
+/** Cuts the link until somebody else has taken over. What was on its way is lost, or arrives long after (`hold`). */
+async function cutOff(scene: Scene, planned: PlannedFault, target: Run, how: "blackhole" | "hold"): Promise<void> {
+  const { fleet, place, leaseMs, boundMs, signal } = scene;
+  fleet.noteCut(target, how);
+  await place.disturb(target.node, { kind: how });
+  await fleet.until(() => !target.joined, boundMs, signal);
+  await officesFilled(scene);
+  await pause(leaseMs * planned.share);
+  await place.disturb(target.node, { kind: "pass" });
+  fleet.noteCut(target, undefined);
 }
 
 async function stopAndRestart(scene: Scene, target: Run): Promise<void> {

@@ -17,7 +17,8 @@ const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
 export interface FleetSetup {
   readonly options: TortureOptions;
   readonly folder: string;
-  readonly store: WorkerStore;
+  /** How each node reaches the store. */
+  readonly stores: ReadonlyMap<string, WorkerStore>;
   /** Puts down what was done to a process; see {@link HistoryEntry}. */
   readonly note: (entry: HistoryEntry) => void;
 }
@@ -54,7 +55,7 @@ export class Fleet {
 
   constructor(setup: FleetSetup) {
     this.#setup = setup;
-    this.#names = Array.from({ length: setup.options.nodes }, (_, index) => `n${index + 1}`);
+    this.#names = [...setup.stores.keys()];
     process.once("exit", this.#killAll);
   }
 
@@ -67,7 +68,9 @@ export class Fleet {
   }
 
   start(node: string): Run {
-    const { options, folder, store, note } = this.#setup;
+    const { options, folder, stores, note } = this.#setup;
+    const store = stores.get(node);
+    if (store === undefined) throw new Error(`there is no node ${node}`);
     const name = `${node}.${++this.#started}`;
     const config: WorkerConfig = {
       group: "torture",
@@ -211,6 +214,11 @@ export class Fleet {
     await run.gone;
     clearTimeout(timer);
     return run.child.signalCode === null;
+  }
+
+  /** Notes that a process cannot reach the store from now on; `undefined`: that it can again. */
+  noteCut(run: Run, how: string | undefined): void {
+    this.#setup.note(how === undefined ? { kind: "mended", ...identity(run) } : { kind: "cut-off", how, ...identity(run) });
   }
 
   order(run: Run, order: Order): void {

@@ -6,6 +6,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
 import type { FencedRow } from "../../src/testing/history/index.ts";
+import { startTcpFaultProxy } from "../../src/testing/tcp-fault-proxy.ts";
+import type { TcpFault, TcpFaultProxy } from "../../src/testing/tcp-fault-proxy.ts";
 import { findPostgres, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
 import type { WorkerStore } from "./ledger.ts";
@@ -18,7 +20,12 @@ export type OutageKind = Extract<FaultKind, `store-${string}`>;
 export interface Place {
   /** Safe to print. */
   readonly label: string;
-  readonly worker: WorkerStore;
+  /** How a node reaches the store. */
+  readonly storeOf: (node: string) => Promise<WorkerStore>;
+  /** Whether each node has a link of its own to the store, which can be disturbed. */
+  readonly links: boolean;
+  /** Does to a node's link what a bad network does, until the next call; `reset` ends what is open on it. */
+  disturb(node: string, fault: TcpFault | { readonly kind: "reset" }): Promise<void>;
   /** What of {@link OutageKind} can be done here. */
   readonly outages: readonly OutageKind[];
   /** Makes the store unusable, and usable again after about `ms`; calls `down` before and `up` after. */
@@ -65,7 +72,9 @@ function sqlitePlace(path: string, ours: boolean): Place {
   database.exec("pragma busy_timeout = 0");
   return {
     label: `sqlite:${path}`,
-    worker: { kind: "sqlite", path },
+    storeOf: () => Promise.resolve({ kind: "sqlite", path }),
+    links: false,
+    disturb: () => Promise.reject(new Error("there is no network to a file")),
     outages: ["store-freeze"],
     /** A writer that holds the only lock stops everybody else. */
     async outage(_kind, ms, down, up) {
@@ -114,9 +123,16 @@ async function postgresPlace(url: string, server: PostgresServer | undefined, re
   await query(url, "truncate torture_rows");
   const stamped = (await query(url, "show track_commit_timestamp"))[0]?.["track_commit_timestamp"] === "on";
   const outages: OutageKind[] = server === undefined ? (restartCommand === undefined ? [] : ["store-restart"]) : ["store-crash", "store-restart", "store-freeze"];
+  const links = server === undefined ? undefined : new Links(server);
   return {
     label: server === undefined ? safeLabel(url) : `postgres ${server.major}, a server of its own`,
-    worker: { kind: "postgres", url },
+    storeOf: async (node) => ({ kind: "postgres", url: links === undefined ? url : await links.urlOf(node) }),
+    links: links !== undefined,
+    async disturb(node, fault) {
+      const proxy = await links?.of(node);
+      if (fault.kind === "reset") proxy?.resetAll();
+      else await proxy?.mode(fault);
+    },
     outages,
     async outage(kind, ms, down, up) {
       down();
@@ -146,10 +162,35 @@ async function postgresPlace(url: string, server: PostgresServer | undefined, re
       }));
     },
     async close() {
+      await links?.close();
       if (server !== undefined) return await server.stop();
       await query(url, "drop table torture_rows").catch(() => undefined);
     },
   };
+}
+
+/** A proxy for each node, in this process. */
+class Links {
+  readonly #server: PostgresServer;
+  readonly #proxies = new Map<string, Promise<TcpFaultProxy>>();
+
+  constructor(server: PostgresServer) {
+    this.#server = server;
+  }
+
+  of(node: string): Promise<TcpFaultProxy> {
+    let proxy = this.#proxies.get(node);
+    if (proxy === undefined) this.#proxies.set(node, (proxy = startTcpFaultProxy({ targetHost: this.#server.host, targetPort: this.#server.port })));
+    return proxy;
+  }
+
+  async urlOf(node: string): Promise<string> {
+    return this.#server.urlOf({ port: (await this.of(node)).port });
+  }
+
+  async close(): Promise<void> {
+    for (const proxy of this.#proxies.values()) await (await proxy).close();
+  }
 }
 
 async function query(url: string, text: string): Promise<Record<string, unknown>[]> {

@@ -17,6 +17,12 @@ export const FAULT_KINDS = [
   "store-crash",
   "store-restart",
   "store-freeze",
+  "link-cut-leader",
+  "link-cut-node",
+  "link-hold-leader",
+  "link-hold-coordinator",
+  "link-reset-leader",
+  "link-lag-leader",
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];

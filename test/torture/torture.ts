@@ -8,6 +8,7 @@ import type { CheckConfig, FencedRow, History, HistoryEntry, Violation } from ".
 import { inject, possibleFaults } from "./faults.ts";
 import type { Scene } from "./faults.ts";
 import { Fleet } from "./fleet.ts";
+import type { WorkerStore } from "./ledger.ts";
 import type { TortureOptions } from "./options.ts";
 import { openPlace } from "./place.ts";
 import type { Place } from "./place.ts";
@@ -50,7 +51,8 @@ export async function torture(options: TortureOptions, audience: Audience = SILE
     const place = await openPlace(options, folder);
     let fleet: Fleet | undefined;
     try {
-      const session = new Session(options, folder, place);
+      const names = Array.from({ length: options.nodes }, (_, index) => `n${index + 1}`);
+      const session = new Session(options, folder, place, new Map(await Promise.all(names.map(async (name) => [name, await place.storeOf(name)] as const))));
       ({ fleet } = session);
       await session.run(audience, signal);
       const history = readHistory(folder, await place.rows());
@@ -120,14 +122,14 @@ class Session {
   readonly #note: (entry: HistoryEntry) => void;
   #faultWasDone = false;
 
-  constructor(options: TortureOptions, folder: string, place: Place) {
+  constructor(options: TortureOptions, folder: string, place: Place, stores: ReadonlyMap<string, WorkerStore>) {
     this.#options = options;
     this.#place = place;
     this.#config = { leaseMs: options.leaseMs, beatMs: options.beatMs };
     const file = openSync(join(folder, "supervisor.jsonl"), "a");
     const history = new HistoryWriter({ process: "supervisor", node: "", incarnation: () => "", nowMs: hostMonotonicMs, write: (line) => void writeSync(file, line) });
     this.#note = (entry) => void history.note(entry);
-    this.fleet = new Fleet({ options, folder, store: place.worker, note: this.#note });
+    this.fleet = new Fleet({ options, folder, stores, note: this.#note });
   }
 
   record(): RunRecord {

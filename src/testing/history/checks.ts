@@ -1,5 +1,5 @@
 import type { Announced, Believes, FencedRow, History, HistoryEvent, Viewed } from "./history.ts";
-import { COORDINATOR_OFFICE, gaps, outages, pauses } from "./reigns.ts";
+import { COORDINATOR_OFFICE, cuts, gaps, outages, pauses } from "./reigns.ts";
 import type { Gap, Span } from "./reigns.ts";
 
 /** What a history is judged by. */
@@ -243,7 +243,7 @@ export function deadNeverActs(history: History): Violation[] {
 }
 
 /**
- * A process that ran is not declared dead: slow is not dead, and an outage removes nobody. Whoever was stopped or blocked within the last leases is excepted; it may
+ * A process that ran is not declared dead: slow is not dead, and an outage removes nobody. Whoever was stopped, blocked or cut off within the last two leases is excepted; it may
  * deserve it. So is whoever ended.
  */
 export function runningIsNotDeclaredDead(history: History, config: CheckConfig): Violation[] {
@@ -255,8 +255,8 @@ export function runningIsNotDeclaredDead(history: History, config: CheckConfig):
     const process = processes.get(event.dead);
     if (process === undefined) continue;
     const ended = history.events.find((other) => other.process === process && (other.kind === "killed" || other.kind === "exited") && other.t <= event.t);
-    const paused = pauses(history.events, process, endMs).some((pause) => pause.fromMs <= event.t && pause.toMs >= event.t - 2 * config.leaseMs);
-    if (ended === undefined && !paused) {
+    const away = [...pauses(history.events, process, endMs), ...cuts(history.events, process, endMs)];
+    if (ended === undefined && !away.some((span) => span.fromMs <= event.t && span.toMs >= event.t - 2 * config.leaseMs)) {
       violations.push({ check: "runningIsNotDeclaredDead", message: `${who(event)} declared incarnation ${event.dead} of ${process} dead, which was running`, atMs: event.t, evidence: [event] });
     }
   }

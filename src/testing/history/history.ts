@@ -17,6 +17,8 @@ export type HistoryEvent =
   | Told
   | Paused
   | Resumed
+  | CutOff
+  | Mended
   | Killed
   | Exited
   | OutageBegan
@@ -120,6 +122,16 @@ export interface Paused extends Happening {
 export interface Resumed extends Happening {
   readonly kind: "resumed";
   readonly cause: string;
+}
+
+/** A process runs, but its link to the store is cut, or as good as. */
+export interface CutOff extends Happening {
+  readonly kind: "cut-off";
+  readonly how: string;
+}
+
+export interface Mended extends Happening {
+  readonly kind: "mended";
 }
 
 /** A process is being killed; nothing of it runs after this. */

@@ -24,7 +24,7 @@ export {
 export type { Check, CheckConfig, Violation } from "./checks.ts";
 export { mergeHistories, parseHistory } from "./history.ts";
 export type { FencedRow, History, HistoryEvent } from "./history.ts";
-export { COORDINATOR_OFFICE, gaps, outages, pauses, reigns } from "./reigns.ts";
+export { COORDINATOR_OFFICE, cuts, gaps, outages, pauses, reigns } from "./reigns.ts";
 export type { Gap, Reign, Span } from "./reigns.ts";
 export { hostMonotonicMs, HistoryWriter } from "./writer.ts";
 export type { HistoryEntry, HistoryWriterOptions } from "./writer.ts";

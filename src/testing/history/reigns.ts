@@ -62,6 +62,11 @@ export function pauses(events: readonly HistoryEvent[], process: string, endMs: 
   return paired(events.filter((event) => event.process === process && (event.kind === "paused" || event.kind === "resumed")), "paused", endMs);
 }
 
+/** The stretches in which a process could not reach the store. */
+export function cuts(events: readonly HistoryEvent[], process: string, endMs: number): Span[] {
+  return paired(events.filter((event) => event.process === process && (event.kind === "cut-off" || event.kind === "mended")), "cut-off", endMs);
+}
+
 function paired(events: readonly HistoryEvent[], begin: HistoryEvent["kind"], endMs: number): Span[] {
   const spans: Span[] = [];
   let depth = 0;

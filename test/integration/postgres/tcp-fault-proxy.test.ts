@@ -167,11 +167,11 @@ async function stage(t: { after(end: () => Promise<void>): void }) {
 }
 
 async function connected(proxy: TcpFaultProxy): Promise<Socket> {
+  const before = proxy.connections;
   const client = connect(proxy.port, "127.0.0.1");
   await once(client, "connect");
   client.on("error", () => undefined);
-  const before = proxy.connections;
-  await until(() => proxy.connections >= before);
+  await until(() => proxy.connections > before);
   return client;
 }
 
