@@ -3,7 +3,18 @@ import { describe, it } from "node:test";
 import { systemClock } from "../../src/kernel/index.ts";
 import type { Clock } from "../../src/kernel/index.ts";
 import { COORDINATOR, TOKENS_PER_GENERATION } from "../../src/store/index.ts";
-import type { BeatReply, Call, ClaimInput, ElectionRow, FencedTransactions, Hint, LookReply, OpenContext, StoreProvider, StoreSession } from "../../src/store/index.ts";
+import type {
+  BeatReply,
+  Call,
+  ClaimInput,
+  ElectionRow,
+  FencedTransactions,
+  Hint,
+  LookReply,
+  OpenContext,
+  StoreProvider,
+  StoreSession,
+} from "../../src/store/index.ts";
 import type { MemoryProvider, MemoryTransaction } from "../../src/store/memory/index.ts";
 import { storeConformanceCases } from "../../src/testing/store-conformance.ts";
 import type { StorePlace } from "../../src/testing/store-conformance.ts";
@@ -25,7 +36,8 @@ const FAULTS: readonly Fault[] = [
     async beat(input, call) {
       const reply = await inner.beat(input, call);
       if (reply.self !== "dead") return reply;
-      return { ...reply, accepted: true, self: "alive", presence: reply.presence.map((row) => (row.incarnation === input.incarnation ? { ...row, state: "alive" } : row)) };
+      const presence = reply.presence.map((row) => (row.incarnation === input.incarnation ? { ...row, state: "alive" as const } : row));
+      return { ...reply, accepted: true, self: "alive", presence };
     },
   })),
   inSessions("a beat with an old number is accepted", [/equal or smaller number is not accepted/, /delivered twice is accepted once/], (inner) => ({
@@ -40,7 +52,9 @@ const FAULTS: readonly Fault[] = [
       return { ...reply, presence: reply.presence.map((row) => (row.incarnation === input.incarnation ? { ...row, expired: false } : row)) };
     },
   })),
-  inSessions("a beat does not carry the generation", [/greater generation raises the group's/], (inner) => ({ beat: (input, call) => inner.beat({ ...input, generation: 0 }, call) })),
+  inSessions("a beat does not carry the generation", [
+    /greater generation raises the group's/,
+  ], (inner) => ({ beat: (input, call) => inner.beat({ ...input, generation: 0 }, call) })),
   inSessions("a beat's reply is as of before the beat", [/its own reply shows them/], (inner) => ({
     async beat(input, call) {
       const before = await inner.look(input, call);
@@ -53,7 +67,10 @@ const FAULTS: readonly Fault[] = [
       return await inner.look(input, call).catch(() => emptyReply);
     },
   })),
-  inSessions("a name that is taken is given away", [/name that somebody alive goes by is taken/, /many that join under one name at once/], (inner) => ({
+  inSessions("a name that is taken is given away", [
+    /name that somebody alive goes by is taken/,
+    /many that join under one name at once/,
+  ], (inner) => ({
     async join(input, call) {
       const result = await inner.join(input, call);
       return result.outcome === "name-taken" ? { outcome: "joined", joinOrder: result.by.joinOrder + 1 } : result;
@@ -82,7 +99,10 @@ const FAULTS: readonly Fault[] = [
   inSessions("declaring dead ignores the lease", [/waits for the store's clock to say so/], (inner) => ({
     declareDead: (input, call) => inner.declareDead({ ...input, requireExpired: false }, call),
   })),
-  inSessions("declaring dead ignores the epoch", [/declaring dead fails in another epoch/, /seen before the epoch changed is worth nothing/], (inner) => ({
+  inSessions("declaring dead ignores the epoch", [
+    /declaring dead fails in another epoch/,
+    /seen before the epoch changed is worth nothing/,
+  ], (inner) => ({
     async declareDead(input, call) {
       const { epoch } = await inner.look({ cursor: nothing, watch: [] }, call);
       return await inner.declareDead({ ...input, epoch }, call);
@@ -93,12 +113,18 @@ const FAULTS: readonly Fault[] = [
   })),
 
   // ---- elections
-  inSessions("a claim ignores the expected token", [/whose token is not the row's is refused/, /late claim, sent before another's term/], (inner) => ({
+  inSessions("a claim ignores the expected token", [
+    /whose token is not the row's is refused/,
+    /late claim, sent before another's term/,
+  ], (inner) => ({
     async claim(input, call) {
       return await inner.claim({ ...input, expectedToken: (await rowOf(inner, input, call))?.token ?? 0 }, call);
     },
   })),
-  inSessions("a claim ignores that the holder is alive", [/holder that is alive keeps its election/, /nobody declared dead, keeps its election/], (inner) => ({
+  inSessions("a claim ignores that the holder is alive", [
+    /holder that is alive keeps its election/,
+    /nobody declared dead, keeps its election/,
+  ], (inner) => ({
     async claim(input, call) {
       const row = await rowOf(inner, input, call);
       if (row?.holder && row.token === input.expectedToken) await inner.resign({ ...row.holder, election: row.election, token: row.token, reason: "taken" }, call);
@@ -121,21 +147,32 @@ const FAULTS: readonly Fault[] = [
       return await inner.claim({ ...input, epoch }, call);
     },
   })),
-  inSessions("the epoch is adopted by looks as well", [/nobody claims before a beat made it the group's/, /a look writes nothing|looks show the server's epoch/], (inner) => ({
+  inSessions("the epoch is adopted by looks as well", [
+    /nobody claims before a beat made it the group's/,
+    /a look writes nothing|looks show the server's epoch/,
+  ], (inner) => ({
     async look(input, call) {
       const { accepted: _accepted, self: _self, ...reply } = await inner.beat({ ...input, incarnation: "nobody", beat: 0, generation: 0, viewSeen: 0 }, call);
       return reply;
     },
   })),
-  inSessions("tokens begin at 1, whatever the generation", [/first token of a group begins the range of generation 1/, /lies in the range of the group's generation/], (inner) => smallTokens(inner)),
+  inSessions("tokens begin at 1, whatever the generation", [
+    /first token of a group begins the range of generation 1/,
+    /lies in the range of the group's generation/,
+  ], (inner) => smallTokens(inner)),
   inSessions("a claim ignores the highest token that the claimant has seen", [/greater than any that the claimant has seen/], (inner) => ({
     claim: (input, call) => inner.claim({ ...input, tokenSeen: 0 }, call),
   })),
-  inSessions("a new election always has the server's epoch", [/made in a group that has seen another epoch has no epoch/], (inner) => withRows(inner, (row, reply) => (row.epoch === "" ? { ...row, epoch: reply.epoch } : row))),
+  inSessions("a new election always has the server's epoch", [
+    /made in a group that has seen another epoch has no epoch/,
+  ], (inner) => withRows(inner, (row, reply) => (row.epoch === "" ? { ...row, epoch: reply.epoch } : row))),
   inSessions("a resignation stamps the row with the server's epoch", [/does not stamp the row with a later epoch/], (inner) =>
     withRows(inner, (row, reply) => (row.token > 0 && row.holder === null ? { ...row, epoch: reply.epoch } : row)),
   ),
-  inSessions("a resignation ignores the token", [/late resignation does not end a later term/, /resigning with a token that is not the row's/], (inner) => ({
+  inSessions("a resignation ignores the token", [
+    /late resignation does not end a later term/,
+    /resigning with a token that is not the row's/,
+  ], (inner) => ({
     async resign(input, call) {
       return await inner.resign({ ...input, token: (await rowOf(inner, input, call))?.token ?? 0 }, call);
     },
@@ -172,7 +209,11 @@ const FAULTS: readonly Fault[] = [
   })),
 
   // ---- fence
-  inSessions("the fence lets everybody pass", [/superseded, before and after that one passed/, /does not hold with exactly that token is superseded/, /another epoch than the server's is superseded/], (inner) => ({
+  inSessions("the fence lets everybody pass", [
+    /superseded, before and after that one passed/,
+    /does not hold with exactly that token is superseded/,
+    /another epoch than the server's is superseded/,
+  ], (inner) => ({
     async passFence(input, call) {
       await inner.passFence(input, call);
       return "passed";
@@ -187,14 +228,22 @@ const FAULTS: readonly Fault[] = [
       return await inner.publishView(input, call);
     },
   })),
-  inSessions("a view is published without looking at the publisher", [/deposed coordinator publishes nothing/, /after resigning, a coordinator publishes nothing/, /appears after its successor passed the fence/], (inner) => ({
+  inSessions("a view is published without looking at the publisher", [
+    /deposed coordinator publishes nothing/,
+    /after resigning, a coordinator publishes nothing/,
+    /appears after its successor passed the fence/,
+  ], (inner) => ({
     async publishView(input, call) {
       if (await inner.publishView(input, call)) return true;
       const { viewVersion } = await inner.look({ cursor: nothing, watch: [] }, call);
       return viewVersion === input.expectedVersion; // as if it had written
     },
   })),
-  inSessions("a view is published whatever it was made from", [/not the stored one any more/, /many views made from one at once/, /view that is delivered twice/], (inner) => ({
+  inSessions("a view is published whatever it was made from", [
+    /not the stored one any more/,
+    /many views made from one at once/,
+    /view that is delivered twice/,
+  ], (inner) => ({
     async publishView(input, call) {
       for (let attempt = 0; attempt < 5; attempt++) {
         const { viewVersion } = await inner.look({ cursor: nothing, watch: [] }, call);
@@ -247,7 +296,9 @@ const FAULTS: readonly Fault[] = [
     },
   })),
   inSessions("all groups are one", [/groups are independent/, /names of groups are data/], undefined, (context) => ({ ...context, group: "one" })),
-  inSessions("names of groups are compared without regard to case", [/names of groups are data/], undefined, (context) => ({ ...context, group: context.group.toLowerCase() })),
+  inSessions("names of groups are compared without regard to case", [
+    /names of groups are data/,
+  ], undefined, (context) => ({ ...context, group: context.group.toLowerCase() })),
 
   // ---- hints
   {
@@ -263,8 +314,14 @@ const FAULTS: readonly Fault[] = [
         claim: async (input, call) => told(await inner.claim(input, call), tell, { kind: "election", election: input.election }),
       })),
   },
-  inSessions("hints are never sent", [/a join sends a hint/, /a claim sends a hint/, /a published view sends a hint/], () => ({ onHint: () => () => undefined })),
-  inSessions("hints of views are never sent", [/a published view sends a hint/], (inner) => ({ onHint: (listener) => inner.onHint((hint) => (hint.kind === "view" ? undefined : listener(hint))) })),
+  inSessions("hints are never sent", [
+    /a join sends a hint/,
+    /a claim sends a hint/,
+    /a published view sends a hint/,
+  ], () => ({ onHint: () => () => undefined })),
+  inSessions("hints of views are never sent", [
+    /a published view sends a hint/,
+  ], (inner) => ({ onHint: (listener) => inner.onHint((hint) => (hint.kind === "view" ? undefined : listener(hint))) })),
   {
     fault: "a hint of a new view comes before it can be read",
     caughtBy: [/a published view sends a hint to other sessions, after which it can be read/],
@@ -290,7 +347,9 @@ const FAULTS: readonly Fault[] = [
 
   // ---- session
   inSessions("a closed session goes on working", [/after close, ended is aborted/, /a session ends once/], () => ({ close: async () => undefined })),
-  inSessions("what ended a session is not told", [/after destroy, ended is aborted at once with the reason given/], (inner) => ({ destroy: () => inner.destroy(new Error("ended")) })),
+  inSessions("what ended a session is not told", [
+    /after destroy, ended is aborted at once with the reason given/,
+  ], (inner) => ({ destroy: () => inner.destroy(new Error("ended")) })),
 
   // ---- fenced transactions
   inTransactions("transactions do not look at the fence", [/its work is not even run/, /claimed but has not passed the fence is TERM_LOST/, /loses no increment/], () => ({

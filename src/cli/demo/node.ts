@@ -97,9 +97,11 @@ class DemoNode {
   async #writeAfterFreeze(entry: number): Promise<void> {
     const term = this.#held();
     const row = { entry, token: String(term.token), node: term.node };
-    // Written to the channel before `send` returns (libuv tries at once). Not waited for by its callback: the director may be quicker than the event loop here.
+    // The report is written to the channel before `tell` returns (libuv tries at once), and the director may freeze this process before the next line runs:
+    // so the clock is read before, and nothing is left to the event loop.
+    const beforeMs = systemClock.monotonicMs();
     tell({ type: "decided", entry, token: row.token, mayAct: term.mayAct() });
-    const frozenMs = blockUntilFrozen();
+    const frozenMs = blockUntilFrozen(beforeMs);
     const attempts = [await attempt("term", () => term.transaction((tx) => this.#entries().write(tx, row))), await attempt("fence", () => this.#writeUnasked(term, row))];
     tell({ type: "woke", entry, token: row.token, frozenMs, attempts });
   }
@@ -133,16 +135,15 @@ const FROZEN_MS = 1_000;
 /** Nobody froze this process after all. */
 const NEVER_FROZEN_MS = 8_000;
 
-/** Keeps this thread busy doing nothing, without giving the event loop away, until it finds that it was frozen; answers for how long. */
-function blockUntilFrozen(): number {
+/** Does nothing, without giving the event loop away, until it finds that this process was frozen since `sinceMs`; answers for how long. */
+function blockUntilFrozen(sinceMs: number): number {
   const cell = new Int32Array(new SharedArrayBuffer(4));
-  const beganMs = systemClock.monotonicMs();
-  for (let lastMs = beganMs; ; ) {
-    Atomics.wait(cell, 0, 0, 5);
+  for (let lastMs = sinceMs; ; ) {
     const nowMs = systemClock.monotonicMs();
     if (nowMs - lastMs > FROZEN_MS) return nowMs - lastMs;
-    if (nowMs - beganMs > NEVER_FROZEN_MS) throw new TribuneError("ABORTED", "this process was to be frozen, and was not");
+    if (nowMs - sinceMs > NEVER_FROZEN_MS) throw new TribuneError("ABORTED", "this process was to be frozen, and was not");
     lastMs = nowMs;
+    Atomics.wait(cell, 0, 0, 5);
   }
 }
 

@@ -31,6 +31,8 @@ export interface ServerFacts {
 const OLDEST_VERSION = 120000;
 /** How long a polite end may take before the socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 1_000;
+/** How often the server looks, while a statement waits, whether we are still there. */
+const CLIENT_CHECK_MS = 1_000;
 /** PostgreSQL cuts longer ones, with a notice; in bytes. */
 const LONGEST_APPLICATION_NAME = 63;
 
@@ -226,6 +228,6 @@ function setUp({ versionNumber, linux }: ServerFacts, context: OpenContext): { r
   ];
   if (versionNumber >= 140000) settings.push(["idle_session_timeout", "0"]);
   // Where the operating system cannot tell that a socket was closed, setting it is an error.
-  if (versionNumber >= 140000 && linux) settings.push(["client_connection_check_interval", limitMs]);
+  if (versionNumber >= 140000 && linux) settings.push(["client_connection_check_interval", String(CLIENT_CHECK_MS)]);
   return { text: `select ${settings.map((_, n) => `set_config($${2 * n + 1}, $${2 * n + 2}, false)`).join(", ")}`, values: settings.flat() };
 }

@@ -9,6 +9,9 @@ import { tablesIn } from "./statements.ts";
 /** The transaction-local setting that goes with the transaction that was begun; see `stillOpen`. */
 const MARK = "tribune.transaction";
 
+/** How often, during a long statement, the server looks whether the other end of the socket is still there. */
+const CHECKS_PER_LEASE = 16;
+
 /** Transactions on the user's pool, behind a share lock on the fence row. */
 export class PostgresFences<Tx> implements FencedTransactions<Tx> {
   readonly #pool: () => Promise<PgPool>;
@@ -227,17 +230,24 @@ function stillOpen(fence: FenceHandle): string {
  * Locks the fence row against change until the transaction ends, answers its token, and bounds how long the server goes
  * on without hearing from this process, in each state that it may freeze in: between two statements, during one, and while a
  * result is on its way to it (which no time limit of PostgreSQL's interrupts, only the socket's own). Each may take half of
- * the lease, and a long result both of the latter two. A shorter limit of the user's stays. All of it ends with the transaction.
+ * the lease, and a long result both of the latter two. A process that is dead, and not only frozen, is noticed sooner. A shorter limit of
+ * the user's stays. All of it ends with the transaction.
  */
 function guardStatement(schema: string, { group, election, leaseMs }: FenceHandle): string {
   const { fences } = tablesIn(schema);
   const limitMs = Math.max(1, Math.floor(leaseMs / 2));
-  const atMost = (name: string) =>
-    `set_config('${name}', (select case when l.ms between 1 and ${limitMs} then l.ms else ${limitMs} end from (select (extract(epoch from current_setting('${name}')::interval) * 1000)::bigint as ms) l)::text, true)`;
+  const checkMs = Math.max(1, Math.floor(leaseMs / CHECKS_PER_LEASE));
   return `with fence as materialized (select f.token from ${fences} f where f.grp = ${literal(group)} and f.election = ${literal(election)} for share)
     select (select fence.token::text from fence) as token,
-      ${atMost("idle_in_transaction_session_timeout")}, ${atMost("statement_timeout")}, ${atMost("tcp_user_timeout")},
-      case when current_setting('server_version_num')::int >= 140000 and version() like '%linux%' then ${atMost("client_connection_check_interval")} end`;
+      ${atMost("idle_in_transaction_session_timeout", limitMs)},
+      ${atMost("statement_timeout", limitMs)},
+      ${atMost("tcp_user_timeout", limitMs, "current_setting('tcp_user_timeout')::bigint")},
+      case when current_setting('server_version_num')::int >= 140000 and version() like '%linux%' then ${atMost("client_connection_check_interval", checkMs)} end`;
+}
+
+/** Lowers a limit of this transaction; 0 means that there was none. Settings are shown with their unit, but for the socket's, which shows bare milliseconds. */
+function atMost(name: string, limitMs: number, presentMs = `(extract(epoch from current_setting('${name}')::interval) * 1000)::bigint`): string {
+  return `set_config('${name}', (select case when present.ms between 1 and ${limitMs} then present.ms else ${limitMs} end from (select ${presentMs} as ms) present)::text, true)`;
 }
 
 /** A string constant. Names cannot hold quotes, but this is no place to rely on that: several statements in one text take no parameters. */

@@ -11,7 +11,8 @@ export const hintCases: readonly SceneCase[] = [
     const observer = await hinted(scene);
     const joining = scene.joinInput();
     const session = await scene.session();
-    await expectHint(observer, { kind: "presence" }, () => session.join(joining, scene.call), (seen) => seen.presence.some((row) => row.incarnation === joining.incarnation));
+    const joined = (seen: LookReply) => seen.presence.some((row) => row.incarnation === joining.incarnation);
+    await expectHint(observer, { kind: "presence" }, () => session.join(joining, scene.call), joined);
   }),
   arrives("a declaration of death", async (scene) => {
     const [observer, a, victim] = [await hinted(scene), await scene.member(), await scene.member()];

@@ -140,8 +140,10 @@ async function during(works: readonly (() => Promise<void>)[], repeatedly: () =>
 /** One operation or two, by chance; losing is fine. */
 async function anything(scene: Scene, self: Member, election: string, holder: string | undefined, token: number): Promise<void> {
   const chance = scene.random.next();
-  if (chance < 0.15 && holder !== undefined && holder !== self.incarnation) await self.declareDead(self, { incarnation: holder, beat: (await self.look({ watch: [holder] })).presence[0]?.beat ?? 0 });
-  else if (chance < 0.55) {
+  if (chance < 0.15 && holder !== undefined && holder !== self.incarnation) {
+    const [row] = (await self.look({ watch: [holder] })).presence;
+    await self.declareDead(self, { incarnation: holder, beat: row?.beat ?? 0 });
+  } else if (chance < 0.55) {
     const claimed = await self.claim(election);
     if (claimed !== null) await self.passFence(election, claimed.token);
   } else if (chance < 0.7) await self.resign(election, token);

@@ -8,6 +8,9 @@ import type { Member, Scene, SceneCase } from "./scene.ts";
 
 const ELECTION = "scheduler";
 
+/** Far longer than the counting takes; a store on which nobody gets on must not keep the case going for ever. */
+const LONGEST_COUNT_MS = 60_000;
+
 /** Writes of the user's own that commit only while a term stands. */
 export const transactionCases: readonly SceneCase[] = [
   {
@@ -289,11 +292,12 @@ export const transactionCases: readonly SceneCase[] = [
     async run(scene) {
       const [table, key] = [scene.need("table"), scene.random.id()];
       const enough = 40;
+      const endMs = scene.clock.monotonicMs() + LONGEST_COUNT_MS;
       let [counted, lost] = [0, 0];
       const worker = async () => {
         let self = await scene.member();
         await self.createElection(ELECTION);
-        while (counted < enough) {
+        while (counted < enough && scene.clock.monotonicMs() < endMs) {
           const { presence, elections } = await self.look();
           const holder = elections.find((row) => row.election === ELECTION)?.holder?.incarnation;
           const alive = presence.find((row) => row.incarnation === holder)?.state === "alive";
@@ -311,6 +315,7 @@ export const transactionCases: readonly SceneCase[] = [
         }
       };
       await atOnce([worker, worker, worker, worker]);
+      assert.ok(counted >= enough, `only ${counted} transactions committed`);
       assert.equal(await table.committed(key), counted, `${counted} transactions committed, ${lost} were refused`);
     },
   },
