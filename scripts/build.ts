@@ -34,7 +34,7 @@ if (complaints.length > 0) {
 /** Ends this process with the compiler's exit code where it does not succeed. */
 function compile(): void {
   const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
-  const { status, error } = spawnSync(process.execPath, [tsc, "-p", join(ROOT, "tsconfig.json")], { cwd: ROOT, stdio: "inherit" });
+  const { status, error } = spawnSync(process.execPath, [tsc, "-p", join(ROOT, "tsconfig.build.json")], { cwd: ROOT, stdio: "inherit" });
   if (error !== undefined) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }

@@ -129,14 +129,14 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
   }
 }
 
-/** Copies a running server and starts the copy as its hot standby. */
-export async function startStandby(primary: PostgresServer): Promise<PostgresServer> {
+/** Copies a running server and starts the copy as its hot standby. `port`: where the primary is reached instead, such as a proxy. */
+export async function startStandby(primary: PostgresServer, { port = primary.port }: { readonly port?: number } = {}): Promise<PostgresServer> {
   const { programs, owner, password } = primary.place;
   const folder = await mkdtemp(join(tmpdir(), "tribune-postgres-"));
   try {
     if (owner !== undefined) await chown(folder, owner.uid, owner.gid);
     const dataDir = join(folder, "data");
-    await runAs(owner, folder, join(programs.bin, "pg_basebackup"), ["-R", "-X", "stream", "--checkpoint=fast", "--no-sync", "-D", dataDir, "-d", primary.url]);
+    await runAs(owner, folder, join(programs.bin, "pg_basebackup"), ["-R", "-X", "stream", "--checkpoint=fast", "--no-sync", "-D", dataDir, "-d", primary.urlOf({ port })]);
     await chmod(dataDir, 0o700);
     const server = new PostgresServer({ programs, owner, folder, password, port: await freePort(), settings: primary.place.settings });
     await server.start();

@@ -9,7 +9,7 @@ import type { Place } from "../demo/play.ts";
 import { measured, Presenter } from "../demo/presenter.ts";
 import { Troupe } from "../demo/troupe.ts";
 import { Interrupts } from "../interrupts.ts";
-import { withJson, withStore } from "../options.ts";
+import { withJson } from "../options.ts";
 import type { StoreOptions } from "../options.ts";
 import { safeText } from "../safe-text.ts";
 import type { Shell } from "../shell.ts";
@@ -37,7 +37,10 @@ rows stay, and a table of its own, which is dropped.`;
 
 /** `tribune demo`: three real processes elect, are killed and frozen, fail over; everything shown is measured, and checked. */
 export function demoCommand(program: Command, shell: Shell): void {
-  withStore(withJson(program.command("demo").description("three real processes: elect, kill, freeze, fail over, refuse a stale write; needs nothing"), "print one JSON value per step"))
+  withJson(program.command("demo").description("three real processes: elect, kill, freeze, fail over, refuse a stale write; needs nothing"), "print one JSON value per step")
+    .option("--store <url>", "run on this store instead of a temporary SQLite file")
+    .option("--group <name>", "what the name of the demo's own group begins with (default: demo)")
+    .option("--verbose", "tell on standard error what the processes say there, and stacks of errors")
     .option("--keep", "leave the processes running at the end, to play with, until Ctrl-C")
     .addHelpText("after", EXAMPLES)
     .action((options: DemoOptions) => demo(shell, options));
@@ -102,7 +105,8 @@ async function demo(shell: Shell, options: DemoOptions): Promise<void> {
 /** A temporary file, or the store that was named; in either case a group and a table that nobody else has. */
 function choosePlace(shell: Shell, options: DemoOptions): { readonly place: Place; readonly remove: () => void } {
   const suffix = shell.random.id().slice(0, 8);
-  const group = checkName("group", options.group ?? `demo-${suffix}`);
+  // Always one that nobody else has: the demo contends, and kills who leads.
+  const group = checkName("group", `${options.group ?? "demo"}-${suffix}`);
   const table = `tribune_demo_${suffix}`;
   // Only what was asked for in so many words: a demo does not kill processes on the database that the environment happens to name.
   if (options.store === undefined) {

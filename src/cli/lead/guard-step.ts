@@ -4,6 +4,9 @@
  */
 export const KILL_MARGIN_MS = 50;
 
+/** The most that is taken off a stop budget for being late. */
+const LONGEST_RESERVE_MS = 250;
+
 /** The smallest stop budget with which a command can be stopped at all before its term is given away. */
 export const SMALLEST_STOP_BUDGET_MS = 100;
 
@@ -34,7 +37,11 @@ export function guardStep(watch: Watch, nowMs: number): GuardStep {
   return { kind: "wait", ms: nextMs - nowMs };
 }
 
-/** How long a command has from the order to stop to SIGKILL, so that it is dead before the term is given away. */
+/**
+ * How long a command has from the order to stop to SIGKILL, so that it is dead before the term is given away. When a term is resigned, the next one may begin at once, without
+ * the margin that a lapse of trust has behind it: so a quarter of the time is kept for being late, on a machine that is busy.
+ */
 export function stopWithinMs(stopBudgetMs: number, trustLeftMs: number): number {
-  return Math.max(0, Math.min(stopBudgetMs, trustLeftMs) - KILL_MARGIN_MS);
+  const leftMs = Math.min(stopBudgetMs, trustLeftMs);
+  return Math.max(0, leftMs - Math.max(KILL_MARGIN_MS, Math.min(leftMs / 4, LONGEST_RESERVE_MS)));
 }

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { assertNone } from "../architecture/complaints.ts";
+import { complaintsAbout, isExample } from "./examples.ts";
+import type { Example } from "./examples.ts";
+import { allPages } from "./markdown.ts";
+
+const exampleOf = (language: string, text: string, marker?: string): Example => ({ path: "x.md", language, text: `${text}\n`, line: 10, marker });
+
+describe("examples in the pages", () => {
+  const examples = allPages().flatMap((page) => page.blocks.filter(isExample).map((block) => ({ ...block, path: page.path })));
+
+  it("parse, and those that are marked as whole programs compile against the package", () => {
+    assertNone(complaintsAbout(examples));
+  });
+
+  it("are there, the README's program among them", () => {
+    assert.ok(examples.length > 5);
+    assert.equal(examples.filter(({ path, marker }) => path === "README.md" && marker === "program").length, 1);
+  });
+});
+
+describe("the judge of examples", () => {
+  it("finds what does not parse, by page and line", () => {
+    const [complaint = "", ...others] = complaintsAbout([exampleOf("js", "let a;\nlet b = ;")]);
+    assert.match(complaint, /^x\.md:12 error TS1109: /);
+    assert.deepEqual(others, []);
+  });
+
+  it("finds names that the package does not have in whole programs, scripts or typed", () => {
+    for (const language of ["js", "ts"]) {
+      const text = 'import { createClutser } from "tribune";\ncreateClutser();';
+      assert.match(complaintsAbout([exampleOf(language, text, "runnable")]).join(), /^x\.md:11 .*createClutser/);
+      assert.deepEqual(complaintsAbout([exampleOf(language, text)]), []);
+    }
+  });
+
+  it("lets fragments use what is not there", () => {
+    assert.deepEqual(complaintsAbout([exampleOf("ts", "for await (const change of cluster.changes({ signal })) {}"), exampleOf("js", "await cluster.stop();")]), []);
+  });
+});

@@ -1,0 +1,62 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../architecture/source.ts";
+import type { Block } from "./markdown.ts";
+
+/** A block of code, and the page that it is on. */
+export interface Example extends Block {
+  readonly path: string;
+}
+
+/** Errors of the parser; what comes after it (unknown names, wrong types) has greater numbers. */
+const SYNTAX = /error TS1\d{3}:/;
+
+/**
+ * Markers of blocks that are whole programs. They are compiled against the built package, so that an example cannot
+ * outlive the names that it uses. Other blocks are fragments, and need only parse.
+ */
+const WHOLE = new Set(["program", "runnable"]);
+
+const LANGUAGES = /^(?:js|javascript|mjs|ts|typescript|mts)$/;
+
+export function isExample(block: Block): boolean {
+  return LANGUAGES.test(block.language);
+}
+
+/** What the compiler has against examples, each with its place in the page. */
+export function complaintsAbout(examples: readonly Example[]): string[] {
+  if (!existsSync(join(ROOT, "dist/index.d.ts"))) throw new Error("there is no dist/: run 'npm run build' first, or the tests by 'npm test'");
+  const home = mkdtempSync(join(tmpdir(), "tribune-examples-"));
+  try {
+    mkdirSync(join(home, "node_modules"));
+    for (const [name, target] of [["tribune", ROOT], ["@types", join(ROOT, "node_modules/@types")], ["pg", join(ROOT, "node_modules/pg")]] as const) symlinkSync(target, join(home, "node_modules", name));
+    writeFileSync(join(home, "package.json"), JSON.stringify({ type: "module" }));
+    const files = examples.map((example, n) => write(home, example, n));
+    const compilerOptions = { target: "es2023", module: "nodenext", lib: ["es2024", "esnext.disposable"], strict: true, noEmit: true, allowJs: true, skipLibCheck: true, types: ["node"] };
+    writeFileSync(join(home, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
+    const { stdout, error } = spawnSync(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", ".", "--pretty", "false"], { cwd: home, encoding: "utf8" });
+    if (error !== undefined) throw error;
+    return stdout.split("\n").flatMap((line) => {
+      const [, file = "", row = "0", message = line] = /^([^(]+)\((\d+),\d+\): (.*)$/.exec(line) ?? [];
+      const example = examples[files.indexOf(file)];
+      if (example === undefined) return line.startsWith("error") ? [line] : [];
+      return isWhole(example) || SYNTAX.test(message) ? [`${example.path}:${example.line + Number(row) - 1} ${message}`] : [];
+    });
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+function isWhole(example: Example): boolean {
+  return WHOLE.has(example.marker ?? "");
+}
+
+/** One line goes before, one after: they make it a module, in which `await` may stand at the top, and check scripts too. */
+function write(home: string, example: Example, n: number): string {
+  const isScript = /^(?:js|javascript|mjs)$/.test(example.language);
+  const file = `example-${n}.${isScript ? "js" : "ts"}`;
+  writeFileSync(join(home, file), `${isScript && isWhole(example) ? "// @ts-check" : ""}\n${example.text}\nexport {};\n`);
+  return file;
+}

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { TOKENS_PER_GENERATION } from "../../../src/store/index.ts";
+import { postgres } from "../../../src/store/postgres/index.ts";
+import { cursorOf } from "../../../src/testing/conformance/scene.ts";
+import { startTcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
+import { startStandby } from "../../support/postgres-server.ts";
+import { describeWithServer, sceneOn } from "./here.ts";
+
+await describeWithServer("failover of PostgreSQL", {}, (server) => {
+  it("a promoted standby that lost commits has another epoch; the first beat raises the generation, and tokens grow past every one ever seen", async (t) => {
+    const wire = await startTcpFaultProxy({ targetHost: server.host, targetPort: server.port });
+    const standby = await startStandby(server, { port: wire.port });
+    t.after(async () => {
+      await wire.close();
+      await standby.stop();
+    });
+    const before = sceneOn(t, postgres({ url: server.url }));
+    const [a, b] = [await before.member(), await before.member()];
+    const first = await a.lead("e");
+    const replicated = await a.look();
+    const position = (await server.query("select pg_current_wal_insert_lsn()::text as at"))[0]?.["at"];
+    await before.until("the standby has it", async () => ((await standby.query("select pg_last_wal_replay_lsn() >= $1::pg_lsn as is", [position]))[0]?.["is"] === true ? true : undefined));
+
+    // From here on the standby hears nothing: what is answered now will be lost.
+    await wire.mode({ kind: "refuse" });
+    wire.resetAll();
+    await a.resign("e", first);
+    const lost = await b.lead("e");
+    const { token: lostAgain } = (await a.claim("e", { tokenSeen: lost + 1_000 })) ?? { token: 0 };
+    assert.equal(lostAgain, 0, "b is alive");
+    await b.beat({ beat: 50 });
+    assert.equal(await a.declareDead(b), true);
+    const highest = (await a.claim("e"))?.token ?? 0;
+    assert.ok(first < lost && lost < highest);
+    const last = await a.look();
+    await server.kill("SIGKILL");
+    await before.until("the sessions end", async () => (a.session.ended.aborted && b.session.ended.aborted ? true : undefined));
+    await standby.promote();
+
+    const after = sceneOn(t, postgres({ url: standby.url }));
+    a.session = await after.session({ group: before.group });
+    b.session = await after.session({ group: before.group });
+    const seen = await a.look({ cursor: cursorOf(last) });
+    assert.notEqual(seen.epoch, last.epoch);
+    assert.equal(seen.epoch.split(":")[0], last.epoch.split(":")[0], "the server's identity is the same, the timeline another");
+    assert.deepEqual(seen.elections.map((row) => [row.token, row.epoch]), [[first, replicated.epoch]], "rows are shown anew, since the cursor is of another epoch");
+    assert.equal((await b.presenceOf(b)).state, "alive", "its death was lost");
+
+    assert.equal(await a.claim("e", { epoch: last.epoch, tokenSeen: highest }), null, "seen in the old epoch");
+    assert.equal(await a.declareDead(b, { epoch: last.epoch }), false);
+    assert.equal(await a.claim("e", { tokenSeen: highest }), null, "nobody has adopted the new epoch");
+    const adopted = await b.beat({ beat: 51, generation: last.generation });
+    assert.deepEqual([adopted.accepted, adopted.generation], [true, last.generation + 1]);
+    const second = await a.beat({ beat: 51, generation: adopted.generation });
+    assert.equal(second.generation, adopted.generation, "once is enough");
+    assert.deepEqual((await a.events()).at(-1)?.type, "epoch-changed");
+
+    assert.equal(await b.resign("e", lost), false, "the row does not know that term");
+    assert.equal(await a.resign("e", first), true, "it names a term that was over: its holder resigns it");
+    const token = (await a.claim("e", { tokenSeen: highest }))?.token ?? 0;
+    assert.equal(token, adopted.generation * TOKENS_PER_GENERATION);
+    assert.ok(token > highest);
+    assert.equal(await a.passFence("e", token), "passed");
+    await after.end();
+    await server.start();
+  });
+
+  it("a plain restart is the same epoch, with fsync off another one", async (t) => {
+    const scene = sceneOn(t, postgres({ url: server.url }));
+    const member = await scene.member();
+    const { epoch } = await member.look();
+    await server.restart();
+    await member.reconnect();
+    assert.equal((await member.look()).epoch, epoch);
+    await server.kill("SIGINT");
+    await server.start({ fsync: "off" });
+    await member.reconnect();
+    const unsafe = (await member.look()).epoch;
+    assert.ok(unsafe.startsWith(`${epoch}:`));
+    assert.match(member.session.info.warnings.join(" "), /fsync/);
+    await server.kill("SIGINT");
+    await server.start({ fsync: "off" });
+    await member.reconnect();
+    assert.notEqual((await member.look()).epoch, unsafe);
+    await server.restart();
+    await member.reconnect();
+    assert.equal((await member.look()).epoch, epoch);
+    assert.deepEqual(member.session.info.warnings, []);
+  });
+});
