@@ -143,7 +143,7 @@ describe("names", () => {
       assert.throws(
         () => checkName("group", name),
         (error) => isTribuneError(error, "INVALID_NAME") && error.message.length < 300 && !/[\u0000-\u001f\u202e]/.test(error.message),
-        String(typeof name === "symbol" ? "symbol" : JSON.stringify(name)),
+        typeof name === "symbol" ? "symbol" : JSON.stringify(name),
       );
     }
   });

@@ -103,11 +103,12 @@ describe("the package on", () => {
       });
 
       /** Runs `work` with the Node, or skips for want of it. */
-      const withNode = (title: string, work: (program: string) => Promise<void> | void) =>
-        it(title, async (t) => {
+      const withNode = (title: string, work: (program: string) => Promise<void> | void): void => {
+        void it(title, async (t) => {
           if ("missing" in found) requireOrSkip(t, `Node ${version}`, found.missing);
           else await work(found.program);
         });
+      };
 
       withNode("loads every subpath by import, without a word, and ends by itself", async (program) => {
         const { stdout, stderr } = await run(program, [file("load.mjs", LOAD_BY_IMPORT), JSON.stringify(subpaths)], { cwd: project });

@@ -161,7 +161,8 @@ class Run {
     const pool = this.random.next() < 0.6 && holders.length > 0 ? holders : live;
     const victim = pool[Math.floor(this.random.next() * pool.length)];
     if (victim === undefined) return;
-    const kind = ["cut", "cut-requests", "cut-replies", "freeze", "sleep", "kill", "storm", "wall", "store-clock", "restart", "failover", "lossy-failover", "stop"][Math.floor(this.random.next() * 13)];
+    const kinds = ["cut", "cut-requests", "cut-replies", "freeze", "sleep", "kill", "storm", "wall", "store-clock", "restart", "failover", "lossy-failover", "stop"] as const;
+    const kind = kinds[Math.floor(this.random.next() * kinds.length)] ?? "cut";
     const lasts = 500 + this.random.next() * 8_000;
     this.note(`fault ${kind} ${victim.name} ${Math.round(lasts)}`);
     const after = (ms: number, undo: () => void) => void this.storeClock.setTimer(ms, undo);
@@ -220,7 +221,7 @@ class Run {
         });
         break;
       default:
-        throw new Error("no such fault");
+        kind satisfies never;
     }
   }
 

@@ -1,5 +1,5 @@
 import { TribuneError, withDeadline } from "../../src/kernel/index.ts";
-import type { Clock, Random } from "../../src/kernel/index.ts";
+import type { Random } from "../../src/kernel/index.ts";
 import type { MemoryEngine } from "../../src/store/memory/engine.ts";
 import type { Call, Hint, OpenContext, SessionInfo, StoreSession } from "../../src/store/index.ts";
 import type { VirtualClock } from "../../src/testing/virtual-clock.ts";
@@ -74,14 +74,14 @@ export function hostileSession(options: {
           const result = (engine[operation] as (group: string, input: unknown) => unknown).call(engine, context.group, copy);
           reply = () => resolve(structuredClone(result));
         } catch (error) {
-          reply = () => reject(error as Error);
+          reply = () => reject(error);
         }
         if (link.replies === "cut" || random.next() < options.weather().loss) return;
         repliesFreeAt = Math.max(repliesFreeAt, storeClock.monotonicMs() + delay());
         storeClock.setTimer(repliesFreeAt - storeClock.monotonicMs(), () => options.deliver(reply));
       });
     });
-    return withDeadline(answer, { clock: context.clock as Clock, ms: call.deadlineMs, operation, signal: ended.signal, onExpire: end });
+    return withDeadline(answer, { clock: context.clock, ms: call.deadlineMs, operation, signal: ended.signal, onExpire: end });
   };
 
   const session: Record<string, unknown> = {

@@ -37,9 +37,11 @@ async function join(shell: Shell, options: JoinOptions): Promise<void> {
   const interrupts = new Interrupts();
   const signal = AbortSignal.any([interrupts.signal, shell.gone]);
   const tell = new Teller(shell, options.json === true);
+  let started = false;
   try {
     listen(cluster, tell);
     await cluster.start({ signal });
+    started = true;
     const { node, incarnation } = cluster.self;
     tell.say("joined", { group: cluster.group, node, incarnation, worstFailoverMs: cluster.worstFailoverMs }, `${node} joined ${cluster.group} as incarnation ${incarnation.slice(0, 8)}; a leader that dies is succeeded within ${duration(cluster.worstFailoverMs)}`);
     for await (const change of cluster.changes({ signal })) tellView(change, tell);
@@ -47,7 +49,7 @@ async function join(shell: Shell, options: JoinOptions): Promise<void> {
     if (!signal.aborted) throw error;
   } finally {
     await cluster.stop();
-    tell.say("left", { group: cluster.group, node: cluster.node }, `${cluster.node} left ${cluster.group}`);
+    if (started) tell.say("left", { group: cluster.group, node: cluster.node }, `${cluster.node} left ${cluster.group}`);
     interrupts.release();
   }
 }

@@ -83,8 +83,10 @@ class Lead {
     const interrupts = new Interrupts((signal, time) => this.#interrupted(signal, time));
     const unforward = this.#forwardSignals();
     this.#listen();
+    let started = false;
     try {
       await cluster.start({ signal: interrupts.signal });
+      started = true;
       this.#tell("contending", { worstFailoverMs: cluster.worstFailoverMs }, `${cluster.node} contends for ${name} in ${cluster.group}`);
       const signal = AbortSignal.any([interrupts.signal, this.#ending.signal]);
       await cluster.election(name).lead((term) => this.#serve(term), { signal });
@@ -92,7 +94,7 @@ class Lead {
       if (!interrupts.signal.aborted) throw error;
     } finally {
       await cluster.stop();
-      this.#tell("left", {}, `${cluster.node} left ${cluster.group}`);
+      if (started) this.#tell("left", {}, `${cluster.node} left ${cluster.group}`);
       unforward();
       interrupts.release();
     }

@@ -33,7 +33,7 @@ export function guardStep(watch: Watch, nowMs: number): GuardStep {
   if (watch.stopEndMs !== undefined && nowMs >= watch.stopEndMs) return { kind: "kill", why: "stop" };
   const askAtMs = watch.trustEndMs - watch.stopBudgetMs;
   if (!watch.asked && nowMs >= askAtMs) return { kind: "ask" };
-  const nextMs = Math.min(watch.asked ? killAtMs : askAtMs, watch.stopEndMs ?? Infinity);
+  const nextMs = Math.min(killAtMs, watch.asked ? Infinity : askAtMs, watch.stopEndMs ?? Infinity);
   return { kind: "wait", ms: nextMs - nowMs };
 }
 

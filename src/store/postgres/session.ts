@@ -235,19 +235,12 @@ export class PostgresSession implements StoreSession {
     return this.#gate.run(operation, call, async () => await this.#attempt(operation, work));
   }
 
-  /** Like `#run`, for what may lose a race: where the server called the statement off, it has been lost. */
+  /** Like `#run`, for what may lose a race: where the server does not let the statement through, it has been lost. */
   #race<T>(operation: string, call: Call, lost: T, work: () => Promise<T>): Promise<T> {
-    return this.#run(operation, call, async () => {
-      try {
-        return await work();
-      } catch (error) {
-        if (lostRace(error)) return lost;
-        throw error;
-      }
-    });
+    return this.#gate.run(operation, call, async () => await this.#attempt(operation, work, { answer: lost }));
   }
 
-  async #attempt<T>(operation: string, work: () => Promise<T>): Promise<T> {
+  async #attempt<T>(operation: string, work: () => Promise<T>, lost?: { readonly answer: T }): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await work();
@@ -255,6 +248,7 @@ export class PostgresSession implements StoreSession {
         if (isTribuneError(error)) throw error;
         if (wasNotPrepared(error)) this.#connection.prepares = false;
         if ((wasCalledOff(error) || wasNotPrepared(error)) && attempt < ATTEMPTS) continue;
+        if (lost !== undefined && lostRace(error)) return lost.answer;
         const mapped = mapPostgresError(error, operation, this.#label);
         // What the server answered has written nothing and leaves the connection sound. After anything else nobody knows.
         if (!wasAnswered(error) || mapped.code === "STORE_READ_ONLY") this.#gate.end(mapped);
