@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { assertNone } from "./complaints.ts";
 import { docstringAt, placeOf, publicNames, publishedSources } from "./exports.ts";
 import { sourceOf } from "./source.ts";
 
@@ -12,13 +13,13 @@ describe("what users can import", () => {
   });
 
   it("has a declaration that this test can find", () => {
-    assert.deepEqual(names.filter(({ offset }) => offset === -1).map((each) => `${each.name}, in ${placeOf(each)}`), []);
+    assertNone(names.filter(({ offset }) => offset === -1).map((each) => `${placeOf(each)} ${each.name}`), "exported, and not found");
   });
 
   it("has a docstring at its declaration", () => {
     const bare = new Map<string, string>();
     for (const each of names) if (each.offset !== -1 && docstringAt(each.source, each.offset) === undefined) bare.set(placeOf(each), each.name);
-    assert.deepEqual([...bare].map(([place, name]) => `${place} ${name}`), []);
+    assertNone([...bare].map(([place, name]) => `${place} ${name}`), "exported without a word of what it is for");
   });
 });
 

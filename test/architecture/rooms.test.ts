@@ -54,6 +54,10 @@ describe("a room", () => {
     });
   }
 
+  it("has a guide for those who use it, under its own name", () => {
+    assertNone(rooms.map((room) => `docs/guides/${room}.md`).filter((path) => !existsSync(join(ROOT, path))), "missing");
+  });
+
   it("has files that are named after what is in them", () => {
     const files = sourcesUnder("src").map(({ path }) => path);
     assertNone(files.filter((path) => EMPTY_NAMES.test(basename(path))), "names that say nothing");

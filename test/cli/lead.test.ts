@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import type { TestContext } from "node:test";
 import { openAdmin } from "../../src/admin/index.ts";
-import { isRunning, place, Run, tribune, until } from "./run.ts";
+import { atEnd, isRunning, place, Run, tribune, until } from "./run.ts";
 import type { Place } from "./run.ts";
 
 /** Short, for tests; a lease that a busy machine still keeps. */
@@ -116,7 +116,7 @@ describe("tribune lead", POSIX, () => {
       const ended = await lead(t, where, "ada", script, "--exit").closed;
       assert.equal(ended.code, code, ended.stderr);
       const admin = openAdmin({ store: where.store, group: "billing" });
-      t.after(() => admin.close());
+      atEnd(t, () => admin.close());
       assert.equal((await admin.elections()).find((election) => election.election === "scheduler")?.holder, null);
     });
   }

@@ -26,10 +26,32 @@ export interface Place {
   readonly env: Readonly<Record<string, string>>;
 }
 
+type End = () => unknown;
+
+const endings = new WeakMap<TestContext, End[]>();
+
+/**
+ * Has `end` run when the test is over. The last one first, as things are put away; each, whatever became of the others: node:test runs hooks in the order in which
+ * they were added, and none after one that failed.
+ */
+export function atEnd(t: TestContext, end: End): void {
+  let ends = endings.get(t);
+  if (ends === undefined) {
+    const all: End[] = [];
+    endings.set(t, (ends = all));
+    t.after(async () => {
+      const failures: unknown[] = [];
+      for (const each of all.reverse()) await Promise.resolve().then(each).catch((error: unknown) => failures.push(error));
+      if (failures.length > 0) throw new AggregateError(failures, "a test could not be cleared away");
+    });
+  }
+  ends.push(end);
+}
+
 /** A folder of the test's own with a store in it, removed with the test. */
 export function place(t: TestContext, group = "billing"): Place {
   const folder = mkdtempSync(join(tmpdir(), "tribune-cli-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  atEnd(t, () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   const store = `sqlite:${join(folder, "cluster.db")}`;
   return { folder, store, env: { TRIBUNE_STORE: store, TRIBUNE_GROUP: group } };
 }
@@ -62,7 +84,7 @@ export class Run {
       );
     this.exited = until("exit");
     this.closed = until("close");
-    t.after(async () => {
+    atEnd(t, async () => {
       if (this.process.exitCode !== null || this.process.signalCode !== null) return;
       this.process.kill("SIGKILL");
       await this.exited;
@@ -94,7 +116,7 @@ export class Run {
     const all = `${this.#text.stdout}\n${this.#text.stderr}`.split("\n").flatMap((line) => {
       try {
         const value: unknown = JSON.parse(line);
-        return typeof value === "object" && value !== null ? [value as Record<string, unknown>] : [];
+        return typeof value === "object" && value !== null ? [{ ...value }] : [];
       } catch {
         return [];
       }

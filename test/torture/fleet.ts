@@ -8,7 +8,7 @@ import { hostMonotonicMs } from "../../src/testing/history/index.ts";
 import type { HistoryEntry, HistoryEvent } from "../../src/testing/history/index.ts";
 import type { WorkerStore } from "./ledger.ts";
 import type { TortureOptions } from "./options.ts";
-import { CONFIG_VARIABLE, WORK } from "./worker-config.ts";
+import { CONFIG_VARIABLE, STARVED, WORK } from "./worker-config.ts";
 import type { Order, WorkerConfig } from "./worker-config.ts";
 
 const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
@@ -50,8 +50,6 @@ export class Fleet {
   #started = 0;
   /** Ended by themselves, with what they said last. */
   readonly failures: { readonly process: string; readonly stderr: string }[] = [];
-  /** How often each kind of event was heard. */
-  readonly heard = new Map<string, number>();
 
   constructor(setup: FleetSetup) {
     this.#setup = setup;
@@ -166,16 +164,14 @@ export class Fleet {
   }
 
   #hear(run: Run, event: HistoryEvent): void {
-    const kind = event.kind === "told" ? `${event.what}${event.code === "" ? "" : ` ${event.code}`}` : event.kind;
-    this.heard.set(kind, (this.heard.get(kind) ?? 0) + 1);
     if (event.incarnation !== "") run.incarnation = event.incarnation;
     if (event.kind === "announced") run.terms.set(event.election, event.token);
     else if (event.kind === "ended" && run.terms.get(event.election) === event.token) run.terms.delete(event.election);
     else if (event.kind === "joined") run.joined = true;
     else if (event.kind === "told" && event.what === "lost") run.joined = false;
     else if (event.kind === "view") run.view = { version: event.version, incarnations: event.members.map((member) => member.incarnation), coordinator: event.coordinator };
-    else if (event.kind === "paused") run.paused = true;
-    else if (event.kind === "resumed") run.paused = false;
+    else if (event.kind === "paused" && event.cause !== STARVED) run.paused = true;
+    else if (event.kind === "resumed" && event.cause !== STARVED) run.paused = false;
     this.#changed();
   }
 

@@ -37,8 +37,8 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
-export function openLedger(store: WorkerStore): Ledger {
-  return store.kind === "sqlite" ? sqliteLedger(store.path) : postgresLedger(store.url);
+export function openLedger(store: WorkerStore, leaseMs: number): Ledger {
+  return store.kind === "sqlite" ? sqliteLedger(store.path) : postgresLedger(store.url, leaseMs);
 }
 
 /** Committed, or what the error says. Only a broken connection at the commit leaves it open. */
@@ -102,9 +102,12 @@ function waitBlocking(ms: number): void {
 
 const POSTGRES_INSERT = "insert into torture_rows (election, token, node, incarnation, write, t) values ($1, $2, $3, $4, $5, $6)";
 
-function postgresLedger(url: string): Ledger {
-  const pool = new pg.Pool({ connectionString: url, max: 4, connectionTimeoutMillis: 2_000 });
-  pool.on("error", () => undefined); // an idle connection broke; the pool replaces it
+function postgresLedger(url: string, leaseMs: number): Ledger {
+  // `allowExitOnIdle`: a connection that nobody answers any more must not keep a worker that has stopped.
+  const pool = new pg.Pool({ connectionString: url, max: 4, connectionTimeoutMillis: 2_000, allowExitOnIdle: true });
+  // `term.transaction` bounds itself; in a transaction of one's own, a server that does not answer any more is one's own trouble.
+  const guards = new pg.Pool({ ...pool.options, max: 1, query_timeout: leaseMs });
+  for (const each of [pool, guards]) each.on("error", () => undefined); // an idle connection broke; the pool replaces it
   const insert = (client: pg.ClientBase, entry: Entry) => client.query(POSTGRES_INSERT, [entry.election, entry.token, entry.node, entry.incarnation, entry.write, entry.t]);
   const perform = async (client: pg.ClientBase, entry: Entry, manner: Manner) => {
     if (manner.holdFirst) await wait(manner.holdMs);
@@ -115,10 +118,10 @@ function postgresLedger(url: string): Ledger {
     provider: postgres({ pool }) as StoreProvider,
     write(term, entry, manner) {
       if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as pg.PoolClient, entry, manner)));
-      return guarded(pool, term, (client) => perform(client, entry, manner));
+      return guarded(guards, term, (client) => perform(client, entry, manner));
     },
     writeUnfenced: async (entry) => void (await pool.query(POSTGRES_INSERT, [entry.election, entry.token, entry.node, entry.incarnation, entry.write, entry.t])),
-    close: () => pool.end(),
+    close: async () => void (await Promise.all([pool.end(), guards.end()])),
   };
 }
 

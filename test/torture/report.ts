@@ -33,6 +33,7 @@ function summaryLines(summary: Summary): string[] {
     "",
     `${(summary.tookMs / 1_000).toFixed(1)} s; ${summary.rows} rows; ${summary.terms} terms, ${summary.coordinatorTerms} of the coordinator; ${summary.views} views; ` +
       `${summary.incarnations} incarnations, ${summary.declaredDead} declared dead; ${summary.beliefSamples} samples of belief`,
+    ...(summary.starved > 0 ? [`the machine was busy: ${summary.starved} times a process did not run although nobody stopped it, for ${summary.longestStarvedMs} ms at most`] : []),
     `writes: ${counts(summary.writes)}`,
     `told: ${counts(summary.told)}`,
     ...(Object.keys(summary.remarks).length > 0 ? [`remarks: ${counts(summary.remarks)}`] : []),

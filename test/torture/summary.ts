@@ -1,6 +1,6 @@
 import { COORDINATOR_OFFICE, gaps, waitOf } from "../../src/testing/history/index.ts";
 import type { History, HistoryEvent } from "../../src/testing/history/index.ts";
-import { WORK } from "./worker-config.ts";
+import { STARVED, WORK } from "./worker-config.ts";
 
 /** Numbers about a run; the judgement is elsewhere. */
 export interface Summary {
@@ -14,6 +14,9 @@ export interface Summary {
   readonly incarnations: number;
   readonly declaredDead: number;
   readonly beliefSamples: number;
+  /** How often a process did not run for a quarter of a lease although nobody stopped it, and how long at most. */
+  readonly starved: number;
+  readonly longestStarvedMs: number;
   /** What the clusters told, and what is remarkable about the run, by how often. */
   readonly told: Readonly<Record<string, number>>;
   readonly remarks: Readonly<Record<string, number>>;
@@ -32,7 +35,7 @@ export interface Spread {
   readonly maxMs: number;
 }
 
-export function summarize(history: History, seen: { readonly heard: ReadonlyMap<string, number>; readonly remarks: ReadonlyMap<string, number>; readonly tookMs: number }): Summary {
+export function summarize(history: History, seen: { readonly remarks: ReadonlyMap<string, number>; readonly tookMs: number }): Summary {
   const { events, rows } = history;
   const of = <Kind extends HistoryEvent["kind"]>(kind: Kind) => events.filter((event): event is Extract<HistoryEvent, { kind: Kind }> => event.kind === kind);
   const tokens = (election: string) => new Set(of("announced").filter((event) => event.election === election).map((event) => event.token)).size;
@@ -47,6 +50,7 @@ export function summarize(history: History, seen: { readonly heard: ReadonlyMap<
     incarnations: new Set(of("joined").map((event) => event.incarnation)).size,
     declaredDead: new Set(of("declared-dead").map((event) => event.dead)).size,
     beliefSamples: of("believes").length,
+    ...starvation(history),
     told: counted(of("told").map((event) => (event.code === "" ? event.what : `${event.what} ${event.code}`))),
     remarks: Object.fromEntries(seen.remarks),
   };
@@ -66,6 +70,18 @@ function faultsOf({ events }: History): FaultSummary[] {
     kind.coordinator.push(longest(coordinatorless));
   }
   return [...kinds].map(([kind, { leader, coordinator }]) => ({ kind, count: leader.length, leaderlessMs: spread(leader), coordinatorlessMs: spread(coordinator) }));
+}
+
+/** Pauses that are not the nemesis's: those of it come with one of its own. */
+function starvation({ events }: History): { readonly starved: number; readonly longestStarvedMs: number } {
+  const paused = events.filter((event) => event.kind === "paused");
+  const resumed = events.filter((event) => event.kind === "resumed");
+  const lengths = paused
+    .filter((event) => event.cause === STARVED)
+    .map((event) => ({ event, endMs: resumed.find((other) => other.process === event.process && other.cause === STARVED && other.t > event.t)?.t ?? event.t }))
+    .filter(({ event, endMs }) => !paused.some((other) => other.process === event.process && other.cause !== STARVED && other.t >= event.t && other.t <= endMs))
+    .map(({ event, endMs }) => endMs - event.t);
+  return { starved: lengths.length, longestStarvedMs: Math.round(Math.max(0, ...lengths)) };
 }
 
 function spread(values: readonly number[]): Spread {

@@ -21,5 +21,8 @@ export type Order = { readonly order: "block"; readonly ms: number } | { readonl
 /** How the configuration is handed over: not as an argument, which everybody on the host may read. */
 export const CONFIG_VARIABLE = "TRIBUNE_TORTURE_WORKER";
 
+/** The cause of a pause that nobody asked for. */
+export const STARVED = "starved";
+
 /** The election that all workers contend for. */
 export const WORK = "work";

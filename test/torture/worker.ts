@@ -2,7 +2,7 @@
  * One node of the fleet: a real process that joins, contends, writes under the fence, and puts down what it did and believed, line by line, so that a
  * SIGKILL loses nothing. It judges nothing.
  */
-import { closeSync, openSync, writeSync } from "node:fs";
+import { openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { createCluster } from "../../src/index.ts";
 import type { Cluster, Term } from "../../src/index.ts";
@@ -13,7 +13,7 @@ import { hostMonotonicMs, HistoryWriter } from "../../src/testing/history/index.
 import type { HistoryEntry, HistoryEvent } from "../../src/testing/history/index.ts";
 import { openLedger } from "./ledger.ts";
 import type { Entry, Ledger, Manner } from "./ledger.ts";
-import { CONFIG_VARIABLE, WORK } from "./worker-config.ts";
+import { CONFIG_VARIABLE, STARVED, WORK } from "./worker-config.ts";
 import type { Order, WorkerConfig } from "./worker-config.ts";
 
 const SAMPLE_EVERY_MS = 5;
@@ -22,6 +22,9 @@ const WRITE_EVERY_MS = { from: 20, to: 50 };
 const LONG_ONE_IN = 12;
 /** One write in so many ends the callback early. */
 const RETURN_ONE_IN = 400;
+/** A process that has stopped is gone before this. */
+const LINGER_MS = 1_000;
+const STOP_LIMIT_MS = 5_000;
 const METADATA_EVERY_MS = { from: 1_000, to: 4_000 };
 
 class Worker {
@@ -34,6 +37,7 @@ class Worker {
   #writes = 0;
   readonly #stopping = new AbortController();
   #lastTerm: Term | undefined;
+  #lastSampleMs = hostMonotonicMs();
 
   constructor(config: WorkerConfig) {
     this.#config = config;
@@ -47,7 +51,7 @@ class Worker {
       write: (line) => void writeSync(file, line),
     });
     this.#random = seededRandom(config.seed);
-    this.#ledger = openLedger(config.store);
+    this.#ledger = openLedger(config.store, config.leaseMs);
     const { group, node, leaseMs, beatMs } = config;
     this.#cluster = createCluster({ group, node, store: this.#ledger.provider, leaseMs, beatMs, metadata: { run: config.process }, logger: this.#logger() });
   }
@@ -65,7 +69,7 @@ class Worker {
     await this.#cluster.election(WORK).lead((term) => this.#lead(term));
   }
 
-  /** Ends in good order, and then by itself: what keeps the process alive after this is a fault. */
+  /** Ends in good order, and then by itself: what keeps the process alive after this is a fault, and is named. */
   #stop(sampler: NodeJS.Timeout): void {
     this.#stopping.abort();
     void this.#cluster
@@ -75,8 +79,9 @@ class Worker {
         clearInterval(sampler);
         process.off("disconnect", orphaned);
         process.disconnect();
-        closeSync(this.#logFile);
+        setTimeout(() => console.error(`still alive ${LINGER_MS} ms after the stop because of: ${process.getActiveResourcesInfo().join(", ")}`), LINGER_MS).unref();
       });
+    setTimeout(() => console.error(`the stop has not ended after ${STOP_LIMIT_MS} ms`), STOP_LIMIT_MS).unref();
   }
 
   // ---- the work
@@ -130,6 +135,7 @@ class Worker {
   // ---- what is believed
 
   #sample(): void {
+    this.#noticeStarvation();
     for (const name of [WORK, COORDINATOR]) {
       const term = this.#config.breaks === "belief" && name === WORK ? this.#lastTerm : this.#cluster.election(name).term;
       if (term === undefined) continue;
@@ -137,6 +143,16 @@ class Worker {
       if (!term.mayAct() && this.#config.breaks !== "belief") continue;
       this.#history.note({ t, kind: "believes", election: name, token: term.token, incarnation: term.incarnation });
     }
+  }
+
+  /** On a machine that is too busy a process does not run although nobody stopped it; that is not the library's doing, unless it blocks its own process. The report counts it. */
+  #noticeStarvation(): void {
+    const nowMs = hostMonotonicMs();
+    if (nowMs - this.#lastSampleMs > this.#config.leaseMs / 4) {
+      this.#note({ t: this.#lastSampleMs, kind: "paused", cause: STARVED });
+      this.#note({ t: nowMs, kind: "resumed", cause: STARVED });
+    }
+    this.#lastSampleMs = nowMs;
   }
 
   #listen(): void {

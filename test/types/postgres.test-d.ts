@@ -4,8 +4,9 @@ import { postgres } from "../../src/store/postgres/index.ts";
 import type { ClientOf, PostgresTransaction } from "../../src/store/postgres/index.ts";
 
 /** Checked by the compiler only: this file is never run. */
-type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-const same = <A, B>(..._: Equal<A, B> extends true ? [] : ["the types differ"]): void => {};
+type IsAny<T> = 0 extends 1 & T ? true : false;
+type Same<A, B> = IsAny<A> extends true ? false : [A, B] extends [B, A] ? true : false;
+declare function same<A, B>(...differ: Same<A, B> extends true ? [] : ["the types differ"]): void;
 
 declare const pool: Pool;
 declare const plain: { connect(): Promise<{ query(text: string): Promise<number> }>; options: object };

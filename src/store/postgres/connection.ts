@@ -24,6 +24,8 @@ export interface ServerFacts {
   readonly pid: number;
   /** Whether it is the server itself that we talk to, and not a pooler that lends out its connections. */
   readonly direct: boolean;
+  /** What a statement gets that begins no transaction by itself. */
+  readonly isolation: string;
   readonly fsync: boolean;
   readonly linux: boolean;
 }
@@ -38,7 +40,7 @@ const LONGEST_APPLICATION_NAME = 63;
 
 const FACTS = `select current_setting('server_version') as version, current_setting('server_version_num') as version_number,
   pg_backend_pid() as pid, pg_is_in_recovery() as standby, current_setting('transaction_read_only') as read_only,
-  current_setting('fsync') as fsync, version() like '%linux%' as linux`;
+  current_setting('default_transaction_isolation') as isolation, current_setting('fsync') as fsync, version() like '%linux%' as linux`;
 
 /**
  * One connection of Tribune's own. Statements run in the order of the calls, one at a time: `pg` will stop keeping a
@@ -52,6 +54,8 @@ export class Connection {
   readonly #context: OpenContext;
   readonly #label: string;
   readonly #openedAtMs: number;
+  /** Whether each statement has to be put into a transaction, since one by itself would not be at READ COMMITTED. */
+  #wraps: boolean;
   #last: Promise<unknown> = Promise.resolve();
   #broken: Error | undefined;
   #onBroken: (error: Error) => void = () => {};
@@ -60,6 +64,7 @@ export class Connection {
     this.#client = client;
     this.facts = facts;
     this.prepares = facts.direct;
+    this.#wraps = !isReadCommitted(facts);
     this.#context = options.context;
     this.#label = options.label;
     this.#openedAtMs = options.openedAtMs;
@@ -120,12 +125,36 @@ export class Connection {
     const run = async () => {
       if (this.#broken !== undefined) throw this.#broken;
       const query = name === undefined || !this.prepares ? { text, values } : { name, text, values };
-      const result = (await this.#client.query(query)) as PgResult;
+      const ask = async () => (await this.#client.query(query)) as PgResult;
+      const result = this.#wraps ? await this.#atReadCommitted(ask) : await ask();
       return result.rows as readonly Row[];
     };
     const answer = this.#last.then(run, run);
     this.#last = answer;
     return answer;
+  }
+
+  /** Runs `work`, which may only ask this connection, in a transaction. For as long as nobody else uses the connection. */
+  async transaction<T>(work: () => Promise<T>): Promise<T> {
+    const wraps = this.#wraps;
+    this.#wraps = false;
+    try {
+      return await this.#atReadCommitted(work);
+    } finally {
+      this.#wraps = wraps;
+    }
+  }
+
+  async #atReadCommitted<T>(work: () => Promise<T>): Promise<T> {
+    await this.#client.query("begin isolation level read committed");
+    try {
+      const result = await work();
+      await this.#client.query("commit");
+      return result;
+    } catch (error) {
+      await this.#client.query("rollback").catch(() => undefined); // the first error is the one to tell
+      throw error;
+    }
   }
 
   /** Bounds what is still done as part of opening by what is left of the context's deadline; too late, the connection is destroyed. */
@@ -157,6 +186,11 @@ export class Connection {
     this.#broken = error;
     this.#onBroken(error);
   }
+}
+
+/** Whether a statement by itself is at READ COMMITTED. A connection that is ours is set to it; a pooler's is as somebody made it. */
+export function isReadCommitted({ direct, isolation }: ServerFacts): boolean {
+  return direct || isolation === "read committed" || isolation === "read uncommitted";
 }
 
 /** Collects the first sign that a client broke, from before it connects on, so that its `error` event always has a listener. */
@@ -209,7 +243,15 @@ async function greet(client: PgClient, label: string): Promise<ServerFacts> {
   }
   const pid = Number(row["pid"]);
   // A pooler greets with a number of its own (PgBouncer: at random), or lends a server whose number is another one.
-  return { version: String(row["version"]), versionNumber, pid, direct: client.processID === pid, fsync: row["fsync"] !== "off", linux: row["linux"] === "t" };
+  return {
+    version: String(row["version"]),
+    versionNumber,
+    pid,
+    direct: client.processID === pid,
+    isolation: String(row["isolation"]),
+    fsync: row["fsync"] !== "off",
+    linux: row["linux"] === "t",
+  };
 }
 
 /**

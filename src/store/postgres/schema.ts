@@ -42,17 +42,12 @@ export class PostgresSchema implements SchemaAdmin {
   }
 
   async migrateOn(connection: Connection): Promise<{ readonly from: number; readonly to: number }> {
-    await connection.query("begin isolation level read committed");
-    try {
+    return await connection.transaction(async () => {
       await connection.query("select pg_advisory_xact_lock($1, $2)", [...lockKey(this.#schema)]);
       const from = await this.installedOn(connection);
       if (from < SCHEMA_VERSION) await this.#raise(connection, from);
-      await connection.query("commit");
       return { from, to: Math.max(from, SCHEMA_VERSION) };
-    } catch (error) {
-      await connection.query("rollback").catch(() => undefined); // the first error is the one to tell
-      throw error;
-    }
+    });
   }
 
   async #raise(connection: Connection, from: number): Promise<void> {

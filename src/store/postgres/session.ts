@@ -22,7 +22,8 @@ import type {
   SessionInfo,
   StoreSession,
 } from "../index.ts";
-import type { Connection, Row } from "./connection.ts";
+import { isReadCommitted } from "./connection.ts";
+import type { Connection, Row, ServerFacts } from "./connection.ts";
 import { lostRace, mapPostgresError, wasAnswered, wasCalledOff, wasNotPrepared } from "./errors.ts";
 import { channelOf, hintOf } from "./hints.ts";
 import { beatReplyOf, eventPageOf, groupReadingOf, intOf, isTrue, lookReplyOf, membersOf, presenceRowOf } from "./replies.ts";
@@ -37,6 +38,9 @@ const POOLED =
   "connect to the server directly, or to a port of the pooler that keeps sessions and tells the server's process number, to have them at once.";
 const MOVED =
   "The connection is served by changing server processes, so changes are no longer pushed to this node and are seen with the next beat; connect to the server directly to have them at once.";
+const NOT_READ_COMMITTED =
+  "The pooler's connections have another isolation level than READ COMMITTED, so each operation takes three round trips instead of one; " +
+  "set default_transaction_isolation to 'read committed' for this role, or connect to the server directly.";
 const NO_FSYNC = "The server runs with fsync off, so a crash loses commits, and each of its restarts counts as a failover; switch fsync on.";
 
 /** The operations of one node, each as one statement on one connection. */
@@ -60,8 +64,8 @@ export class PostgresSession implements StoreSession {
     this.#sql = statementsFor({ schema, channel: this.#channel, lockLimitMs: Math.max(1, Math.ceil(context.statementLimitMs)) });
     this.#gate = new SessionGate({ clock: context.clock, label, onEnd: () => this.#leaveConnection() });
     this.#hints = new Events((error, event) => context.logger.error({ error, event, group: context.group }, "a listener of hints failed"));
-    const { direct, fsync, version } = connection.facts;
-    this.#info = { serverVersion: `PostgreSQL ${version}`, hints: direct, warnings: [...(direct ? [] : [POOLED]), ...(fsync ? [] : [NO_FSYNC])] };
+    const { direct, version } = connection.facts;
+    this.#info = { serverVersion: `PostgreSQL ${version}`, hints: direct, warnings: warningsOf(connection.facts) };
     connection.onNotification((channel, payload) => this.#onNotification(channel, payload));
     connection.onBroken = (error) => this.#gate.end(mapPostgresError(error, "the session", label));
   }
@@ -294,4 +298,13 @@ export class PostgresSession implements StoreSession {
       next: "start a member of it first, or look for a slip in the name",
     });
   }
+}
+
+function warningsOf(facts: ServerFacts): readonly string[] {
+  const all = [
+    [!facts.direct, POOLED],
+    [!isReadCommitted(facts), NOT_READ_COMMITTED],
+    [!facts.fsync, NO_FSYNC],
+  ] as const;
+  return all.filter(([holds]) => holds).map(([, warning]) => warning);
 }

@@ -7,7 +7,7 @@ import { postgresPlaces } from "./place.ts";
 const programs = await findPostgres();
 
 if ("missing" in programs) {
-  it.skip(skipReason("postgres", programs.missing));
+  void it.skip(skipReason("postgres", programs.missing));
 } else {
   const server = await startPostgres({ programs });
   const places = await postgresPlaces(server);

@@ -5,7 +5,6 @@ import type { PoolClient } from "pg";
 import { isTribuneError } from "../../../src/kernel/index.ts";
 import { postgres } from "../../../src/store/postgres/index.ts";
 import { startTcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
-import type { TcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
 import type { Member } from "../../../src/testing/conformance/scene.ts";
 import { describeWithServer, fenceOf, sceneOn, takeOver } from "./here.ts";
 

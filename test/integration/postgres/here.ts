@@ -11,7 +11,7 @@ import { skipReason } from "../../support/required.ts";
 export async function describeWithServer(title: string, options: PostgresServerOptions, body: (server: PostgresServer) => void | Promise<void>): Promise<void> {
   const programs = await findPostgres();
   if ("missing" in programs) {
-    it.skip(`${title}: ${skipReason("postgres", programs.missing)}`);
+    void it.skip(`${title}: ${skipReason("postgres", programs.missing)}`);
     return;
   }
   const server = await startPostgres({ ...options, programs });

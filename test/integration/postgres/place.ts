@@ -16,7 +16,7 @@ export async function postgresPlaces(server: PostgresServer): Promise<{ place():
   let standby: PostgresServer | undefined;
   const place: StorePlace<PoolClient> = {
     provider,
-    peer: peer as StoreProvider<unknown> as StoreProvider<PoolClient>, // only sessions are opened on it
+    peer: peer as StoreProvider as StoreProvider<PoolClient>, // only sessions are opened on it
     table: numbers(pool),
     newEpoch: async () => await server.restartOnNewTimeline(),
     hang: async () => {
@@ -28,14 +28,14 @@ export async function postgresPlaces(server: PostgresServer): Promise<{ place():
     },
     readOnly: async () => {
       standby ??= await startStandby(server);
-      return postgres({ url: standby.url }) as StoreProvider<unknown> as StoreProvider<PoolClient>;
+      return postgres({ url: standby.url }) as StoreProvider as StoreProvider<PoolClient>;
     },
     schemaAt: async (version) => {
       const database = await server.createDatabase();
       const other = postgres({ url: database.url });
       for (const statement of version === 0 ? [] : other.schema.statements(0)) await server.query(statement, [], { database: database.name });
       if (version !== 0) await server.query("update tribune.meta set version = $1", [version], { database: database.name });
-      return other as StoreProvider<unknown> as StoreProvider<PoolClient>;
+      return other as StoreProvider as StoreProvider<PoolClient>;
     },
   };
   return {
@@ -48,13 +48,14 @@ export async function postgresPlaces(server: PostgresServer): Promise<{ place():
   };
 }
 
-function numbers(pool: Pool): UserTable<PoolClient> {
+/** A table `numbers` (key, value) on a pool, for the suite to write into. */
+export function numbers(pool: Pool): UserTable<PoolClient> {
   const read = async (on: Pick<Pool, "query">, key: string) => Number((await on.query<{ value: string }>("select value from numbers where key = $1", [key])).rows[0]?.value ?? 0);
   return {
     write: async (tx, key, value) => {
       await tx.query("insert into numbers values ($1, $2) on conflict (key) do update set value = excluded.value", [key, value]);
     },
-    read: async (tx, key) => await read(tx as unknown as Pool, key),
+    read: async (tx, key) => await read(tx, key),
     committed: async (key) => await read(pool, key),
     begin: async () => {
       const tx = await pool.connect();

@@ -242,6 +242,13 @@ await describeWithServer("statements that meet in PostgreSQL", {}, (server) => {
     assert.equal((await a.look()).electionsVersion, 0, "nothing was counted");
   });
 
+  it("an election that is made after waiting for others' changes gets the version after theirs", async (t) => {
+    const { a, behind } = await stage(t);
+    await behind("update tribune.groups set elections_version = 30 where grp = $1", () => a.createElection(ELECTION));
+    const seen = await a.look();
+    assert.deepEqual([seen.electionsVersion, seen.elections[0]?.version], [31, 31]);
+  });
+
   // ---- the fence and the view
 
   for (const [what, sql] of [
