@@ -16,37 +16,33 @@ import { run } from "node:test";
 import { spec as SpecReporter } from "node:test/reporters";
 import type { TestEvent } from "node:test/reporters";
 import { parseArgs } from "node:util";
-import { ACCEPTED_SKIPS } from "./accepted-skips.ts";
 import { allTestFiles, longestFirst, matching } from "./test-files.ts";
+import { TestProcesses } from "./test-processes.ts";
+import { Skips } from "./test-skips.ts";
 
 const ROOT = dirname(import.meta.dirname);
 const MEASURED = join(ROOT, "node_modules/.cache/tribune/test-durations.json");
 
 /** For one test that names no time of its own, for one file, and for all. Generous: they are to end a hang, not to judge speed. */
-const TEST_LIMIT_MS = 5 * 60_000;
-const FILE_LIMIT_MS = 8 * 60_000;
-const RUN_LIMIT_MS = 30 * 60_000;
+const TEST_LIMIT_MS = 3 * 60_000;
+const FILE_LIMIT_MS = 6 * 60_000;
+const RUN_LIMIT_MS = 17 * 60_000;
 
 /** More at a time make a laptop unusable, and the timings of tests with real clocks unfair. */
 const MOST_AT_ONCE = 4;
-
-interface Skip {
-  readonly file: string;
-  readonly line: number | undefined;
-  readonly title: string;
-  readonly reason: string;
-}
 
 const { values: flags, positionals: patterns } = readArguments();
 const files = choose();
 if (flags["no-build"] !== true) build();
 
 const requireAll = (process.env["TRIBUNE_TEST_REQUIRE"] ?? "").split(",").some((each) => each.trim() === "all");
-const skips: Skip[] = [];
+const skips = new Skips(ROOT);
+const processes = new TestProcesses(FILE_LIMIT_MS);
 const durationsMs = readDurations();
 const isGood = await runAll();
+processes.close();
 writeDurations();
-process.exit(isGood && (!requireAll || skips.every(isAccepted)) ? 0 : 1); // also where a process that a test left behind still holds a pipe
+process.exit(isGood && !(requireAll && skips.lacking > 0) ? 0 : 1); // also where a process that a test left behind still holds a pipe
 
 function readArguments() {
   try {
@@ -78,7 +74,7 @@ function build(): void {
 /** Runs the files, shows what happens as it happens, and resolves with whether all is well. */
 async function runAll(): Promise<boolean> {
   const concurrency = flags["test-concurrency"] === undefined ? Math.min(MOST_AT_ONCE, availableParallelism()) : Number(flags["test-concurrency"]);
-  process.env["TRIBUNE_TEST_FILE_LIMIT_MS"] = String(FILE_LIMIT_MS);
+  Object.assign(process.env, processes.env);
   const events = run({
     files: longestFirst(files, durationsMs).map((file) => join(ROOT, file)),
     concurrency,
@@ -90,66 +86,35 @@ async function runAll(): Promise<boolean> {
   const reporter = new SpecReporter();
   reporter.pipe(process.stdout);
   let isGood = true;
-  let toldSkips = false;
+  let isTold = false;
   for await (const event of events as AsyncIterable<TestEvent>) {
+    if (event.type === "test:enqueue") skips.began(event.data);
+    if (event.type === "test:pass" || event.type === "test:fail") skips.ended(event.data);
     if (event.type === "test:fail" && event.data.todo === undefined) isGood = false;
-    if (event.type === "test:pass" || event.type === "test:fail") noteSkip(event.data);
-    if (event.type === "test:complete") noteDuration(event.data);
+    if (event.type === "test:complete" && event.data.nesting === 0 && event.data.name === event.data.file) fileEnded(event.data.file, event.data.details.duration_ms);
     // The runner's closing lines begin with this one. What was skipped is told before them, so that they stay the last.
-    if (event.type === "test:diagnostic" && event.data.file === undefined && /^tests \d+$/.test(event.data.message) && !toldSkips) {
-      toldSkips = true;
+    if (event.type === "test:diagnostic" && event.data.file === undefined && /^tests \d+$/.test(event.data.message) && !isTold) {
+      isTold = true;
       await shown(reporter);
-      process.stdout.write(describeSkips());
+      process.stdout.write(skips.describe({ areFailures: requireAll }));
     }
     if (!reporter.write(event)) await once(reporter, "drain");
   }
   const ended = once(reporter, "end");
   reporter.end();
   await ended;
-  return isGood && toldSkips;
+  return isGood && isTold;
+}
+
+/** A file's process as a whole is reported as a test with the file's path as its name. */
+function fileEnded(file: string, tookMs: number): void {
+  processes.ended(file);
+  durationsMs[relative(ROOT, file)] = Math.round(tookMs);
 }
 
 /** Resolves when what the reporter has been given so far is in the output. */
 async function shown(reporter: InstanceType<typeof SpecReporter>): Promise<void> {
   while (reporter.readableLength > 0 || reporter.writableLength > 0) await new Promise((resolve) => setImmediate(resolve));
-}
-
-function noteSkip(data: { file?: string; line?: number; name: string; skip?: string | boolean; todo?: string | boolean }): void {
-  const reason = data.skip ?? data.todo;
-  if (reason === undefined || reason === false) return;
-  const said = reason === true || reason === "" ? "no reason given" : reason;
-  skips.push({ file: fromRoot(data.file), line: data.line, title: data.name, reason: data.skip === undefined ? `to do: ${said}` : said });
-}
-
-/** A file's process as a whole is reported as a test with the file's path as its name. */
-function noteDuration(data: { name: string; nesting: number; file?: string; details: { duration_ms: number } }): void {
-  if (data.nesting === 0 && data.name === data.file) durationsMs[fromRoot(data.file)] = Math.round(data.details.duration_ms);
-}
-
-function fromRoot(file: string | undefined): string {
-  return file === undefined ? "?" : relative(ROOT, file);
-}
-
-function isAccepted({ file, reason }: Skip): boolean {
-  return ACCEPTED_SKIPS.some((accepted) => accepted.where.test(file) && accepted.reason.test(reason));
-}
-
-/** One line for each reason, and under it the tests. */
-function describeSkips(): string {
-  const lacking = skips.filter((skip) => !isAccepted(skip));
-  const inapplicable = skips.filter(isAccepted);
-  const parts = [
-    section(`not applicable, here as everywhere (${inapplicable.length})`, inapplicable),
-    section(requireAll ? `SKIPPED, which TRIBUNE_TEST_REQUIRE=all makes a failure (${lacking.length})` : `SKIPPED, not tested here (${lacking.length})`, lacking),
-  ];
-  return parts.join("");
-}
-
-function section(heading: string, some: readonly Skip[]): string {
-  if (some.length === 0) return "";
-  const byReason = Map.groupBy(some, (skip) => skip.reason);
-  const lines = [...byReason].flatMap(([reason, those]) => [`  ${reason}`, ...those.map(({ file, line, title }) => `    ${file}${line === undefined ? "" : `:${line}`} ${title}`)]);
-  return `\n${heading}\n${lines.join("\n")}\n\n`;
 }
 
 function readDurations(): Record<string, number> {

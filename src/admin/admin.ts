@@ -10,6 +10,7 @@ import type { ResignOutcome } from "./resign.ts";
 import { deriveStatus, fingerprint } from "./status.ts";
 import type { ElectionStatus, GroupStatus, MemberStatus } from "./status.ts";
 
+/** How long an answer is waited for, and what calls it off. */
 export interface Ask {
   /** Ends the wait; the call rejects with `ABORTED`. */
   readonly signal?: AbortSignal | undefined;

@@ -4,6 +4,7 @@ import type { Clock, Logger, Random } from "../kernel/index.ts";
 import { storeFromUrl } from "../cluster/index.ts";
 import type { StoreProvider } from "../store/index.ts";
 
+/** What `openAdmin` takes. */
 export interface AdminOptions {
   /** A provider, or a store URL. A provider that you hand in stays yours to close. */
   readonly store: StoreProvider | string;

@@ -14,6 +14,7 @@ export interface EventRecord {
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
+/** Events of a group's record after a cursor. */
 export interface EventsPage {
   /** The oldest first. */
   readonly events: readonly EventRecord[];

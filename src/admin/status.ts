@@ -28,11 +28,13 @@ export interface GroupStatus {
   readonly warnings: readonly StatusWarning[];
 }
 
+/** A node and one run of it. */
 export interface NodeName {
   readonly node: string;
   readonly incarnation: string;
 }
 
+/** The store, as this reading found it. */
 export interface StoreStatus {
   readonly kind: string;
   /** Where it points; no password. */
@@ -53,6 +55,7 @@ export interface StoreStatus {
   readonly hints: boolean;
 }
 
+/** A member, as a person wants to see it. */
 export interface MemberStatus extends NodeName {
   /** As the store has it. `absent`: the view has it, and the store has no row of it. */
   readonly state: "alive" | "dead" | "absent";
@@ -73,6 +76,7 @@ export interface MemberStatus extends NodeName {
   readonly metadata: unknown;
 }
 
+/** An election, as a person wants to see it. */
 export interface ElectionStatus {
   readonly election: string;
   readonly holder: NodeName | null;
@@ -94,6 +98,7 @@ export interface ElectionStatus {
   readonly lastTerm: TermStatus | null;
 }
 
+/** A term in an election's history. */
 export interface TermStatus {
   readonly token: string;
   readonly node: string;

@@ -1,6 +1,7 @@
 import { COORDINATOR } from "../store/index.ts";
 import type { GroupStatus, Surroundings } from "./status.ts";
 
+/** The stable names of what `status` warns of. */
 export type WarningCode =
   | "NO_MEMBERS"
   | "MEMBER_SILENT"

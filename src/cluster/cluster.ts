@@ -13,6 +13,7 @@ import { encodeMetadata } from "./metadata.ts";
 import { checkOptions } from "./options.ts";
 import type { CheckedOptions, ClusterOptions } from "./options.ts";
 
+/** What a node tells, by event name; see `Cluster.on`. */
 export interface ClusterEvents extends MembershipEvents {
   /** The store does not answer. Terms stand until the trust runs out, in `trustLeftMs`. */
   suspended: { readonly reason: TribuneError; readonly trustLeftMs: number };
@@ -30,6 +31,7 @@ export interface ClusterEvents extends MembershipEvents {
   error: TribuneError;
 }
 
+/** How a node is, from its own memory; see `Cluster.health`. */
 export interface ClusterHealth {
   readonly state: "new" | "joining" | "member" | "suspended" | "lost" | "stopped";
   /** Milliseconds for which this node may act without another confirmed beat. */

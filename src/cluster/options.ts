@@ -7,6 +7,7 @@ import type { StoreProvider } from "../store/index.ts";
 import { encodeMetadata } from "./metadata.ts";
 import { storeFromUrl } from "./store-url.ts";
 
+/** What `createCluster` takes. Only `group` and `store` are required; everything wrong is told at once. */
 export interface ClusterOptions<Tx = unknown> {
   /** The nodes that coordinate with each other: one name, one keyspace in one store. */
   readonly group: string;

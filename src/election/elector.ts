@@ -9,6 +9,7 @@ import { contestStep, spreadDeferMs, successionDeferMs, termStands } from "./tak
 import type { Contest, ContestStep } from "./takeover.ts";
 import { resigned, Term } from "./term.ts";
 
+/** What an elector is handed by whoever wires it. */
 export interface ElectorPorts<Tx> {
   readonly group: string;
   readonly presence: Presence;
@@ -21,6 +22,7 @@ export interface ElectorPorts<Tx> {
   readonly exit: () => void;
 }
 
+/** What an election tells, by event name; see `Election.on`. */
 export interface ElectorEvents<Tx> {
   /** This node holds a new term. */
   term: Term<Tx>;

@@ -1,5 +1,6 @@
 import { Complaints } from "../kernel/index.ts";
 
+/** What `cluster.election(name, options)` takes. */
 export interface ElectionOptions {
   /**
    * What to do when a callback of `lead` has not settled by the end of its stop budget. `"report"` (default) emits `overrun` and waits on;

@@ -20,6 +20,7 @@ export interface Contest {
   readonly claimableSinceMs: number | undefined;
 }
 
+/** The one thing that a contender does next. */
 export type ContestStep =
   /** The election is not in the store yet. */
   | { readonly kind: "create" }

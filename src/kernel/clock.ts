@@ -15,6 +15,7 @@ export interface Clock {
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
+/** A timer that was set and can be called off. */
 export interface Timer {
   /** Cancelling twice, or after it fired, does nothing. */
   cancel(): void;

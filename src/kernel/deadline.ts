@@ -2,6 +2,7 @@ import type { Clock } from "./clock.ts";
 import { TribuneError } from "./errors.ts";
 import type { ErrorCode } from "./errors.ts";
 
+/** How long something may take, what it is called, and what ends it. */
 export interface DeadlineOptions {
   readonly clock: Clock;
   /** From now; zero or less fails without waiting. */

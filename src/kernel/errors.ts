@@ -60,8 +60,10 @@ export const ERROR_CODES = {
   INTERNAL: { retryable: false, exit: 1 },
 } as const satisfies Record<string, { retryable: boolean; exit: 1 | 2 | 3 | 4 }>;
 
+/** The stable names of everything that can go wrong; what to do about each is in `docs/errors.md`. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/** What an error says beside its code and message. */
 export interface TribuneErrorOptions {
   /** What the error is about: an election, a node, a file; never a secret. */
   about?: string | undefined;

@@ -1,5 +1,6 @@
 import { TribuneError } from "./errors.ts";
 
+/** Where a thing with a start and a stop stands. */
 export type LifecycleState = "new" | "starting" | "running" | "stopping" | "stopped";
 
 /**

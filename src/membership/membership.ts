@@ -5,6 +5,7 @@ import type { Observation, Presence } from "../presence/index.ts";
 import { asSeenAfter, buildView, diffViews, planDeaths, planView, presentView } from "./view.ts";
 import type { Member, View, ViewChange } from "./view.ts";
 
+/** What membership is handed by whoever wires it. */
 export interface MembershipPorts {
   readonly presence: Presence;
   readonly clock: Clock;
@@ -13,6 +14,7 @@ export interface MembershipPorts {
   readonly onListenerError: ListenerErrorHandler;
 }
 
+/** What membership tells, by event name. */
 export interface MembershipEvents {
   view: ViewChange;
   coordinator: { readonly coordinator: Member | null; readonly previous: Member | null };

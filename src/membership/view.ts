@@ -25,6 +25,7 @@ export interface View {
   readonly skipped: boolean;
 }
 
+/** A view, with what it has that the one delivered before had not, and the other way round. */
 export interface ViewChange {
   readonly view: View;
   readonly joined: readonly Member[];
@@ -90,6 +91,7 @@ export function buildView(plan: ViewPlan, stored: StoredView | null, rows: reado
   return { view: { version: plan.version, members: inOrder, coordinator }, events };
 }
 
+/** What a coordinator does about silent members now. */
 export interface DeathPlan {
   readonly declare: readonly { readonly observation: Observation; readonly requireExpired: boolean }[];
   /** When to look again, on the monotonic clock; `undefined` if nobody is awaited. */

@@ -34,6 +34,7 @@ export function restarted(observation: Observation, nowMs: number): Observation 
   return observation.state === "dead" ? observation : { ...observation, sinceMs: nowMs, askedStore: false };
 }
 
+/** What may be done about an incarnation that is shown alive. */
 export type DeathStep =
   /** Declare it dead now; with `requireExpired` only if the store's clock agrees. */
   | { readonly kind: "declare"; readonly requireExpired: boolean }

@@ -8,6 +8,7 @@ import type { Observation } from "./observation.ts";
 import { BEAT_JITTER, trustMs } from "./timing.ts";
 import type { Timing } from "./timing.ts";
 
+/** Who this node is, and by which timings it lives. */
 export interface PresenceOptions {
   readonly group: string;
   readonly node: string;
@@ -21,6 +22,7 @@ export interface PresenceOptions {
   readonly startTimeoutMs: number;
 }
 
+/** What presence is handed by whoever wires it. */
 export interface PresencePorts {
   readonly clock: Clock;
   readonly random: Random;
@@ -29,6 +31,7 @@ export interface PresencePorts {
   readonly onListenerError: ListenerErrorHandler;
 }
 
+/** What presence tells the rooms to its right. */
 export interface PresenceEvents {
   /** A reply was taken in. Comes before the trust of that reply counts, so that listeners can end what it contradicts. */
   facts: FactsChange;

@@ -19,8 +19,10 @@ export const MARGIN_MS = 150;
 /** Beats are spread by this share, so that nodes that started together do not beat together. */
 export const BEAT_JITTER = 0.1;
 
+/** Names of lease and beat that fit together. */
 export type Preset = "fast" | "default" | "calm";
 
+/** Lease and beat of each preset, in milliseconds. */
 export const PRESETS: Readonly<Record<Preset, { readonly leaseMs: number; readonly beatMs: number }>> = {
   fast: { leaseMs: 2_000, beatMs: 500 },
   default: { leaseMs: 4_000, beatMs: 1_000 },
@@ -30,6 +32,7 @@ export const PRESETS: Readonly<Record<Preset, { readonly leaseMs: number; readon
 /** The default share of the lease that is kept for stopping. */
 const STOP_BUDGET_SHARE = 0.25;
 
+/** The stop budget where none is given: a quarter of the lease. */
 export function defaultStopBudgetMs(leaseMs: number): number {
   return Math.round(leaseMs * STOP_BUDGET_SHARE);
 }

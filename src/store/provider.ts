@@ -20,6 +20,7 @@ export interface StoreProvider<Tx = unknown> {
   close(): Promise<void>;
 }
 
+/** What a kind of store can do, as data: rooms ask this, never which provider it is. */
 export interface StoreCapabilities {
   /** Pushes hints, so that changes are seen before the next beat. */
   readonly hints: boolean;
@@ -31,6 +32,7 @@ export interface StoreCapabilities {
   readonly manyHosts: boolean;
 }
 
+/** What a provider is handed to open a session with. */
 export interface OpenContext {
   readonly group: string;
   /** Names the connection on the server, for the people who look there. */
@@ -90,6 +92,7 @@ export interface StoreSession {
   destroy(reason: Error): void;
 }
 
+/** A session's description of itself, for `status` and for logs. */
 export interface SessionInfo {
   /** The server's own words about its version. */
   readonly serverVersion: string;
@@ -104,6 +107,7 @@ export type Hint = { readonly kind: "view" } | { readonly kind: "presence" } | {
 
 // ---- presence ------------------------------------------------------------------------------------------------
 
+/** A new incarnation asks to be in the group. */
 export interface JoinInput {
   readonly incarnation: string;
   readonly node: string;
@@ -114,6 +118,7 @@ export interface JoinInput {
   readonly settings: string;
 }
 
+/** What became of a join. Only `joined` wrote anything. */
 export type JoinResult =
   | { readonly outcome: "joined"; readonly joinOrder: number }
   /** Another incarnation that is not dead goes by this node's name. */
@@ -128,12 +133,14 @@ export interface Cursor {
   readonly viewVersion: number;
 }
 
+/** What the caller knows, and whom it watches. */
 export interface LookInput {
   readonly cursor: Cursor;
   /** Incarnations whose presence rows to show, or everybody's. */
   readonly watch: "all" | readonly string[];
 }
 
+/** A beat: a look that also renews the sender's lease. */
 export interface BeatInput extends LookInput {
   readonly incarnation: string;
   /** Numbered by the sender; larger than any number it sent before. */
@@ -144,6 +151,7 @@ export interface BeatInput extends LookInput {
   readonly viewSeen: number;
 }
 
+/** What a look or a beat brings, as one consistent reading. */
 export interface LookReply {
   /** The store's wall clock. */
   readonly storeTimeMs: number;
@@ -162,6 +170,7 @@ export interface LookReply {
   readonly longestLeaseMs: number;
 }
 
+/** The answer to a beat. */
 export interface BeatReply extends LookReply {
   /** Whether the beat was written. If not, it extends no trust. */
   readonly accepted: boolean;
@@ -169,6 +178,7 @@ export interface BeatReply extends LookReply {
   readonly self: "alive" | "dead" | "absent";
 }
 
+/** An incarnation's presence, without its metadata. */
 export interface PresenceRow {
   readonly incarnation: string;
   readonly node: string;
@@ -186,6 +196,7 @@ export interface PresenceRow {
   readonly metadataVersion: number;
 }
 
+/** What the caller saw of the incarnation that it declares dead: nothing happens unless it is still so. */
 export interface DeclareDeadInput {
   readonly incarnation: string;
   /** The last beat number that the caller saw. */
@@ -199,6 +210,7 @@ export interface DeclareDeadInput {
   readonly reason: "expired";
 }
 
+/** An incarnation with its metadata, for a view. */
 export interface MemberRow {
   readonly incarnation: string;
   readonly node: string;
@@ -215,6 +227,7 @@ export interface MemberRow {
 
 // ---- elections -----------------------------------------------------------------------------------------------
 
+/** An election as the store has it. */
 export interface ElectionRow {
   readonly election: string;
   readonly token: number;
@@ -229,11 +242,13 @@ export interface ElectionRow {
   readonly changedAtMs: number;
 }
 
+/** One incarnation and its node. */
 export interface Holder {
   readonly incarnation: string;
   readonly node: string;
 }
 
+/** What the claimant saw: nothing happens unless the token is still that. */
 export interface ClaimInput {
   readonly election: string;
   readonly incarnation: string;
@@ -246,10 +261,12 @@ export interface ClaimInput {
   readonly tokenSeen: number;
 }
 
+/** The token of the term that was won; it is not to be announced before the fence is passed. */
 export interface ClaimResult {
   readonly token: number;
 }
 
+/** The claimed term that wants to pass the fence. */
 export interface PassFenceInput {
   readonly election: string;
   readonly incarnation: string;
@@ -257,6 +274,7 @@ export interface PassFenceInput {
   readonly epoch: string;
 }
 
+/** The term that is given up: nothing happens unless it is still held. */
 export interface ResignInput {
   readonly election: string;
   readonly incarnation: string;
@@ -274,6 +292,7 @@ export interface StoredView {
   readonly coordinator: Holder | null;
 }
 
+/** A member as a stored view has it. */
 export interface StoredMember {
   readonly incarnation: string;
   readonly node: string;
@@ -283,6 +302,7 @@ export interface StoredMember {
   readonly joinedAtMs: number;
 }
 
+/** A new view, with the term under which it is published. */
 export interface PublishViewInput {
   /** The publisher's token of the election `coordinator`. */
   readonly token: number;
@@ -301,6 +321,7 @@ export const COORDINATOR = "coordinator";
 
 // ---- the record ----------------------------------------------------------------------------------------------
 
+/** Something for the group's record. */
 export interface NewEvent {
   readonly type: EventType;
   /** The node or election that it is about. */
@@ -308,6 +329,7 @@ export interface NewEvent {
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
+/** What the group's record knows of. */
 export type EventType =
   | "member-joined"
   | "member-left"
@@ -321,12 +343,14 @@ export type EventType =
   | "resign-requested"
   | "epoch-changed";
 
+/** An event with its place in the record. */
 export interface StoredEvent extends NewEvent {
   /** Gap-free within one server epoch, in the order of commit. */
   readonly sequence: number;
   readonly atMs: number;
 }
 
+/** Events after a cursor. */
 export interface EventPage {
   readonly events: readonly StoredEvent[];
   /** How many events between the cursor and the first one returned have been forgotten. */
@@ -335,6 +359,7 @@ export interface EventPage {
   readonly newest: number;
 }
 
+/** A term in the history of an election. */
 export interface TermRow {
   readonly election: string;
   readonly token: number;
@@ -375,6 +400,7 @@ export interface FenceHandle {
   readonly over: AbortSignal;
 }
 
+/** Transactions of the user's own driver that a stale leader cannot commit. */
 export interface FencedTransactions<Tx> {
   /**
    * Runs `work` in a transaction of the user's own driver and commits it. Throws `TERM_LOST` with everything rolled
@@ -387,6 +413,7 @@ export interface FencedTransactions<Tx> {
 
 // ---- schema --------------------------------------------------------------------------------------------------
 
+/** Making the schema, and bringing it up to date. */
 export interface SchemaAdmin {
   /** The version that this code needs. */
   readonly version: number;

@@ -18,6 +18,7 @@ export type { StorePlace, UserTable, UserTransaction } from "./conformance/place
 /** Longer than any case takes on a slow machine; what takes longer hangs. */
 const CASE_TIMEOUT_MS = 120_000;
 
+/** What the conformance suite is run on. */
 export interface StoreConformanceOptions<Tx = unknown> {
   /** Gives the place that a case plays in; called once for each case. May be the same store every time. */
   place(): StorePlace<Tx> | Promise<StorePlace<Tx>>;

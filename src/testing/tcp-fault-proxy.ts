@@ -24,6 +24,7 @@ export type TcpFault =
   /** Each connection is reset once that many bytes have passed in that direction, counted from now. */
   | { readonly kind: "cut"; readonly afterBytes: number; readonly direction: FlowDirection };
 
+/** A running proxy, and how to make it misbehave. */
 export interface TcpFaultProxy {
   /** On 127.0.0.1; the same for as long as the proxy lives, also after `refuse`. */
   readonly port: number;

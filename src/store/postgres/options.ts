@@ -4,6 +4,7 @@ import type { PgPool } from "./driver.ts";
 /** Which database the PostgreSQL store is in: the one of a pool that you have, of a URL, or of a configuration. */
 export type PostgresOptions<Pool extends PostgresPool = PostgresPool> = PostgresPoolOptions<Pool> | PostgresUrlOptions | PostgresConfigOptions;
 
+/** A store on the user's own `pg` pool, which serves the fenced transactions and lends its settings to the node's connection. */
 export interface PostgresPoolOptions<Pool extends PostgresPool = PostgresPool> extends PostgresPlace {
   /**
    * Your `pg.Pool`. It serves fenced transactions only, and stays yours to end. Each node makes one connection of its own
@@ -14,6 +15,7 @@ export interface PostgresPoolOptions<Pool extends PostgresPool = PostgresPool> e
   readonly config?: undefined;
 }
 
+/** A store by URL. */
 export interface PostgresUrlOptions extends PostgresPlace {
   /** `postgres://user:password@host:port/database`, as `pg` reads it. */
   readonly url: string;
@@ -21,6 +23,7 @@ export interface PostgresUrlOptions extends PostgresPlace {
   readonly config?: undefined;
 }
 
+/** A store on a `pg` client configuration. */
 export interface PostgresConfigOptions extends PostgresPlace {
   /** What `new pg.Client` takes: `host`, `user`, `password`, `ssl`, … What is missing comes from the environment (`PGHOST`, …). */
   readonly config: object;

@@ -43,6 +43,7 @@ export interface UserTable<Tx = unknown> {
   outside?(): Promise<{ readonly tx: Tx; release(): Promise<void> }>;
 }
 
+/** A transaction that a user has begun, outside of Tribune. */
 export interface UserTransaction<Tx = unknown> {
   readonly tx: Tx;
   commit(): Promise<void>;

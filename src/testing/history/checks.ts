@@ -21,6 +21,7 @@ export interface Violation {
   readonly evidence: readonly (HistoryEvent | FencedRow)[];
 }
 
+/** One promise, as a pure function from a history to what broke it. */
 export type Check = (history: History, config: CheckConfig) => Violation[];
 
 /** All checks by name; each stands for one promise. */

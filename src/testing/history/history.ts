@@ -179,6 +179,7 @@ export interface FencedRow {
   readonly t: number;
 }
 
+/** What several processes logged, in the order of one clock. */
 export interface History {
   /** In order of `t`. */
   readonly events: readonly HistoryEvent[];

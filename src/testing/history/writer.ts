@@ -5,6 +5,7 @@ export function hostMonotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
+/** Who writes, and where to. */
 export interface HistoryWriterOptions {
   /** Whose history it is: what each event says of itself unless told otherwise. */
   readonly process: string;

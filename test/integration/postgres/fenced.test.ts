@@ -91,11 +91,15 @@ await describeWithServer("fenced transactions in PostgreSQL", {}, async (server)
 
   it("one that freezes during a statement is cancelled by the server, and its successor passes", async (t) => {
     const { provider, leader, successor, token, written, write } = await stage(t);
+    const opened = Promise.withResolvers<void>();
     const running = provider.fenced.transaction(fenceOf(leader, ELECTION, token, { leaseMs: 600 }), async (tx) => {
       await write(tx);
-      await tx.query("select pg_sleep(20)");
+      const sleeping = tx.query("select pg_sleep(20)");
+      opened.resolve();
+      await sleeping;
     });
     const cancelled = assert.rejects(running, { code: "57014" }); // the work's own error, as it was thrown
+    await opened.promise;
     await takeOver(successor, leader, ELECTION);
     await cancelled;
     assert.equal(await written(), 0);
