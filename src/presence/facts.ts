@@ -73,7 +73,10 @@ export class Facts {
     return this.#elections;
   }
 
-  /** The presence rows of the last reply that showed everybody. */
+  /**
+   * The presence rows of the last reply, if that showed everybody; empty otherwise. Never older than `view`: a view made of
+   * an older reading would leave out members that have joined since.
+   */
   get everybody(): readonly PresenceRow[] {
     return this.#presence;
   }
@@ -155,9 +158,8 @@ export class Facts {
       after.set(next.incarnation, next);
     };
     for (const row of reply.presence) note(observe(before.get(row.incarnation), row, nowMs));
-    if (watched === "all") {
-      this.#presence = reply.presence;
-    } else {
+    this.#presence = watched === "all" ? reply.presence : [];
+    if (watched !== "all") {
       for (const incarnation of watched) {
         if (!after.has(incarnation)) note(observeAbsent(before.get(incarnation), incarnation, this.#longestLeaseMs, nowMs));
       }

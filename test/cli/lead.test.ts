@@ -155,6 +155,16 @@ describe("tribune lead", POSIX, () => {
     await ada.closed; // nobody holds its output: neither the guard nor the command is left
   });
 
+  it("when tribune lead is killed, the command need not wait for the end of the lease", async (t) => {
+    const where = place(t);
+    // Whoever waited for the trust to run out here would wait for ten minutes.
+    const run = lead(t, where, "ada", DEAF, "--lease-ms", "600000");
+    const { pid } = await runs(run);
+    run.process.kill("SIGKILL");
+    await run.closed;
+    assert.equal(isRunning(pid), false);
+  });
+
   it("when tribune lead is frozen, the command dies before another node leads; woken, it contends again", async (t) => {
     const where = place(t);
     const ada = lead(t, where, "ada", DEAF);

@@ -113,14 +113,7 @@ export class Run {
   }
 
   events(name?: string): Record<string, unknown>[] {
-    const all = `${this.#text.stdout}\n${this.#text.stderr}`.split("\n").flatMap((line) => {
-      try {
-        const value: unknown = JSON.parse(line);
-        return typeof value === "object" && value !== null ? [{ ...value }] : [];
-      } catch {
-        return [];
-      }
-    });
+    const all = `${this.#text.stdout}\n${this.#text.stderr}`.split("\n").map(parsed).filter((value) => value !== undefined);
     return name === undefined ? all : all.filter((event) => event["event"] === name);
   }
 
@@ -173,5 +166,15 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
   while (!(await holds())) {
     if (Date.now() > giveUpAt) throw new Error(`it never came about that ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** The object that a line of JSON is; `undefined` if it is none. */
+function parsed(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -33,7 +33,7 @@ describe("the README's program", () => {
 
   it("runs on PostgreSQL with only the store line changed", async (t) => {
     const server = await postgresForTests();
-    if ("missing" in server) return requireOrSkip(t, "PostgreSQL", server.missing);
+    if ("missing" in server) return requireOrSkip(t, "postgres", server.missing);
     try {
       const { url } = await server.createDatabase();
       const { text, file } = readmeProgram();

@@ -32,7 +32,7 @@ export async function nodeRelease(version: string): Promise<NodeRelease> {
     return { program };
   } catch (error) {
     const said = (error as { readonly stderr?: string }).stderr ?? "";
-    return { missing: `npm could not install it: ${(said === "" ? (error as Error).message : said).trim().split("\n").slice(0, 2).join(" ")}` };
+    return { missing: `npm found no package: ${(said === "" ? (error as Error).message : said).trim().split("\n").slice(0, 2).join(" ")}` };
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }

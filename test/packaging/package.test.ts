@@ -105,7 +105,7 @@ describe("the package on", () => {
       /** Runs `work` with the Node, or skips for want of it. */
       const withNode = (title: string, work: (program: string) => Promise<void> | void): void => {
         void it(title, async (t) => {
-          if ("missing" in found) requireOrSkip(t, `Node ${version}`, found.missing);
+          if ("missing" in found) requireOrSkip(t, "node", `${version}, for which ${found.missing}`);
           else await work(found.program);
         });
       };

@@ -99,7 +99,10 @@ class Run {
     };
     const cluster = createCluster({ group: "world", node: name, startTimeoutMs: 600_000, store, clock: player.clock, random });
     let last = 0;
-    cluster.on("view", ({ view }) => {
+    const gone = new Set<string>();
+    cluster.on("view", ({ view, left }) => {
+      for (const member of left) gone.add(member.incarnation);
+      for (const member of view.members) assert.ok(!gone.has(member.incarnation), `${name}: ${member.node} had left and is back in view ${view.version} as the same incarnation`);
       assert.ok(view.version > last, `${name}: view ${view.version} after ${last}`);
       last = view.version;
       const list = JSON.stringify(view.members.map((member) => member.incarnation));

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import type { Term } from "../../src/election/index.ts";
 import { isTribuneError } from "../../src/kernel/index.ts";
 import type { MemoryTransaction } from "../../src/store/memory/index.ts";
+import { operatorSession } from "../support/operator.ts";
 import { World } from "../support/world.ts";
 import type { Node } from "../support/world.ts";
 
@@ -155,7 +156,7 @@ describe("a term", () => {
     await world.until(() => terms.length === 1);
     void b.cluster.election("e").lead((term) => (terms.push(term), untilAborted(term)));
     await world.pass(1_500);
-    const session = await world.store.open({ group: "world", node: "operator", clock: b.clock, random: { next: () => 0.5, id: () => "x" }, logger: { debug() {}, info() {}, warn() {}, error() {} }, deadlineMs: 1_000, statementLimitMs: 1_000, createSchema: false });
+    const session = await operatorSession(world.store, b.clock);
     assert.equal(await session.requestResign({ election: "e", token: (terms[0] as Held).token }, { deadlineMs: 1_000 }), true);
     await world.until(() => terms.length === 2, 1_000, "a hand-over");
     assert.equal(terms[1]?.node, "b");

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MemoryProvider } from "../../src/store/memory/index.ts";
 import { createCluster } from "../../src/index.ts";
+import { operatorSession } from "../support/operator.ts";
 import { World } from "../support/world.ts";
 import type { Node } from "../support/world.ts";
 
@@ -38,6 +39,25 @@ describe("membership", () => {
     await world.until(() => c.cluster.view.coordinator?.node === "b", 15_000);
     assert.deepEqual(told, ["a b"]);
     await world.until(() => b.cluster.view.members.length === 2, 15_000);
+  });
+
+  it("a coordinator that comes to office again does not go by what it knew the last time", async () => {
+    const world = new World();
+    const [a, b] = (await world.start("a", "b")) as [Node, Node];
+    const operator = await operatorSession(world.store, world.storeClock);
+    const resign = async (node: Node) => {
+      const token = node.cluster.election("coordinator").current?.token ?? 0;
+      assert.equal(await world.resolve(operator.requestResign({ election: "coordinator", token }, { deadlineMs: 1_000 })), true);
+    };
+    await resign(a);
+    await world.until(() => b.cluster.view.coordinator?.node === "b", 10_000);
+    await world.start("c", "d");
+    const lists: string[] = [];
+    b.cluster.on("view", ({ view }) => lists.push(view.members.map((member) => member.node).join("")));
+    await resign(b);
+    await world.until(() => b.cluster.view.coordinator?.node === "a", 10_000);
+    await world.pass(3_000);
+    assert.deepEqual(new Set(lists), new Set(["abcd"]));
   });
 
   it("metadata travels, is frozen, and is refused when it is not JSON or too large", async () => {
@@ -191,7 +211,7 @@ describe("start", () => {
   it("refuses to join a group with other settings", async () => {
     const world = new World();
     await world.start("a");
-    const session = await world.store.open({ group: "world", node: "x", clock: world.storeClock, random: { next: () => 0.5, id: () => "x" }, logger: { debug() {}, info() {}, warn() {}, error() {} }, deadlineMs: 1_000, statementLimitMs: 1_000, createSchema: false });
+    const session = await operatorSession(world.store, world.storeClock);
     const answer = await session.join({ incarnation: "x", node: "x", leaseMs: 4_000, metadata: "{}", settings: "protocol=2" }, { deadlineMs: 1_000 });
     assert.equal(answer.outcome, "settings-mismatch");
   });

@@ -67,7 +67,7 @@ export class GuardedCommand {
       if (this.#guard.pid === undefined) this.#end({ kind: "failed", code: error.code ?? "", message: `the guard could not be started: ${error.message}` });
     });
     // Not "exit", which may come before the last message has been read.
-    
+    this.#guard.on("disconnect", () => void this.#guardGone());
     const { command, args, env, timing } = options;
     this.#send({ type: "start", command, args, env, stopBudgetMs: timing.stopBudgetMs, trust: this.#grant() });
     this.#extend();
