@@ -136,7 +136,18 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
     logger.info({ group: this.group, node: this.node, store: this.#options.store.label, ...this.timing, worstFailoverMs: this.worstFailoverMs }, "starting");
     void this.#membership.coordinate(this.#elections.elector(COORDINATOR)).catch((error: unknown) => this.#trouble(toTribuneError(error, "INTERNAL", "the coordinator's loop ended")));
     await this.#presence.start(stopping);
-    await this.#membership.joined(stopping);
+    await this.#joinedOrTrouble(stopping);
+  }
+
+  /** Someone else may be the one who has to publish the view, so there is no time limit; but what a person has to mend here ends the start. */
+  async #joinedOrTrouble(stopping: AbortSignal): Promise<void> {
+    let off: (() => void) | undefined;
+    const trouble = new Promise<never>((_, reject) => (off = this.#presence.events.on("trouble", reject)));
+    try {
+      await Promise.race([this.#membership.joined(stopping), trouble]);
+    } finally {
+      off?.();
+    }
   }
 
   /**
@@ -230,6 +241,8 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   #relay(): void {
     const { events } = this.#presence;
     events.on("facts", () => this.#lookAtHealth());
+    events.on("trusted", () => (this.#lastTrouble = undefined));
+    events.on("recovered", () => (this.#lastTrouble = undefined));
     events.on("suspended", (suspended) => {
       this.#suspended = true;
       this.#events.emit("suspended", suspended);
@@ -275,7 +288,6 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
       this.#ailingSince = undefined;
       this.#events.emit("recovered", { from: "degraded", afterMs });
     }
-    if (found.some((ailment) => ailment.what === "event-loop-delay")) this.#loopDelay?.reset();
   }
 
   /** The same trouble at each attempt is told once. */

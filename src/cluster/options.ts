@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { checkName, Complaints, isTribuneError, nodeNameFrom, silentLogger, systemClock, systemRandom, TribuneError } from "../kernel/index.ts";
+import { checkName, Complaints, guardedLogger, isTribuneError, nodeNameFrom, silentLogger, systemClock, systemRandom, TribuneError } from "../kernel/index.ts";
 import type { Clock, Logger, Random } from "../kernel/index.ts";
 import { checkTiming, defaultStopBudgetMs, PRESETS } from "../presence/index.ts";
 import type { Preset, Timing } from "../presence/index.ts";
@@ -125,7 +125,7 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
     createSchema: options.createSchema ?? CLUSTER_DEFAULTS.createSchema,
     startTimeoutMs,
     handleSignals: options.handleSignals ?? CLUSTER_DEFAULTS.handleSignals,
-    logger: options.logger ?? silentLogger,
+    logger: guardedLogger(options.logger ?? silentLogger),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   };

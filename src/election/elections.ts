@@ -61,6 +61,7 @@ export class Elections<Tx> {
   readonly #ports: ElectorPorts<Tx>;
   readonly #electors = new Map<string, Elector<Tx>>();
   readonly #handles = new Map<string, Election<Tx>>();
+  #closed = false;
   readonly #onNew: (elector: Elector<Tx>) => void;
 
   constructor(ports: ElectorPorts<Tx>, onNew: (elector: Elector<Tx>) => void = () => undefined) {
@@ -99,6 +100,7 @@ export class Elections<Tx> {
       checkElectionOptions(name, options);
       elector = new Elector<Tx>(name, options, this.#ports);
       this.#electors.set(name, elector);
+      if (this.#closed) elector.dispose();
       this.#onNew(elector);
     }
     return elector;
@@ -106,6 +108,7 @@ export class Elections<Tx> {
 
   /** Asks all work to stop, and resigns what is held: user elections first, the coordinator last. Side by side within each. */
   async close(): Promise<void> {
+    this.#closed = true;
     const all = [...this.#electors.values()];
     await Promise.all(all.filter((elector) => elector.name !== COORDINATOR).map((elector) => elector.close()));
     await Promise.all(all.filter((elector) => elector.name === COORDINATOR).map((elector) => elector.close()));

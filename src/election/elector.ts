@@ -67,10 +67,12 @@ export class Elector<Tx> {
   #candidacy: Candidacy<Tx> | undefined;
   #term: Term<Tx> | undefined;
   /** A token that the store may still show as ours although no term lives: to be resigned until the store says that it is free. */
-  #owed: { readonly token: number; readonly reason: string } | undefined;
+  #owed: { readonly token: number; readonly incarnation: string; readonly reason: string } | undefined;
   readonly #whenFree: Array<() => void> = [];
   /** The token that the store has confirmed to be free of us; a row that is older news still names us. */
   #freed: { readonly token: number; readonly epoch: string } | undefined;
+  /** Whether `lead` was called and has not resolved. */
+  #leader = false;
   /** Whether a callback of `lead` runs for the present term. */
   #leading = false;
   /** A term that survived into another epoch has to pass the fence there. */
@@ -78,6 +80,8 @@ export class Elector<Tx> {
   #busy = false;
   #again = false;
   #notBeforeMs = 0;
+  /** Claims in a row that came to no term. */
+  #unannounced = 0;
   /** What was known when the last deed came to nothing: until something else is known, it is repeated only after a pause. */
   #stalled: { readonly row: ElectionRow | undefined; readonly holder: Observation | undefined; readonly untilMs: number } | undefined;
   #claimableSinceMs: number | undefined;
@@ -124,20 +128,36 @@ export class Elector<Tx> {
     try {
       return await new Promise<Term<Tx>>((resolve, reject) => {
         this.#candidacy = { resolve, reject };
-        aborted = () => reject(abortError(signal, `campaign for ${this.name}`));
+        aborted = () => this.#withdraw(abortError(signal, `campaign for ${this.name}`));
         signal?.addEventListener("abort", aborted, { once: true });
         this.consider();
       });
     } finally {
-      this.#candidacy = undefined;
       if (aborted !== undefined) signal?.removeEventListener("abort", aborted);
       unprompt();
       this.consider();
     }
   }
 
+  /** Ends the candidacy at this very moment: no term may be announced to nobody. */
+  #withdraw(error: TribuneError): void {
+    const candidacy = this.#candidacy;
+    this.#candidacy = undefined;
+    candidacy?.reject(error);
+  }
+
   /** Runs `callback` for each term that this node wins, until `signal` aborts or the cluster stops. See `Election.lead`. */
   async lead(callback: (term: Term<Tx>) => unknown, signal?: AbortSignal): Promise<void> {
+    if (this.#leader) throw new TribuneError("ELECTION_BUSY", `this node already leads or contends for ${this.name}`, { about: this.name, next: "call lead once; it goes on by itself" });
+    this.#leader = true;
+    try {
+      await this.#leadOn(callback, signal);
+    } finally {
+      this.#leader = false;
+    }
+  }
+
+  async #leadOn(callback: (term: Term<Tx>) => unknown, signal: AbortSignal | undefined): Promise<void> {
     let early = 0;
     for (;;) {
       let term: Term<Tx>;
@@ -151,15 +171,17 @@ export class Elector<Tx> {
       const stop = () => this.askToStop(resigned(this.name, "its signal aborted"));
       signal?.addEventListener("abort", stop, { once: true });
       if (signal?.aborted === true) stop();
-      await this.#run(callback, term);
+      if (!term.signal.aborted) await this.#run(callback, term);
       signal?.removeEventListener("abort", stop);
       const endedEarly = !term.signal.aborted;
       await this.#giveUp(term, "the work ended");
       if (signal?.aborted === true || this.#closed) return;
       // What ran for a lease was not a failure to start.
-      const { leaseMs } = this.#ports.presence.timing;
+      const { leaseMs, beatMs } = this.#ports.presence.timing;
       early = endedEarly && this.#ports.clock.monotonicMs() - beganMs < leaseMs ? early + 1 : 0;
-      const pauseMs = endedEarly ? backoffMs(early, { firstMs: EARLY_END_FIRST_MS, longestMs: leaseMs }, this.#ports.random) : EARLY_END_FIRST_MS;
+      // Who has resigned lets the others go first, also those who hear of it only with their next beat.
+      const letOthersMs = isTribuneError(term.signal.reason, "TERM_RESIGNED") ? beatMs * 1.5 : EARLY_END_FIRST_MS;
+      const pauseMs = endedEarly ? backoffMs(early, { firstMs: EARLY_END_FIRST_MS, longestMs: leaseMs }, this.#ports.random) : letOthersMs;
       this.#notBeforeMs = this.#ports.clock.monotonicMs() + pauseMs;
     }
   }
@@ -197,7 +219,7 @@ export class Elector<Tx> {
   /** Ends everything here in good order. After it, nothing contends any more. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#candidacy?.reject(stopped(this.name));
+    this.#withdraw(stopped(this.name));
     if (this.#term !== undefined) await this.resign("the node stops");
     else if (this.#owed !== undefined) await new Promise<void>((resolve) => this.#whenFree.push(resolve));
     this.dispose();
@@ -222,7 +244,7 @@ export class Elector<Tx> {
     this.#stopTimer?.cancel();
     this.#stopTimer = this.#ports.clock.setTimer(budgetMs, () => {
       if (this.#term !== term || term.isOver) return;
-      this.#reportOverrun(term, budgetMs);
+      if (this.#leading) this.#reportOverrun(term, budgetMs);
       void this.#giveUp(term, "its work did not stop in time");
     });
   }
@@ -234,7 +256,7 @@ export class Elector<Tx> {
       this.consider();
       return;
     }
-    const overran = term.signal.aborted;
+    const overran = term.signal.aborted && this.#leading;
     this.#over(term, reason, "trust ended");
     if (overran) this.#reportOverrun(term, this.#ports.presence.timing.stopBudgetMs);
     this.consider();
@@ -259,7 +281,7 @@ export class Elector<Tx> {
     this.#stopTimer?.cancel();
     if (this.#term === term) this.#term = undefined;
     this.#passFenceAgain = false;
-    this.#owed = { token: term.token, reason: why };
+    this.#owed = { token: term.token, incarnation: term.incarnation, reason: why };
     term.end(reason);
     this.events.emit("ended", { term, reason });
   }
@@ -318,6 +340,8 @@ export class Elector<Tx> {
       } while (this.#again);
     } catch (error) {
       this.#ports.logger.debug({ election: this.name, error: String(error) }, "a step of an election failed and will be tried again");
+      this.#ports.presence.report(error);
+      this.#notBeforeMs = Math.max(this.#notBeforeMs, this.#ports.clock.monotonicMs() + RETRY_MS);
       this.#wakeIn(RETRY_MS);
     } finally {
       this.#busy = false;
@@ -327,8 +351,13 @@ export class Elector<Tx> {
   async #step(): Promise<void> {
     const { presence, clock } = this.#ports;
     if (this.#owed !== undefined) {
-      // Without trust nothing is sent. Nobody need wait: what a dead incarnation owes is free for the taking.
+      // Without trust nothing is sent, and nobody need wait. What a dead incarnation owes is free for the taking.
       if (!presence.trusted()) return this.#settleWaiters();
+      if (this.#owed.incarnation !== presence.incarnation) {
+        this.#owed = undefined;
+        this.#again = true;
+        return this.#settleWaiters();
+      }
       await this.#resignOwed(this.#owed);
       return;
     }
@@ -337,11 +366,8 @@ export class Elector<Tx> {
       return;
     }
     const row = this.#row();
-    if (row !== undefined && this.#freed?.token === row.token && this.#freed.epoch === presence.facts.epoch && row.holder !== null) {
-      presence.lookSoon();
-      return this.#wakeIn(RETRY_MS);
-    }
     const named = row?.holder?.incarnation === presence.incarnation;
+    if (named && this.#freed?.token === row?.token && this.#freed?.epoch === presence.facts.epoch) return this.#wakeIn(RETRY_MS); // older news: a look is on its way
     if (this.#closed || !presence.trusted() || (this.#candidacy === undefined && !named)) {
       this.#watch("");
       return;
@@ -372,7 +398,7 @@ export class Elector<Tx> {
         await presence.perform((session, call) => session.createElection({ election: this.name }, call));
         return false;
       case "resign":
-        this.#owed = { token: step.token, reason: "not adopted" };
+        this.#owed = { token: step.token, incarnation: presence.incarnation, reason: "not adopted" };
         return true;
       case "look":
         return false;
@@ -396,7 +422,9 @@ export class Elector<Tx> {
     presence.lookSoon();
     facts.noteToken(this.name, claimed.token);
     // From here on the row may name us: until the term is announced the token is owed back.
-    this.#owed = { token: claimed.token, reason: "not announced" };
+    this.#owed = { token: claimed.token, incarnation, reason: "not announced" };
+    // Should this come to nothing, the node's own claims and resignations must not drive it on: each is news to itself.
+    this.#notBeforeMs = this.#ports.clock.monotonicMs() + backoffMs(this.#unannounced++, { firstMs: EARLY_END_FIRST_MS, longestMs: presence.timing.leaseMs }, this.#ports.random);
     const fence = await this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);
     if (fence === "passed" && unbroken() && this.#candidacy !== undefined) {
       this.#owed = undefined;
@@ -419,12 +447,16 @@ export class Elector<Tx> {
         resign: () => this.#giveUp(term, "resigned by its holder"),
       },
     );
+    const candidacy = this.#candidacy;
+    this.#candidacy = undefined;
     this.#term = term;
     this.#chance = this.#ports.random.next();
+    this.#claimableSinceMs = undefined;
+    this.#unannounced = 0;
     this.#watch("");
     logger.info({ election: this.name, token, node: presence.node }, "holds a new term");
+    candidacy?.resolve(term);
     this.events.emit("term", term);
-    this.#candidacy?.resolve(term);
   }
 
   async #passFence(input: { readonly election: string; readonly incarnation: string; readonly token: number; readonly epoch: string }, go: () => boolean): Promise<"passed" | "superseded" | "given up"> {
@@ -450,9 +482,9 @@ export class Elector<Tx> {
     }
   }
 
-  async #resignOwed(owed: { readonly token: number; readonly reason: string }): Promise<void> {
+  async #resignOwed(owed: { readonly token: number; readonly incarnation: string; readonly reason: string }): Promise<void> {
     const { presence } = this.#ports;
-    const input = { election: this.name, incarnation: presence.incarnation, token: owed.token, reason: owed.reason };
+    const input = { election: this.name, incarnation: owed.incarnation, token: owed.token, reason: owed.reason };
     const epoch = presence.facts.epoch;
     await presence.perform((session, call) => session.resign(input, call));
     // Freed, or not ours any more: either way the store does not name us with this token.

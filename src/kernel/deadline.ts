@@ -32,8 +32,8 @@ export function withDeadline<T>(work: Promise<T>, options: DeadlineOptions): Pro
     };
     const expire = (error: TribuneError) =>
       settle(() => {
-        options.onExpire?.(error);
         reject(error);
+        options.onExpire?.(error);
       });
     const aborted = () => expire(abortError(options.signal, options.operation));
     const timer = options.clock.setTimer(options.ms, () =>

@@ -15,7 +15,7 @@ export { Events } from "./events.ts";
 export type { ListenerErrorHandler } from "./events.ts";
 export { Lifecycle } from "./lifecycle.ts";
 export type { LifecycleState } from "./lifecycle.ts";
-export { silentLogger } from "./logger.ts";
+export { guardedLogger, silentLogger } from "./logger.ts";
 export type { LogFields, Logger } from "./logger.ts";
 export { measureLoopDelay } from "./loop-delay.ts";
 export type { LoopDelay } from "./loop-delay.ts";

@@ -121,6 +121,8 @@ export class Membership {
         } catch (error) {
           waitMs = backoffMs(failures++, RETRY, random);
           logger.debug({ error: String(error) }, "the coordinator will try again");
+          presence.report(error);
+          this.#news = false; // its own attempts shall not cut the pause
         }
         await this.#nextReply(term.signal, waitMs);
       }
@@ -148,7 +150,7 @@ export class Membership {
     // A store that went back shows an older view than this node knows; what counts is who is alive, so the newer one is built upon.
     const { view: known, storedViewVersion: expectedVersion, epoch } = facts;
     const wentBack = expectedVersion < facts.viewSeen;
-    const plan = planView({ stored: known, presence: facts.everybody, coordinator, viewSeen: facts.viewSeen, mustPublish: mustPublish || wentBack });
+    const plan = planView({ stored: known, presence: facts.everybody, coordinator, viewSeen: facts.viewSeen, generation: facts.generation, mustPublish: mustPublish || wentBack });
     if (plan === undefined) return true;
     const incarnations = [...plan.toRead, ...plan.gone.map((member) => member.incarnation)];
     const rows = incarnations.length === 0 ? [] : await presence.perform((session, call) => session.readMembers({ incarnations }, call));

@@ -40,12 +40,17 @@ export interface ViewPlan {
   readonly gone: readonly StoredMember[];
 }
 
+/** The first generation counts from 1; after a failover numbers go on in the next range. */
+const VIEWS_PER_GENERATION = 2 ** 32;
+
 /** Compares the stored view with everybody's presence. `undefined` if there is nothing to publish. */
 export function planView(input: {
   readonly stored: StoredView | null;
   readonly presence: readonly PresenceRow[];
   readonly coordinator: Holder;
   readonly viewSeen: number;
+  /** The group's generation; each one opens a fresh range of numbers. */
+  readonly generation: number;
   /** A new coordinator publishes in any case. */
   readonly mustPublish: boolean;
 }): ViewPlan | undefined {
@@ -54,7 +59,9 @@ export function planView(input: {
   const members = new Map((stored?.members ?? []).map((member) => [member.incarnation, member]));
   const toRead = [...alive.values()].filter((row) => members.get(row.incarnation)?.metadataVersion !== row.metadataVersion).map((row) => row.incarnation);
   const gone = [...members.values()].filter((member) => !alive.has(member.incarnation));
-  const seen = Math.max(viewSeen, stored?.version ?? 0, ...presence.map((row) => row.viewSeen));
+  // A failover may have lost views that some members have seen and cannot tell of any more: their numbers are never used again.
+  const floor = (input.generation - 1) * VIEWS_PER_GENERATION;
+  const seen = presence.reduce((most, row) => Math.max(most, row.viewSeen), Math.max(floor, viewSeen, stored?.version ?? 0));
   const wentBack = seen > (stored?.version ?? 0);
   const renamed = stored?.coordinator?.incarnation !== coordinator.incarnation;
   if (toRead.length === 0 && gone.length === 0 && !wentBack && !renamed && !input.mustPublish) return undefined;
@@ -100,10 +107,13 @@ export interface DeathPlan {
   readonly suspicious: boolean;
 }
 
+/** Who has not been heard of for this share of a lease is silent: longer than two beats can be apart, shorter than the wait. */
+const SILENT_SHARE = 0.75;
+
 /** Which of the observed members the coordinator declares dead now. */
 export function planDeaths(observations: readonly Observation[], nowMs: number): DeathPlan {
   const alive = observations.filter((observation) => observation.state === "alive");
-  const silent = alive.filter((observation) => nowMs - observation.sinceMs >= observation.leaseMs / 2);
+  const silent = alive.filter((observation) => nowMs - observation.sinceMs >= observation.leaseMs * SILENT_SHARE);
   const suspicious = silent.length >= 2 && silent.length > (alive.length + 1) / 2; // the observer itself is a member too
   const declare: Array<{ observation: Observation; requireExpired: boolean }> = [];
   let nextMs: number | undefined;

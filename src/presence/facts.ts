@@ -118,7 +118,7 @@ export class Facts {
   }
 
   /** Takes in one reply that arrived now. `watched` is what was asked for. */
-  absorb(reply: LookReply, watched: "all" | readonly string[], clock: Clock, leaseMs: number): FactsChange {
+  absorb(reply: LookReply, watched: "all" | readonly string[], clock: Clock, ownBeatMs: number): FactsChange {
     const nowMs = clock.monotonicMs();
     const epochChanged = reply.epoch !== this.#epoch;
     const sinceLastMs = nowMs - (this.#lastReplyMs ?? nowMs);
@@ -126,7 +126,7 @@ export class Facts {
     this.#storeOffsetMs = reply.storeTimeMs - clock.wallMs();
     this.#generation = Math.max(this.#generation, reply.generation);
     this.#longestLeaseMs = Math.max(this.#longestLeaseMs, reply.longestLeaseMs);
-    const deaths = this.#observe(reply, watched, nowMs, epochChanged || sinceLastMs > observerGapMs(leaseMs));
+    const deaths = this.#observe(reply, watched, nowMs, (observed) => epochChanged || sinceLastMs > observerGapMs(observed.leaseMs, ownBeatMs));
     if (epochChanged) {
       this.#epoch = reply.epoch;
       this.#epochSinceMs = nowMs;
@@ -147,13 +147,13 @@ export class Facts {
     return { epochChanged, elections, viewChanged, deaths };
   }
 
-  #observe(reply: LookReply, watched: "all" | readonly string[], nowMs: number, again: boolean): boolean {
+  #observe(reply: LookReply, watched: "all" | readonly string[], nowMs: number, again: (observed: Observation) => boolean): boolean {
     let deaths = false;
     const before = this.#observations;
     const after = new Map<string, Observation>();
     const note = (observation: Observation) => {
       const previous = before.get(observation.incarnation);
-      const next = again && previous === observation ? restarted(observation, nowMs) : observation;
+      const next = previous === observation && again(observation) ? restarted(observation, nowMs) : observation;
       if (next.state !== "alive" && previous?.state !== next.state) deaths = true;
       after.set(next.incarnation, next);
     };

@@ -56,7 +56,10 @@ export function deathStep(observation: Observation, nowMs: number, extraLeases =
   return { kind: "wait", untilMs: shortMs };
 }
 
-/** A reply that comes this long after the one before makes an observer count again for everybody. */
-export function observerGapMs(leaseMs: number): number {
-  return leaseMs / 2;
+/**
+ * A reply that comes later than this after the one before makes the observer count again: it was not looking, and an outage shall remove nobody.
+ * Longer than any gap between its own beats, or it would never come to an end.
+ */
+export function observerGapMs(observedLeaseMs: number, ownBeatMs: number): number {
+  return Math.max(observedLeaseMs / 2, ownBeatMs * 1.5);
 }

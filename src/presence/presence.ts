@@ -1,4 +1,4 @@
-import { backoffMs, Elapsed, Events, isTribuneError, jitter, sleep, toTribuneError, TribuneError } from "../kernel/index.ts";
+import { backoffMs, Elapsed, Events, isTribuneError, jitter, sleep, toTribuneError, TribuneError, withDeadline } from "../kernel/index.ts";
 import type { Clock, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
 import type { BeatReply, Call, Hint, JoinResult, LookReply, StoreProvider, StoreSession } from "../store/index.ts";
 import { Facts } from "./facts.ts";
@@ -76,6 +76,8 @@ export class Presence {
   #candidate: string | undefined;
   #state: "none" | "joined" = "none";
   #beat = 0;
+  /** When the present connection was opened. */
+  #openedAtMs = 0;
   /** The connection, also before its first reply. */
   #connection: StoreSession | undefined;
   /** The connection after its first reply; what others may use. */
@@ -159,23 +161,36 @@ export class Presence {
   async start(signal: AbortSignal): Promise<void> {
     const { clock } = this.#ports;
     const giveUpAtMs = clock.monotonicMs() + this.#options.startTimeoutMs;
-    const abort = () => this.#stop.abort(signal.reason);
+    const abort = () => {
+      const reason = new TribuneError("CLUSTER_STOPPED", `${this.#options.node} was stopped while it started`, { about: this.#options.node });
+      this.#stop.abort(reason);
+      this.#connection?.destroy(reason); // whatever hangs in it is not waited for
+    };
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) abort();
-    await new Promise<void>((resolve, reject) => {
-      const settled = this.events.on("trusted", () => {
-        settled();
-        resolve();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const settled = this.events.on("trusted", () => {
+          settled();
+          resolve();
+        });
+        this.#loop = this.#run((error) => {
+          if (this.#trustPeriod > 0) return "go on";
+          if (!needsPerson(error) && clock.monotonicMs() < giveUpAtMs && !this.#stop.signal.aborted) return "go on";
+          settled();
+          reject(error);
+          return "give up";
+        });
+        this.#loop.then(() => reject(toTribuneError(this.#stop.signal.reason, "CLUSTER_STOPPED", "the node was stopped while it started")), reject);
       });
-      this.#loop = this.#run((error) => {
-        if (this.#trustPeriod > 0 || this.#state === "joined") return "go on";
-        if (error.retryable && error.code !== "NODE_NAME_TAKEN" && clock.monotonicMs() < giveUpAtMs && !this.#stop.signal.aborted) return "go on";
-        settled();
-        reject(error);
-        return "give up";
-      });
-      void this.#loop.then(() => reject(new TribuneError("CLUSTER_STOPPED", `${this.#options.node} was stopped while it started`, { about: this.#options.node })));
-    });
+    } finally {
+      signal.removeEventListener("abort", abort); // a later stop has an order of its own
+    }
+  }
+
+  /** Tells of an error that a person has to mend; others pass by themselves. */
+  report(error: unknown): void {
+    if (isTribuneError(error) && needsPerson(error)) this.events.emit("trouble", error);
   }
 
   /** Leaves the group if the store can be reached within `deadlineMs`, and ends the connection. */
@@ -229,8 +244,9 @@ export class Presence {
     return await operation(session, this.#call());
   }
 
-  /** Declares an incarnation dead if its beat number has not moved and `deathStep` allowed it. */
+  /** Declares an incarnation dead if its beat number has not moved and `deathStep` allowed it. An observation that is no longer the present one, also of another epoch, counts for nothing. */
   async declareDead(observation: Observation, requireExpired: boolean): Promise<boolean> {
+    if (this.facts.observation(observation.incarnation) !== observation) return false;
     const dead = await this.perform((session, call) =>
       session.declareDead(
         { incarnation: observation.incarnation, beat: observation.beat, epoch: this.facts.epoch, requireExpired, by: this.#options.node, reason: "expired" },
@@ -273,7 +289,7 @@ export class Presence {
         session = await this.#open();
         while (!this.#stop.signal.aborted) {
           if (this.#state === "none") await this.#join(session);
-          await this.#beatUntilDead(session, () => (failures = 0));
+          await this.#beatUntilDead(session);
         }
       } catch (error) {
         const failure = toTribuneError(error, "STORE_FAILED", `${this.#ports.store.label} failed`);
@@ -287,7 +303,9 @@ export class Presence {
         logger.warn({ node: this.#options.node, code: failure.code, attempt: failures }, failure.message);
         this.#suspend(failure);
         if (onFailure(failure) === "give up") break;
-        if (!failure.retryable) this.events.emit("trouble", failure);
+        this.report(failure);
+        // A connection that held for a lease was a good one; one that breaks at once each time is tried ever less often.
+        if (session !== undefined && clock.monotonicMs() - this.#openedAtMs > this.#options.timing.leaseMs) failures = 0;
         await sleep(clock, backoffMs(failures, RECONNECT, random), this.#stop.signal);
         failures += 1;
       }
@@ -298,17 +316,24 @@ export class Presence {
   async #open(): Promise<StoreSession> {
     const { clock, random, logger, store } = this.#ports;
     const { group, node, createSchema, timing } = this.#options;
-    const session = await store.open({
+    const deadlineMs = this.#attemptMs();
+    const opening = store.open({
       group,
       node,
       clock,
       random,
       logger,
       createSchema: createSchema && this.#trustPeriod === 0, // a schema is made at the first start only, never in the middle of a failover
-      deadlineMs: this.#attemptMs(),
+      deadlineMs,
       statementLimitMs: timing.leaseMs,
       signal: this.#stop.signal,
     });
+    // The provider keeps the deadline; this is for one that does not.
+    const session = await withDeadline(opening, { clock, ms: deadlineMs * 2, operation: `opening ${store.label}` }).catch((error: unknown) => {
+      opening.then((late) => late.destroy(toTribuneError(error, "STORE_TIMEOUT", "too late")), () => undefined);
+      throw error;
+    });
+    this.#openedAtMs = clock.monotonicMs();
     this.#connection = session;
     if (this.#stop.signal.aborted) await session.close();
     for (const warning of session.info.warnings) logger.warn({ node, store: store.label }, warning);
@@ -322,6 +347,7 @@ export class Presence {
     const { clock, random, logger } = this.#ports;
     const { node, timing, settings } = this.#options;
     let other: Observation | undefined;
+    let epoch = "";
     let moves = 0;
     for (;;) {
       // An attempt that was not answered may have been written: the next one asks with the same incarnation.
@@ -342,7 +368,12 @@ export class Presence {
           next: "give all members of a group the same settings, or use another group",
         });
       }
-      const seen = observe(other, result.by, clock.monotonicMs());
+      const reply = await session.look({ cursor: { epoch: "", electionsVersion: 0, viewVersion: 0 }, watch: [result.by.incarnation] }, this.#call());
+      if (reply.epoch !== epoch || result.by.incarnation !== other?.incarnation) {
+        other = undefined; // another history, or another bearer: counted from here
+        epoch = reply.epoch;
+      }
+      const seen = observe(other, reply.presence[0] ?? result.by, clock.monotonicMs());
       if (other !== undefined && seen !== other) moves += 1;
       // One move may be a beat that a dead process had sent before; two are a process that lives.
       if (moves >= 2) throw this.#nameTaken();
@@ -353,8 +384,7 @@ export class Presence {
         this.#stop.signal.throwIfAborted();
         continue;
       }
-      const reply = await session.look({ cursor: { epoch: "", electionsVersion: 0, viewVersion: 0 }, watch: [other.incarnation] }, this.#call());
-      const input = { incarnation: other.incarnation, beat: other.beat, epoch: reply.epoch, requireExpired: step.requireExpired, by: node, reason: "expired" as const };
+      const input = { incarnation: other.incarnation, beat: other.beat, epoch, requireExpired: step.requireExpired, by: node, reason: "expired" as const };
       if (!(await session.declareDead(input, this.#call()))) other = { ...other, askedStore: true };
     }
   }
@@ -377,7 +407,7 @@ export class Presence {
   }
 
   /** Returns when the incarnation is dead or this node stops; throws when the session ends. */
-  async #beatUntilDead(session: StoreSession, onConfirmed: () => void): Promise<void> {
+  async #beatUntilDead(session: StoreSession): Promise<void> {
     const { clock, random } = this.#ports;
     const { timing } = this.#options;
     while (!this.#stop.signal.aborted) {
@@ -392,7 +422,6 @@ export class Presence {
       );
       this.#latencyMs = clock.monotonicMs() - sentAtMs;
       if (this.#stop.signal.aborted) return;
-      onConfirmed();
       this.#session = session;
       this.#takeBeat(reply, watch, trustEndMs);
       if (this.#state === "none") return;
@@ -434,7 +463,7 @@ export class Presence {
   /** A lapse counts before the reply that came too late. */
   #absorb(reply: LookReply, watched: "all" | readonly string[]): void {
     this.#checkLapse();
-    const change = this.facts.absorb(reply, watched, this.#ports.clock, this.#options.timing.leaseMs);
+    const change = this.facts.absorb(reply, watched, this.#ports.clock, this.#options.timing.beatMs);
     if (change.epochChanged) this.#ports.logger.warn({ node: this.#options.node, epoch: reply.epoch, generation: reply.generation }, "the store answers with another epoch");
     this.events.emit("facts", change);
   }
@@ -526,13 +555,14 @@ export class Presence {
   }
 
   /**
-   * The deadline of one attempt to open or to beat. While there is trust, half of what is left of it before the stop budget, so
-   * that a connection that hangs leaves time for another; but no less than a beat, so that a slow store is not cut off at each one.
+   * The deadline of one attempt to open or to beat. While there is trust, a part of what is left of it before the stop budget, so that a connection that hangs leaves
+   * time for another; but no less than a beat, and half as long again as the last one took, so that a slow store is not cut off at each one.
    */
   #attemptMs(): number {
     const { leaseMs, beatMs, stopBudgetMs } = this.#options.timing;
     const left = this.trustLeftMs() - stopBudgetMs;
-    return left <= 0 ? leaseMs / 2 : Math.max(beatMs, left / 2);
+    const leastMs = Math.max(beatMs, Math.min(this.#latencyMs * 1.5, leaseMs));
+    return left <= 0 ? Math.max(leaseMs / 2, leastMs) : Math.max(leastMs, left / 2);
   }
 
   #call(): Call {
@@ -551,3 +581,8 @@ function once(action: () => void): () => void {
   };
 }
 
+
+/** What does not pass by itself. A name that is taken is given back only when somebody stops the other bearer. */
+function needsPerson(error: TribuneError): boolean {
+  return !error.retryable || error.code === "NODE_NAME_TAKEN";
+}

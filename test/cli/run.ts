@@ -68,7 +68,7 @@ export class Run {
 
   constructor(t: TestContext, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
     const { TRIBUNE_STORE: _store, TRIBUNE_GROUP: _group, ...clean } = process.env;
-    this.process = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"], env: { ...clean, ...env } });
+    this.process = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"], env: { ...clean, ...env } });
     for (const name of ["stdout", "stderr"] as const) {
       this.process[name]?.setEncoding("utf8").on("data", (text: string) => {
         this.#text[name] += text;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { assertNone } from "../architecture/complaints.ts";
-import { complaintsAbout, isExample } from "./examples.ts";
+import { complaintsAbout, isExample, isRunnable, runExample } from "./examples.ts";
 import type { Example } from "./examples.ts";
 import { allPages } from "./markdown.ts";
 
@@ -13,6 +13,8 @@ describe("examples in the pages", () => {
   it("parse, and those that are marked as whole programs compile against the package", () => {
     assertNone(complaintsAbout(examples));
   });
+
+  for (const example of examples.filter(isRunnable)) it(`run: ${example.path}:${example.line}`, () => runExample(example));
 
   it("are there, the README's program among them", () => {
     assert.ok(examples.length > 5);
@@ -33,6 +35,11 @@ describe("the judge of examples", () => {
       assert.match(complaintsAbout([exampleOf(language, text, "runnable")]).join(), /^x\.md:11 .*createClutser/);
       assert.deepEqual(complaintsAbout([exampleOf(language, text)]), []);
     }
+  });
+
+  it("runs a whole program, and rejects where it fails", async () => {
+    await runExample(exampleOf("ts", 'import { PRESETS } from "tribune";\nconst beatMs: number = PRESETS.fast.beatMs;\nif (beatMs !== 500) throw new Error("slow");', "runnable"));
+    await assert.rejects(runExample(exampleOf("js", 'throw new Error("not so");', "runnable")), /not so/);
   });
 
   it("lets fragments use what is not there", () => {

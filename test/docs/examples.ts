@@ -1,7 +1,8 @@
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { ROOT } from "../architecture/source.ts";
 import type { Block } from "./markdown.ts";
 
@@ -13,9 +14,13 @@ export interface Example extends Block {
 /** Errors of the parser; what comes after it (unknown names, wrong types) has greater numbers. */
 const SYNTAX = /error TS1\d{3}:/;
 
+/** Long enough for any example, to end one that hangs. */
+const RUN_LIMIT_MS = 60_000;
+
 /**
- * Markers of blocks that are whole programs. They are compiled against the built package, so that an example cannot
- * outlive the names that it uses. Other blocks are fragments, and need only parse.
+ * Markers of blocks that are whole programs: they are compiled against the built package, so that an example cannot
+ * outlive the names that it uses. A runnable one is run as well, and ends by itself; `program` is the README's, which has a test of its own.
+ * Other blocks are fragments, and need only parse.
  */
 const WHOLE = new Set(["program", "runnable"]);
 
@@ -25,16 +30,16 @@ export function isExample(block: Block): boolean {
   return LANGUAGES.test(block.language);
 }
 
+export function isRunnable(block: Block): boolean {
+  return block.marker === "runnable";
+}
+
 /** What the compiler has against examples, each with its place in the page. */
 export function complaintsAbout(examples: readonly Example[]): string[] {
-  if (!existsSync(join(ROOT, "dist/index.d.ts"))) throw new Error("there is no dist/: run 'npm run build' first, or the tests by 'npm test'");
-  const home = mkdtempSync(join(tmpdir(), "tribune-examples-"));
+  const home = newProject();
   try {
-    mkdirSync(join(home, "node_modules"));
-    for (const [name, target] of [["tribune", ROOT], ["@types", join(ROOT, "node_modules/@types")], ["pg", join(ROOT, "node_modules/pg")]] as const) symlinkSync(target, join(home, "node_modules", name));
-    writeFileSync(join(home, "package.json"), JSON.stringify({ type: "module" }));
     const files = examples.map((example, n) => write(home, example, n));
-    const compilerOptions = { target: "es2023", module: "nodenext", lib: ["es2024", "esnext.disposable"], strict: true, noEmit: true, allowJs: true, skipLibCheck: true, types: ["node"] };
+    const compilerOptions = { target: "es2023", module: "nodenext", lib: ["es2024", "esnext.disposable"], strict: true, noImplicitAny: false, noEmit: true, allowJs: true, skipLibCheck: true, types: ["node"] };
     writeFileSync(join(home, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
     const { stdout, error } = spawnSync(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", ".", "--pretty", "false"], { cwd: home, encoding: "utf8" });
     if (error !== undefined) throw error;
@@ -47,6 +52,26 @@ export function complaintsAbout(examples: readonly Example[]): string[] {
   } finally {
     rmSync(home, { recursive: true, force: true });
   }
+}
+
+/** Runs an example in a folder of its own. Rejects, with what it said, unless it ends by itself and in good order. */
+export async function runExample(example: Example): Promise<void> {
+  const home = newProject();
+  try {
+    await promisify(execFile)(process.execPath, [write(home, example, 0)], { cwd: home, timeout: RUN_LIMIT_MS, killSignal: "SIGKILL" });
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+/** A folder as a user has it, with the package under node_modules. */
+function newProject(): string {
+  if (!existsSync(join(ROOT, "dist/index.d.ts"))) throw new Error("there is no dist/: run 'npm run build' first, or the tests by 'npm test'");
+  const home = mkdtempSync(join(tmpdir(), "tribune-examples-"));
+  mkdirSync(join(home, "node_modules"));
+  for (const [name, target] of [["tribune", ROOT], ["@types", join(ROOT, "node_modules/@types")], ["pg", join(ROOT, "node_modules/pg")]] as const) symlinkSync(target, join(home, "node_modules", name));
+  writeFileSync(join(home, "package.json"), JSON.stringify({ type: "module" }));
+  return home;
 }
 
 function isWhole(example: Example): boolean {

@@ -8,8 +8,8 @@ import type { MemberRow, PresenceRow, StoredView } from "../../src/store/index.t
 const presence = (incarnation: string, over: Partial<PresenceRow> = {}): PresenceRow => ({ incarnation, node: `n${incarnation}`, state: "alive", beat: 1, leaseMs: 4_000, expired: false, beatAgeMs: 0, joinOrder: Number.parseInt(incarnation, 36), viewSeen: 0, metadataVersion: 1, ...over });
 const details = (row: PresenceRow): MemberRow => ({ incarnation: row.incarnation, node: row.node, state: row.state, metadata: "{}", metadataVersion: row.metadataVersion, joinOrder: row.joinOrder, joinedAtMs: 0, deadReason: row.state === "dead" ? "left" : null });
 const me = { incarnation: "a", node: "na" };
-const publish = (stored: StoredView | null, rows: readonly PresenceRow[], over: { viewSeen?: number; mustPublish?: boolean } = {}) => {
-  const plan = planView({ stored, presence: rows, coordinator: me, viewSeen: over.viewSeen ?? 0, mustPublish: over.mustPublish ?? false });
+const publish = (stored: StoredView | null, rows: readonly PresenceRow[], over: { viewSeen?: number; generation?: number; mustPublish?: boolean } = {}) => {
+  const plan = planView({ stored, presence: rows, coordinator: me, viewSeen: over.viewSeen ?? 0, generation: over.generation ?? 1, mustPublish: over.mustPublish ?? false });
   if (plan === undefined) return undefined;
   const wanted = new Set([...plan.toRead, ...plan.gone.map((member) => member.incarnation)]);
   return buildView(plan, stored, rows.filter((row) => wanted.has(row.incarnation)).map(details), me);
@@ -33,6 +33,12 @@ describe("a coordinator", () => {
     const stored = publish(null, [presence("a")])?.view ?? null;
     assert.equal(publish(stored, [presence("a", { viewSeen: 40 })])?.view.version, 41);
     assert.equal(publish(stored, [presence("a")], { viewSeen: 17 })?.view.version, 18);
+  });
+
+  it("opens a fresh range of numbers with each generation, and publishes when there is a new one", () => {
+    const stored = publish(null, [presence("a")])?.view ?? null;
+    assert.equal(publish(stored, [presence("a")], { generation: 2 })?.view.version, 2 ** 32 + 1);
+    assert.equal(publish(null, [presence("a")], { generation: 3 })?.view.version, 2 * 2 ** 32 + 1);
   });
 
   it("a new one publishes in any case", () => {

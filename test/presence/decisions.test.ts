@@ -69,16 +69,16 @@ describe("Facts", () => {
   it("start counting again for everybody in another epoch, and after a gap of half a lease", async () => {
     const clock = new VirtualClock();
     const facts = new Facts();
-    facts.absorb(reply({ presence: [row()] }), ["i"], clock, 4_000);
+    facts.absorb(reply({ presence: [row()] }), ["i"], clock, 1_000);
     await clock.advance(1_000);
-    facts.absorb(reply({ presence: [row()] }), ["i"], clock, 4_000);
+    facts.absorb(reply({ presence: [row()] }), ["i"], clock, 1_000);
     assert.equal(facts.observation("i")?.sinceMs, 0);
     await clock.advance(1_000);
-    assert.equal(facts.absorb(reply({ epoch: "e2", presence: [row()] }), ["i"], clock, 4_000).epochChanged, true);
+    assert.equal(facts.absorb(reply({ epoch: "e2", presence: [row()] }), ["i"], clock, 1_000).epochChanged, true);
     assert.equal(facts.observation("i")?.sinceMs, 2_000);
     assert.equal(facts.epochSinceMs, 2_000);
     await clock.advance(2_001);
-    facts.absorb(reply({ epoch: "e2", presence: [row()] }), ["i"], clock, 4_000);
+    facts.absorb(reply({ epoch: "e2", presence: [row()] }), ["i"], clock, 1_000);
     assert.equal(facts.observation("i")?.sinceMs, 4_001);
   });
 
@@ -87,8 +87,8 @@ describe("Facts", () => {
     const facts = new Facts();
     const view = (version: number) => ({ version, members: [], coordinator: null });
     const election = (token: number, version: number) => ({ election: "e", token, holder: null, epoch: "e1", version, resignRequested: null, changedAtMs: 0 });
-    facts.absorb(reply({ viewVersion: 7, view: view(7), electionsVersion: 9, elections: [election(50, 9)] }), [], clock, 4_000);
-    const change = facts.absorb(reply({ epoch: "e2", viewVersion: 3, view: view(3), electionsVersion: 2, elections: [election(40, 2)] }), [], clock, 4_000);
+    facts.absorb(reply({ viewVersion: 7, view: view(7), electionsVersion: 9, elections: [election(50, 9)] }), [], clock, 1_000);
+    const change = facts.absorb(reply({ epoch: "e2", viewVersion: 3, view: view(3), electionsVersion: 2, elections: [election(40, 2)] }), [], clock, 1_000);
     assert.equal(change.viewChanged, false);
     assert.equal(facts.viewSeen, 7);
     assert.equal(facts.storedViewVersion, 3);
@@ -101,15 +101,15 @@ describe("Facts", () => {
     const clock = new VirtualClock();
     const facts = new Facts();
     const election = (token: number, version: number) => ({ election: "e", token, holder: null, epoch: "e1", version, resignRequested: null, changedAtMs: 0 });
-    facts.absorb(reply({ electionsVersion: 9, elections: [election(5, 9)] }), [], clock, 4_000);
-    assert.equal(facts.absorb(reply({ electionsVersion: 8, elections: [election(4, 8)] }), [], clock, 4_000).elections.size, 0);
+    facts.absorb(reply({ electionsVersion: 9, elections: [election(5, 9)] }), [], clock, 1_000);
+    assert.equal(facts.absorb(reply({ electionsVersion: 8, elections: [election(4, 8)] }), [], clock, 1_000).elections.size, 0);
     assert.equal(facts.elections.get("e")?.token, 5);
   });
 
   it("tell of a watched incarnation that is not there", () => {
     const clock = new VirtualClock();
     const facts = new Facts();
-    assert.equal(facts.absorb(reply(), ["gone"], clock, 4_000).deaths, true);
+    assert.equal(facts.absorb(reply(), ["gone"], clock, 1_000).deaths, true);
     assert.equal(facts.observation("gone")?.state, "absent");
   });
 });

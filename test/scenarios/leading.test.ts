@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Term } from "../../src/election/index.ts";
-import { isTribuneError } from "../../src/kernel/index.ts";
+import { isTribuneError, TribuneError } from "../../src/kernel/index.ts";
 import type { MemoryTransaction } from "../../src/store/memory/index.ts";
 import { operatorSession } from "../support/operator.ts";
 import { World } from "../support/world.ts";
@@ -201,6 +201,112 @@ describe("a contender", () => {
     assert.equal(second, undefined);
     b.heal();
     await world.until(() => second !== undefined, 5_000);
+  });
+});
+
+describe("what a cold review found", () => {
+  it("a node that was declared dead contends again for what it held, without hurry", async () => {
+    const { world, b } = await two();
+    const terms: Held[] = [];
+    void b.cluster.election("e").lead((term) => (terms.push(term), untilAborted(term)));
+    await world.until(() => terms.length === 1);
+    b.freeze();
+    await world.pass(10_000);
+    await b.thaw();
+    await world.until(() => terms.length === 2, 20_000, "a second term");
+  });
+
+  it("no term is announced to a candidate that has gone in the same instant", async () => {
+    const { world, a } = await two();
+    for (let hops = 0; hops < 12; hops++) {
+      const election = a.cluster.election(`e${hops}`);
+      const abort = new AbortController();
+      let work = 0;
+      election.on("term", async () => {
+        for (let hop = 0; hop < hops; hop++) await Promise.resolve();
+        abort.abort();
+      });
+      const leading = election.lead((term) => ((work += 1), term.signal.aborted ? undefined : untilAborted(term)), { signal: abort.signal });
+      await world.resolve(leading, 20_000);
+      assert.equal(election.term, undefined);
+      assert.ok(work <= 1);
+    }
+  });
+
+  it("a fence that cannot be passed is tried ever less often, and is told", async () => {
+    const world = new World();
+    await world.start("a");
+    const node = world.node("b");
+    await world.resolve(node.cluster.start(), 20_000);
+    const errors: string[] = [];
+    node.cluster.on("error", (error) => errors.push(error.code));
+    node.refuse("passFence", new TribuneError("STORE_PERMISSION_DENIED", "no privilege"));
+    node.cut();
+    node.heal();
+    await world.until(() => node.log.includes("recovered"), 10_000);
+    const before = world.store.engine.readGroup("world")?.terms.length ?? 0;
+    void node.cluster.election("e").lead(() => undefined);
+    await world.pass(20_000);
+    const claims = (world.store.engine.readGroup("world")?.terms.length ?? 0) - before;
+    assert.ok(claims > 1 && claims < 30, `${claims} claims in 20 s`);
+    assert.deepEqual(errors, ["STORE_PERMISSION_DENIED"]);
+  });
+
+  it("a second lead of one node is refused also while the work of the first overruns", async () => {
+    const { world, a } = await two();
+    const election = a.cluster.election("e");
+    let runs = 0;
+    void election.lead(() => ((runs += 1), new Promise(() => undefined)));
+    await world.until(() => runs === 1);
+    await world.resolve(election.resign());
+    await assert.rejects(election.lead(() => undefined), { code: "ELECTION_BUSY" });
+  });
+
+  it("a logger that throws stops nothing", async () => {
+    const world = new World();
+    const broken = () => {
+      throw new Error("logger");
+    };
+    const node = world.node("a", { logger: { debug: broken, info: broken, warn: broken, error: broken } });
+    await world.resolve(node.cluster.start());
+    node.cut();
+    await world.pass(1_000);
+    node.heal();
+    await world.until(() => node.log.includes("recovered"), 10_000);
+  });
+
+  it("an election that is named after the stop rejects at once", async () => {
+    const { world, a } = await two();
+    await world.resolve(a.cluster.stop());
+    await assert.rejects(a.cluster.election("late").campaign(), { code: "CLUSTER_STOPPED" });
+  });
+
+  it("a stop right after a blip still resigns and leaves", async () => {
+    const { world, a, b } = await two();
+    await world.resolve(a.cluster.election("e").campaign());
+    a.cut();
+    a.heal();
+    await world.pass(10);
+    void a.cluster.stop();
+    const tookMs = await world.until(() => b.cluster.election("e").current?.holder === null, 5_000);
+    assert.ok(tookMs <= 1_500, `${tookMs} ms`);
+  });
+
+  it("a lease of two beats fails over within the promised time", async () => {
+    for (let seed = 0; seed < 5; seed++) {
+      const world = new World();
+      const timing = { leaseMs: 4_000, beatMs: 2_000, stopBudgetMs: 500 };
+      const a = world.node(`a${seed}`, timing);
+      await world.resolve(a.cluster.start());
+      const b = world.node(`b${seed}`, timing);
+      await world.resolve(b.cluster.start());
+      await world.resolve(a.cluster.election("e").campaign());
+      let won = false;
+      void b.cluster.election("e").campaign().then(() => (won = true));
+      await world.pass(3_000 + seed * 371);
+      a.kill();
+      assert.ok((await world.until(() => won, 30_000)) <= a.cluster.worstFailoverMs + 50);
+    }
   });
 });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MemoryProvider } from "../../src/store/memory/index.ts";
-import { createCluster } from "../../src/index.ts";
+import { createCluster, TribuneError } from "../../src/index.ts";
 import { operatorSession } from "../support/operator.ts";
 import { World } from "../support/world.ts";
 import type { Node } from "../support/world.ts";
@@ -52,6 +52,7 @@ describe("membership", () => {
     await resign(a);
     await world.until(() => b.cluster.view.coordinator?.node === "b", 10_000);
     await world.start("c", "d");
+    await world.pass(2_000); // a contends again by now
     const lists: string[] = [];
     b.cluster.on("view", ({ view }) => lists.push(view.members.map((member) => member.node).join("")));
     await resign(b);
@@ -164,6 +165,33 @@ describe("membership", () => {
   });
 });
 
+describe("a failover that lost a view which one member had seen", () => {
+  it("gives its number to no other view, and all members come to see the same again", async () => {
+    const world = new World();
+    const lists = new Map<number, string>();
+    const [a, b] = (await world.start("a", "b")) as [Node, Node];
+    const nodes = [a, b];
+    for (const node of nodes) {
+      node.cluster.on("view", ({ view }) => {
+        const list = view.members.map((member) => member.incarnation).join();
+        assert.equal(lists.get(view.version) ?? list, list, `view ${view.version} has two lists`);
+        lists.set(view.version, list);
+      });
+    }
+    await world.pass(1_500);
+    const older = world.store.engine.snapshot();
+    const lost = world.node("lost");
+    void lost.cluster.start().catch(() => undefined);
+    await world.until(() => b.cluster.view.members.length === 3); // b has seen it, and has not told the store that it has
+    lost.kill();
+    world.store.engine.restore(older);
+    world.store.changeEpoch("memory:replica:2");
+    const [c] = (await world.start("c")) as [Node];
+    await world.until(() => new Set([a, b, c].map((node) => node.cluster.view.members.map((member) => member.node).join(""))).size === 1, 20_000);
+    assert.deepEqual(c.cluster.view.members.map((member) => member.node), ["a", "b", "c"]);
+  });
+});
+
 describe("start", () => {
   it("tells every complaint about options at once", () => {
     assert.throws(
@@ -192,6 +220,28 @@ describe("start", () => {
     await assert.rejects(world.resolve(node.cluster.start(), 20_000), { code: "STORE_UNREACHABLE" });
     assert.equal(node.cluster.health().state, "stopped");
     await assert.rejects(node.cluster.start(), { code: "CLUSTER_STOPPED" });
+  });
+
+  it("gives up at once on what a person has to mend, also when only the view cannot be published", async () => {
+    const world = new World();
+    for (const broken of ["beat", "passFence", "publishView"] as const) {
+      const node = world.node(`a-${broken}`, { group: broken });
+      node.refuse(broken, new TribuneError("STORE_PERMISSION_DENIED", `no privilege for ${broken}`));
+      await assert.rejects(world.resolve(node.cluster.start(), 5_000), { code: "STORE_PERMISSION_DENIED" });
+    }
+  });
+
+  it("is not held up by a join that hangs when it is stopped", async () => {
+    const world = new World();
+    const node = world.node("a");
+    node.refuse("join", "hang");
+    const starting = assert.rejects(node.cluster.start(), { code: "CLUSTER_STOPPED" });
+    await world.pass(100);
+    const stopping = node.cluster.stop();
+    let stopped = false;
+    void stopping.then(() => (stopped = true));
+    assert.ok((await world.until(() => stopped, 5_000)) <= 200);
+    await starting;
   });
 
   it("can be aborted, and a stop may come at any time, twice", async () => {

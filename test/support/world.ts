@@ -75,12 +75,13 @@ export class Node {
   link: "up" | "cut" = "up";
   #frozenMs: number | undefined;
   readonly #sessions = new Set<StoreSession>();
+  readonly #refused = new Map<keyof StoreSession, Error | "hang">();
 
   constructor(world: World, name: string, seed: number, options: Partial<ClusterOptions<MemoryTransaction>>) {
     const random = seededRandom(seed);
     const open = async (context: OpenContext) => {
       if (this.link === "cut") throw new TribuneError("STORE_UNREACHABLE", "the link is cut");
-      const session = await world.store.open(context);
+      const session = this.#spoiled(await world.store.open(context));
       this.#sessions.add(session);
       return session;
     };
@@ -88,6 +89,23 @@ export class Node {
     const store: StoreProvider<MemoryTransaction> = { kind, label, capabilities, fenced, schema, open, close: () => Promise.resolve() };
     this.cluster = createCluster<MemoryTransaction>({ group: "world", node: name, clock: this.clock, random, ...options, store });
     for (const event of ["suspended", "lost", "rejoined", "recovered", "overrun", "error", "degraded"] as const) this.cluster.on(event, () => this.log.push(event));
+  }
+
+  /** Makes one kind of operation of this node fail with an error, or hang, from its next session on. */
+  refuse(operation: keyof StoreSession, how: Error | "hang"): void {
+    this.#refused.set(operation, how);
+  }
+
+  #spoiled(session: StoreSession): StoreSession {
+    if (this.#refused.size === 0) return session;
+    return new Proxy(session, {
+      get: (target, name) => {
+        const how = this.#refused.get(name as keyof StoreSession);
+        if (how !== undefined) return () => (how === "hang" ? new Promise((_, reject) => target.ended.addEventListener("abort", () => reject(target.ended.reason as Error))) : Promise.reject(how));
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === "function" ? (value as (...args: unknown[]) => unknown).bind(target) : value;
+      },
+    });
   }
 
   /** Cuts the link to the store, both ways: what is open breaks, and nothing opens. */

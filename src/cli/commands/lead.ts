@@ -58,7 +58,7 @@ class Lead {
   readonly #cluster: Cluster;
   readonly #ending = new AbortController();
   #running: GuardedCommand | undefined;
-  #stopSignal: NodeJS.Signals = "SIGTERM";
+  #interruptedBy: NodeJS.Signals | undefined;
   #last: CommandEnd | undefined;
 
   constructor(shell: Shell, options: LeadOptions, command: string, args: readonly string[]) {
@@ -113,10 +113,10 @@ class Lead {
       env: { TRIBUNE_TOKEN: token, TRIBUNE_ELECTION: term.election, TRIBUNE_NODE: term.node, TRIBUNE_GROUP: group },
       timing,
       clock,
-      stopSignal: () => this.#stopSignal,
+      stopSignal: () => this.#interruptedBy ?? "SIGTERM",
       onSpawned: (pid) => this.#tell("started", { token, pid }, `runs ${this.#command} as process ${pid}`),
       onStopping: (withinMs) => {
-        const reason = (term.signal.reason as TribuneError).message;
+        const reason = this.#interruptedBy === undefined ? (term.signal.reason as TribuneError).message : `${this.#interruptedBy} came`;
         this.#tell("stopping", { token, reason, withinMs: Math.round(withinMs) }, `${reason}; ${withinMs === 0 ? "kills the command" : `the command has ${duration(withinMs)} to stop`}`);
       },
     });
@@ -157,7 +157,7 @@ class Lead {
 
   /** The command gets the signal as its order to stop; impatience kills it. */
   #interrupted(signal: NodeJS.Signals, time: number): void {
-    this.#stopSignal = signal;
+    this.#interruptedBy = signal;
     if (time >= 2) this.#running?.kill();
     if (time >= 3) process.exit(signal === "SIGINT" ? 130 : 143);
   }

@@ -374,6 +374,8 @@ export class MemoryEngine {
       group.eventSequence += 1;
       group.events.push({ ...structuredClone(event), sequence: group.eventSequence, atMs: this.#environment.now() });
     }
+    // Not at each event: taking the first of a long list costs as much as the list is long.
+    if (group.events.length > EVENTS_KEPT * 1.1) group.events = group.events.slice(-EVENTS_KEPT);
   }
 
   #endTerms(group: Group, election: string, reason: string): void {
