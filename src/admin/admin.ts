@@ -37,6 +37,9 @@ const PAGE = 500;
 /** News that come in a burst become one reading. */
 const SPACING_MS = 50;
 
+/** After a term has ended, a successor that is waiting is there within this time, mostly. */
+const SUCCESSOR_MS = 250;
+
 /** A holder that was asked to resign is looked at so often, since a hint may be lost. */
 const RESIGN_POLL_MS = 250;
 
@@ -151,7 +154,10 @@ export class Admin implements AsyncDisposable {
       for (;;) {
         const end = termEnd(await this.#read(signal), election, token);
         const tookMs = Math.round(clock.monotonicMs() - beganMs);
-        if (end !== undefined) return { outcome: "resigned", election, token: String(token), node, tookMs, ...end };
+        if (end !== undefined) {
+          const successor = end.successor ?? (await this.#successorSoon(election, token, bell, signal));
+          return { outcome: "resigned", election, token: String(token), node, tookMs, reason: end.reason, successor };
+        }
         if (tookMs >= waitMs) return { outcome: "still-held", election, token: String(token), node, waitedMs: tookMs };
         await bell.wait(clock, Math.min(RESIGN_POLL_MS, waitMs - tookMs), this.#until(signal));
         this.#assertWanted("resign", signal);
@@ -159,6 +165,13 @@ export class Admin implements AsyncDisposable {
     } finally {
       this.#bells.delete(bell);
     }
+  }
+
+  /** Whoever waits for the election takes it within a moment; people want to know who. */
+  async #successorSoon(election: string, token: number, bell: Bell, signal: AbortSignal | undefined) {
+    await bell.wait(this.#options.clock, SUCCESSOR_MS, this.#until(signal));
+    this.#assertWanted("resign", signal);
+    return termEnd(await this.#read(signal), election, token)?.successor ?? null;
   }
 
   /** Ends the connection, and every call and follower with it. May be called twice. */

@@ -11,7 +11,7 @@ export type ResignOutcome =
       /** From the request to the reading that showed the end. */
       readonly tookMs: number;
       readonly reason: string;
-      /** Who held it at that reading already. */
+      /** Who held it a moment later; `null` if nobody did yet. */
       readonly successor: { readonly node: string; readonly token: string } | null;
     }
   /** Nobody holds it. */

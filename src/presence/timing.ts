@@ -10,7 +10,7 @@ export interface Timing {
   readonly stopBudgetMs: number;
 }
 
-/** ρ: how far the rates of two clocks may differ. Quartz with NTP slewing stays under 0.1 %. */
+/** ρ: how far the rates of two clocks may differ while a lease runs. The README says which time daemons need a setting for that. */
 export const CLOCK_RATE_ERROR = 0.01;
 
 /** δ: covers the grain of timers and the time between a check and its use. */

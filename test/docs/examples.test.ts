@@ -10,7 +10,7 @@ const exampleOf = (language: string, text: string, marker?: string): Example => 
 describe("examples in the pages", () => {
   const examples = allPages().flatMap((page) => page.blocks.filter(isExample).map((block) => ({ ...block, path: page.path })));
 
-  it("parse, and those that are marked as whole programs compile against the package", () => {
+  it("parse, and those that import the package compile against it", () => {
     assertNone(complaintsAbout(examples));
   });
 
@@ -29,11 +29,11 @@ describe("the judge of examples", () => {
     assert.deepEqual(others, []);
   });
 
-  it("finds names that the package does not have in whole programs, scripts or typed", () => {
+  it("finds names that the package does not have, in scripts or typed, but for fragments", () => {
     for (const language of ["js", "ts"]) {
       const text = 'import { createClutser } from "tribune";\ncreateClutser();';
-      assert.match(complaintsAbout([exampleOf(language, text, "runnable")]).join(), /^x\.md:11 .*createClutser/);
-      assert.deepEqual(complaintsAbout([exampleOf(language, text)]), []);
+      assert.match(complaintsAbout([exampleOf(language, text)]).join(), /^x\.md:11 .*createClutser/);
+      assert.deepEqual(complaintsAbout([exampleOf(language, text, "fragment")]), []);
     }
   });
 
@@ -42,7 +42,7 @@ describe("the judge of examples", () => {
     await assert.rejects(runExample(exampleOf("js", 'throw new Error("not so");', "runnable")), /not so/);
   });
 
-  it("lets fragments use what is not there", () => {
+  it("lets blocks that import nothing use what is not there", () => {
     assert.deepEqual(complaintsAbout([exampleOf("ts", "for await (const change of cluster.changes({ signal })) {}"), exampleOf("js", "await cluster.stop();")]), []);
   });
 });

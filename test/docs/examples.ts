@@ -18,11 +18,11 @@ const SYNTAX = /error TS1\d{3}:/;
 const RUN_LIMIT_MS = 60_000;
 
 /**
- * Markers of blocks that are whole programs: they are compiled against the built package, so that an example cannot
- * outlive the names that it uses. A runnable one is run as well, and ends by itself; `program` is the README's, which has a test of its own.
- * Other blocks are fragments, and need only parse.
+ * A block that imports the package is a whole program, and is compiled against the built one, so that an example cannot outlive the
+ * names that it uses; `<!-- fragment -->` before it says that something is left out. All others are fragments, and need only parse.
+ * A program with `<!-- runnable -->` before it is run as well, and has to end by itself.
  */
-const WHOLE = new Set(["program", "runnable"]);
+const IMPORTS_PACKAGE = /^import\b[^;]*?\bfrom\s*"tribune(?:\/[\w-]+)?"/m;
 
 const LANGUAGES = /^(?:js|javascript|mjs|ts|typescript|mts)$/;
 
@@ -75,7 +75,7 @@ function newProject(): string {
 }
 
 function isWhole(example: Example): boolean {
-  return WHOLE.has(example.marker ?? "");
+  return IMPORTS_PACKAGE.test(example.text) && example.marker !== "fragment";
 }
 
 /** One line goes before, one after: they make it a module, in which `await` may stand at the top, and check scripts too. */

@@ -27,6 +27,11 @@ describe("the summary of a torture", () => {
     ]);
   });
 
+  it("gives a fault what began with the last sample before it", () => {
+    const { faults } = sum([announced(0, "a", 1), fault(50, "resign"), event(995, "a", "paused", { cause: "starved" }), fault(1_000, "freeze-leader"), event(1_001, "a", "paused", { cause: "SIGSTOP" }), announced(2_995, "b", 2)]);
+    assert.deepEqual(faults.map(({ kind, leaderlessMs }) => [kind, leaderlessMs.maxMs]), [["resign", 0], ["freeze-leader", 2_000]]);
+  });
+
   it("does not count the time in which the store was away", () => {
     const { faults } = sum([announced(0, "a", 1), fault(100, "store-crash"), event(100, "", "outage-began"), event(500, "a", "ended", { election: "work", token: 1 }), event(900, "", "outage-ended"), announced(1_000, "a", 2)]);
     assert.deepEqual(faults[0]?.leaderlessMs, { medianMs: 100, maxMs: 100 });

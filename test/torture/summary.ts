@@ -56,14 +56,18 @@ export function summarize(history: History, seen: { readonly remarks: ReadonlyMa
   };
 }
 
+/** A process that was stopped says afterwards that it did not run since its last sample, which was before the fault. */
+const EARLY_MS = 50;
+
 function faultsOf({ events }: History): FaultSummary[] {
   const faults = events.filter((event) => event.kind === "fault");
   const leaderless = gaps(events, WORK);
   const coordinatorless = gaps(events, COORDINATOR_OFFICE);
   const kinds = new Map<string, { leader: number[]; coordinator: number[] }>();
   for (const [index, fault] of faults.entries()) {
-    const untilMs = faults[index + 1]?.t ?? Number.POSITIVE_INFINITY;
-    const longest = (all: typeof leaderless) => Math.max(0, ...all.filter((gap) => gap.fromMs >= fault.t && gap.fromMs < untilMs && !gap.open).map(waitOf));
+    const fromMs = fault.t - EARLY_MS;
+    const untilMs = (faults[index + 1]?.t ?? Number.POSITIVE_INFINITY) - EARLY_MS;
+    const longest = (all: typeof leaderless) => Math.max(0, ...all.filter((gap) => gap.fromMs >= fromMs && gap.fromMs < untilMs && !gap.open).map(waitOf));
     const kind = kinds.get(fault.name) ?? { leader: [], coordinator: [] };
     kinds.set(fault.name, kind);
     kind.leader.push(longest(leaderless));

@@ -42,7 +42,7 @@ export function resignCommand(program: Command, shell: Shell): void {
 
 function sentence(outcome: Extract<ResignOutcome, { outcome: "resigned" }>): string {
   const { node, election, token, tookMs, successor } = outcome;
-  const after = successor === null ? "nobody holds it now" : `${successor.node} holds it now, with token ${successor.token}`;
+  const after = successor === null ? "nobody held it a moment later" : `${successor.node} holds it now, with token ${successor.token}`;
   return `${node} gave up term ${token} of ${election} after ${duration(tookMs)}; ${after}`;
 }
 
