@@ -183,6 +183,7 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
         insert into ${t.events} (grp, sequence, at_ms, type, subject, detail)
         select $1, won.sequence, won.now_ms, 'term-began', $2, json_build_object('token', won.token, 'node', $7::text, 'incarnation', $4::text)::text from won
       ),
+      outdated as (delete from ${t.events} o using won where o.grp = $1 and o.sequence <= won.sequence - ${EVENTS_KEPT}),
       ${notify(electionChanged, "won")}
       select (select token from won) as token, (select token from claimant) > ${Number.MAX_SAFE_INTEGER} as exhausted, (select count(*) from hint) as hints`,
 
