@@ -6,7 +6,7 @@ import type { AdminOptions, CheckedAdminOptions } from "./options.ts";
 import { cursorExpired, isBehind, presentPage } from "./record.ts";
 import type { EventsBatch, EventsPage } from "./record.ts";
 import { resignPatienceMs, termEnd, termToEnd } from "./resign.ts";
-import type { ResignOutcome } from "./resign.ts";
+import type { ResignOutcome, Successor } from "./resign.ts";
 import { deriveStatus, fingerprint } from "./status.ts";
 import type { ElectionStatus, GroupStatus, MemberStatus } from "./status.ts";
 
@@ -168,10 +168,16 @@ export class Admin implements AsyncDisposable {
   }
 
   /** Whoever waits for the election takes it within a moment; people want to know who. */
-  async #successorSoon(election: string, token: number, bell: Bell, signal: AbortSignal | undefined) {
-    await bell.wait(this.#options.clock, SUCCESSOR_MS, this.#until(signal));
-    this.#assertWanted("resign", signal);
-    return termEnd(await this.#read(signal), election, token)?.successor ?? null;
+  async #successorSoon(election: string, token: number, bell: Bell, signal: AbortSignal | undefined): Promise<Successor | null> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonicMs() + SUCCESSOR_MS;
+    for (let leftMs = SUCCESSOR_MS; leftMs > 0; leftMs = untilMs - clock.monotonicMs()) {
+      await bell.wait(clock, leftMs, this.#until(signal));
+      this.#assertWanted("resign", signal);
+      const successor = termEnd(await this.#read(signal), election, token)?.successor ?? null;
+      if (successor !== null) return successor;
+    }
+    return null;
   }
 
   /** Ends the connection, and every call and follower with it. May be called twice. */

@@ -1,5 +1,12 @@
 import type { GroupReading } from "../store/index.ts";
 
+/** Who holds an election after the term that was asked about. */
+export interface Successor {
+  readonly node: string;
+  /** In decimal. */
+  readonly token: string;
+}
+
 /** How a request to resign ended. All are ordinary outcomes. */
 export type ResignOutcome =
   | {
@@ -12,7 +19,7 @@ export type ResignOutcome =
       readonly tookMs: number;
       readonly reason: string;
       /** Who held it a moment later; `null` if nobody did yet. */
-      readonly successor: { readonly node: string; readonly token: string } | null;
+      readonly successor: Successor | null;
     }
   /** Nobody holds it. */
   | { readonly outcome: "not-held"; readonly election: string; readonly token: string }
@@ -41,7 +48,7 @@ export function termEnd(
   reading: GroupReading,
   election: string,
   token: number,
-): { readonly reason: string; readonly successor: { readonly node: string; readonly token: string } | null } | undefined {
+): { readonly reason: string; readonly successor: Successor | null } | undefined {
   const row = reading.elections.find((row) => row.election === election);
   if (row !== undefined && row.token === token && row.holder !== null) return undefined;
   const term = reading.terms.find((term) => term.election === election && term.token === token);

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import type { TestContext } from "node:test";
+import { postgresForTests } from "../support/postgres-server.ts";
+import type { TestPostgres } from "../support/postgres-server.ts";
+import { requireOrSkip } from "../support/required.ts";
+import { Run, tribune } from "./run.ts";
+
+describe("on PostgreSQL", () => {
+  let found: TestPostgres | { readonly missing: string };
+  before(async () => {
+    found = await postgresForTests();
+  });
+  after(async () => {
+    if (!("missing" in found)) await found.stop();
+  });
+
+  /** A database of the test's own, or a skip in plain sight. */
+  async function database(t: TestContext): Promise<{ readonly name: string; readonly url: string } | undefined> {
+    if (!("missing" in found)) return await found.createDatabase();
+    requireOrSkip(t, "postgres", found.missing);
+    return undefined;
+  }
+
+  it("the demo holds what it shows there, too, and drops its table", async (t) => {
+    const place = await database(t);
+    if (place === undefined) return;
+    const ended = await tribune(t, ["demo", "--json", "--store", place.url]);
+    assert.equal(ended.code, 0, ended.stdout + ended.stderr);
+    assert.match(ended.stdout, /\{"step":"done","ok":true,"tookMs":\d+\}\n$/);
+    const tables = await (found as TestPostgres).query("select tablename from pg_tables where tablename like 'tribune_demo%'", [], { database: place.name });
+    assert.deepEqual(tables, []);
+  });
+
+  it("lead, status and resign work, and no output has the password", async (t) => {
+    const place = await database(t);
+    if (place === undefined) return;
+    const password = decodeURIComponent(new URL(place.url).password);
+    const env = { TRIBUNE_STORE: place.url, TRIBUNE_GROUP: "billing" };
+    const run = new Run(t, ["lead", "--election", "scheduler", "--node", "ada", "--preset", "fast", "--verbose", "--", "sh", "-c", 'echo "runs $TRIBUNE_TOKEN"; exec sleep 300'], env);
+    await run.line(/^runs \d+$/);
+    const status = await tribune(t, ["status", "--verbose"], env);
+    assert.match(status.stdout, /\nscheduler +ada /);
+    const resigned = await tribune(t, ["resign", "scheduler"], env);
+    assert.match(resigned.stdout, /^ada gave up term \d+ of scheduler/);
+    run.process.kill("SIGTERM");
+    const ended = await run.closed;
+    assert.deepEqual([status.code, resigned.code, ended.code], [0, 0, 0]);
+    if (password !== "") for (const text of [ended.stderr, ended.stdout, status.stdout, status.stderr, resigned.stdout]) assert.ok(!text.includes(password));
+  });
+
+  it("a wrong password and a database that is not there are exit code 3, on one line, without any password", async (t) => {
+    const place = await database(t);
+    if (place === undefined) return;
+    const wrong = new URL(place.url);
+    wrong.password = "geheim-and-wrong";
+    const missing = new URL(place.url);
+    missing.pathname = "/no_such_database_here";
+    const [refused, absent] = await Promise.all([wrong, missing].map((url) => tribune(t, ["status", "--store", url.href, "--group", "g"])));
+    for (const ended of [refused, absent]) {
+      assert.equal(ended?.code, 3, ended?.stderr);
+      assert.match(ended?.stderr ?? "", /^error STORE_\w+: [^\n]+\n$/);
+      assert.doesNotMatch(ended?.stderr ?? "", /geheim/);
+    }
+    assert.match(absent?.stderr ?? "", /^error STORE_DATABASE_MISSING: /);
+  });
+});
