@@ -56,8 +56,9 @@ describe("on PostgreSQL", () => {
     wrong.password = "geheim-and-wrong";
     const missing = new URL(place.url);
     missing.pathname = "/no_such_database_here";
-    const [refused, absent] = await Promise.all([wrong, missing].map((url) => tribune(t, ["status", "--store", url.href, "--group", "g"])));
-    for (const ended of [refused, absent]) {
+    const [absent, refused] = await Promise.all([missing, wrong].map((url) => tribune(t, ["status", "--store", url.href, "--group", "g"])));
+    const asksForOne = new URL(place.url).password !== ""; // a server of somebody else's may let everybody in
+    for (const ended of asksForOne ? [absent, refused] : [absent]) {
       assert.equal(ended?.code, 3, ended?.stderr);
       assert.match(ended?.stderr ?? "", /^error STORE_\w+: [^\n]+\n$/);
       assert.doesNotMatch(ended?.stderr ?? "", /geheim/);

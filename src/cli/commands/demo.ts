@@ -83,6 +83,7 @@ async function demo(shell: Shell, options: DemoOptions): Promise<void> {
     await troupe.dismiss(DISMISS_MS).catch((error: unknown) => {
       if (options.keep !== true) throw error; // who was played with need not stop in good order
     });
+    await troupe.end();
     show.end();
     show.step("done", { tookMs: Math.round(tookMs) }, `everything shown was measured and checked, in ${measured(tookMs)}`);
   } catch (error) {
@@ -95,6 +96,7 @@ async function demo(shell: Shell, options: DemoOptions): Promise<void> {
   } finally {
     deadline.cancel();
     show.end();
+    await troupe.end();
     atExit();
     process.off("exit", atExit);
     process.off("SIGHUP", onHangUp);

@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { abortError, ERROR_CODES, TribuneError } from "../../kernel/index.ts";
+import { abortError, ERROR_CODES, sleep, TribuneError } from "../../kernel/index.ts";
 import type { Clock, ErrorCode } from "../../kernel/index.ts";
 import type { Order, Report } from "./protocol.ts";
 
@@ -39,6 +39,9 @@ interface Waiter {
 
 /** The extension that this file has: from the sources or built. */
 const NODE = fileURLToPath(new URL(`./node${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url));
+
+/** For the kernel to end a process that was killed. */
+const GONE_PATIENCE_MS = 2_000;
 
 /** The processes of the demo: started, ordered about, frozen, killed, and never left behind. */
 export class Troupe {
@@ -136,21 +139,29 @@ export class Troupe {
   /** Stops all in good order, as far as they can. */
   async dismiss(withinMs: number): Promise<void> {
     const since = this.mark;
-    const present = [...this.#players.values()].filter((player) => player.process.exitCode === null && player.process.signalCode === null && player.process.connected);
+    const present = [...this.#players.values()].filter((player) => isThere(player) && player.process.connected);
     for (const player of present) {
       player.dismissed = true;
       player.process.kill("SIGCONT");
       this.order(player.actor.node, { type: "stop" });
     }
     await Promise.all(present.map((player) => this.hear("stopped", { since, withinMs, what: `${player.actor.node} to stop`, where: (heard) => heard.node === player.actor.node })));
+  }
+
+  /** Kills whoever is left, and waits until they are gone. */
+  async end(): Promise<void> {
     this.killAll();
+    const left = [...this.#players.values()].filter(isThere).map((player) => new Promise<void>((resolve) => player.process.once("exit", () => resolve())));
+    const patience = new AbortController();
+    await Promise.race([Promise.all(left), sleep(this.#clock, GONE_PATIENCE_MS, patience.signal)]);
+    patience.abort();
   }
 
   /** Synchronous, for the last moment of this process. Only processes that were started here, and have not ended, are killed. */
   killAll(): void {
     for (const player of this.#players.values()) {
       player.dismissed = true;
-      if (player.process.exitCode === null && player.process.signalCode === null) player.process.kill("SIGKILL");
+      if (isThere(player)) player.process.kill("SIGKILL");
     }
   }
 
@@ -181,6 +192,10 @@ export class Troupe {
     this.#failure ??= error;
     for (const waiter of [...this.#waiters]) waiter.fail(this.#failure);
   }
+}
+
+function isThere(player: Player): boolean {
+  return player.process.exitCode === null && player.process.signalCode === null;
 }
 
 /** A node's own failure keeps its code, and with it the exit code of the command. */
