@@ -139,6 +139,7 @@ export class Troupe {
   /** Stops all in good order, as far as they can. */
   async dismiss(withinMs: number): Promise<void> {
     const since = this.mark;
+    this.#failure = undefined; // what went wrong, or who interrupted, is known by now
     const present = [...this.#players.values()].filter((player) => isThere(player) && player.process.connected);
     for (const player of present) {
       player.dismissed = true;

@@ -39,7 +39,7 @@ await describeWithServer("a node's connection to PostgreSQL", {}, async (server)
   });
 
   it("has settings of its own, whatever role and database say", async (t) => {
-    const { scene, last } = stage(t, Client, { options: "-c default_transaction_isolation=serializable -c idle_session_timeout=60000 -c lock_timeout=5" });
+    const { scene, last } = stage(t, Client, { options: `-c default_transaction_isolation=serializable -c lock_timeout=5${server.major >= 14 ? " -c idle_session_timeout=60000" : ""}` });
     await scene.session({ statementLimitMs: 4_321 });
     const show = async (name: string) => (await last().query<Record<string, string>>(`show ${name}`)).rows[0]?.[name];
     assert.equal(await show("search_path"), "pg_catalog");
