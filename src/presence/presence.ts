@@ -52,6 +52,9 @@ export interface PresenceEvents {
 /** A connection that cannot be opened is tried again after these pauses. */
 const RECONNECT = { firstMs: 50, longestMs: 1_000 };
 
+/** The least that opening a connection is given while there is no trust that could run out meanwhile. */
+const PATIENT_OPEN_MS = 3_000;
+
 /** Pause between two looks that hints asked for; grows with the group, so that a burst of joins costs each node a few looks. */
 const LOOK_SPACING_MS = 5;
 const LOOK_SPACING_PER_MEMBER_MS = 0.5;
@@ -316,7 +319,7 @@ export class Presence {
   async #open(): Promise<StoreSession> {
     const { clock, random, logger, store } = this.#ports;
     const { group, node, createSchema, timing } = this.#options;
-    const deadlineMs = this.#attemptMs();
+    const deadlineMs = this.#openMs();
     const opening = store.open({
       group,
       node,
@@ -418,7 +421,7 @@ export class Presence {
       const watch = this.#watchList();
       const reply = await session.beat(
         { incarnation: this.#incarnation, beat: this.#beat, generation: this.facts.generation, viewSeen: this.facts.viewSeen, cursor: this.facts.cursor(), watch },
-        { deadlineMs: this.#attemptMs() },
+        { deadlineMs: this.#beatDeadlineMs() },
       );
       this.#latencyMs = clock.monotonicMs() - sentAtMs;
       if (this.#stop.signal.aborted) return;
@@ -554,11 +557,18 @@ export class Presence {
     this.events.emit("suspended", { reason, trustLeftMs: this.trustLeftMs() });
   }
 
+  /** The deadline for opening a connection: several round trips, so all of the trust that is left before the stop budget; and patience when there is none to lose. */
+  #openMs(): number {
+    const { leaseMs, beatMs, stopBudgetMs } = this.#options.timing;
+    const left = this.trustLeftMs() - stopBudgetMs;
+    return left <= 0 ? Math.max(leaseMs * 1.5, PATIENT_OPEN_MS) : Math.max(beatMs, left);
+  }
+
   /**
-   * The deadline of one attempt to open or to beat. While there is trust, a part of what is left of it before the stop budget, so that a connection that hangs leaves
+   * The deadline of one beat. While there is trust, a part of what is left of it before the stop budget, so that a connection that hangs leaves
    * time for another; but no less than a beat, and half as long again as the last one took, so that a slow store is not cut off at each one.
    */
-  #attemptMs(): number {
+  #beatDeadlineMs(): number {
     const { leaseMs, beatMs, stopBudgetMs } = this.#options.timing;
     const left = this.trustLeftMs() - stopBudgetMs;
     const leastMs = Math.max(beatMs, Math.min(this.#latencyMs * 1.5, leaseMs));

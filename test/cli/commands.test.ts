@@ -15,7 +15,7 @@ import type { Place } from "./run.ts";
 async function group(t: TestContext, where: Place, ...nodes: string[]): Promise<Cluster[]> {
   const clusters: Cluster[] = [];
   for (const node of nodes) {
-    const cluster = createCluster({ group: "billing", node, store: where.store, preset: "fast", metadata: { of: node, evil: "\u001b[2J\u202e" } });
+    const cluster = createCluster({ group: "billing", node, store: where.store, leaseMs: 20_000, beatMs: 200, metadata: { of: node, evil: "\u001b[2J\u202e" } });
     await cluster.start();
     atEnd(t, () => cluster.stop());
     clusters.push(cluster);

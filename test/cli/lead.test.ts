@@ -6,8 +6,11 @@ import { openAdmin } from "../../src/admin/index.ts";
 import { atEnd, isRunning, place, Run, tribune, until } from "./run.ts";
 import type { Place } from "./run.ts";
 
-/** Short, for tests; a lease that a busy machine still keeps. */
-const TIMING = ["--lease-ms", "2000", "--beat-ms", "200", "--stop-budget-ms", "600"];
+/** A lease that the busiest machine keeps, where nobody waits for its end; beats are short, since an operator's request comes with one. */
+const TIMING = ["--lease-ms", "20000", "--beat-ms", "200", "--stop-budget-ms", "600"];
+
+/** Where somebody does. Commander takes the last one. */
+const SHORT_LEASE = ["--lease-ms", "3000"];
 
 const POSIX = { skip: process.platform === "win32" ? "process groups and signals are those of POSIX" : false };
 
@@ -144,9 +147,9 @@ describe("tribune lead", POSIX, () => {
 
   it("when tribune lead is killed, the command dies before another node leads", async (t) => {
     const where = place(t);
-    const ada = lead(t, where, "ada", DEAF);
+    const ada = lead(t, where, "ada", DEAF, ...SHORT_LEASE);
     const first = await runs(ada);
-    const ben = lead(t, where, "ben", STAYS);
+    const ben = lead(t, where, "ben", STAYS, ...SHORT_LEASE);
     await ben.event("contending");
     ada.process.kill("SIGKILL");
     const second = await runs(ben);
@@ -167,9 +170,9 @@ describe("tribune lead", POSIX, () => {
 
   it("when tribune lead is frozen, the command dies before another node leads; woken, it contends again", async (t) => {
     const where = place(t);
-    const ada = lead(t, where, "ada", DEAF);
+    const ada = lead(t, where, "ada", DEAF, ...SHORT_LEASE);
     const first = await runs(ada);
-    const ben = lead(t, where, "ben", STAYS);
+    const ben = lead(t, where, "ben", STAYS, ...SHORT_LEASE);
     await ben.event("contending");
     ada.process.kill("SIGSTOP");
     const second = await runs(ben);

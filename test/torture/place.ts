@@ -97,6 +97,7 @@ function sqlitePlace(path: string, ours: boolean): Place {
       return Promise.resolve(rows as unknown as FencedRow[]);
     },
     async close() {
+      if (!ours) database.exec("drop table torture_rows");
       database.close();
       if (ours) for (const file of ["", "-wal", "-shm", "-tribune_hint"]) await rm(path + file, { force: true });
     },

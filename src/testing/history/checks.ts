@@ -257,7 +257,9 @@ export function runningIsNotDeclaredDead(history: History, config: CheckConfig):
     if (process === undefined) continue;
     const ended = history.events.find((other) => other.process === process && (other.kind === "killed" || other.kind === "exited") && other.t <= event.t);
     const away = [...pauses(history.events, process, endMs), ...cuts(history.events, process, endMs)];
-    if (ended === undefined && !away.some((span) => span.fromMs <= event.t && span.toMs >= event.t - 2 * config.leaseMs)) {
+    // Its own clocks had told it that its trust was over: whoever declared it dead was right about its beats.
+    const knew = history.events.some((other) => other.process === process && other.kind === "told" && other.what === "lost" && other.t <= event.t && other.t >= event.t - 2 * config.leaseMs);
+    if (ended === undefined && !knew && !away.some((span) => span.fromMs <= event.t && span.toMs >= event.t - 2 * config.leaseMs)) {
       violations.push({ check: "runningIsNotDeclaredDead", message: `${who(event)} declared incarnation ${event.dead} of ${process} dead, which was running`, atMs: event.t, evidence: [event] });
     }
   }
