@@ -89,6 +89,7 @@ export class Elector<Tx> {
   #timer: Timer | undefined;
   #stopTimer: Timer | undefined;
   #unwatch: (() => void) | undefined;
+  #unheed: (() => void) | undefined;
   #watching = "";
   #shown: ElectionState | undefined;
   #closed = false;
@@ -123,18 +124,18 @@ export class Elector<Tx> {
         next: "use the term that is there, or resign it first",
       });
     }
-    const unprompt = this.#ports.presence.prompt(this.name);
     let aborted: (() => void) | undefined;
     try {
       return await new Promise<Term<Tx>>((resolve, reject) => {
         this.#candidacy = { resolve, reject };
         aborted = () => this.#withdraw(abortError(signal, `campaign for ${this.name}`));
         signal?.addEventListener("abort", aborted, { once: true });
+        this.#heed();
         this.consider();
       });
     } finally {
       if (aborted !== undefined) signal?.removeEventListener("abort", aborted);
-      unprompt();
+      this.#heed();
       this.consider();
     }
   }
@@ -280,6 +281,7 @@ export class Elector<Tx> {
   #over(term: Term<Tx>, reason: TribuneError, why: string): void {
     this.#stopTimer?.cancel();
     if (this.#term === term) this.#term = undefined;
+    this.#heed();
     this.#passFenceAgain = false;
     this.#owed = { token: term.token, incarnation: term.incarnation, reason: why };
     term.end(reason);
@@ -520,6 +522,16 @@ export class Elector<Tx> {
 
   #row(): ElectionRow | undefined {
     return this.#ports.presence.facts.elections.get(this.name);
+  }
+
+  /** Hints of this election are heeded at once while the node contends, and while it holds: then somebody may ask it to resign. */
+  #heed(): void {
+    const wanted = this.#candidacy !== undefined || this.#term !== undefined;
+    if (wanted) this.#unheed ??= this.#ports.presence.prompt(this.name);
+    else {
+      this.#unheed?.();
+      this.#unheed = undefined;
+    }
   }
 
   #watch(incarnation: string): void {

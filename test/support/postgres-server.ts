@@ -2,7 +2,7 @@ import { execFile, execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { access, chmod, chown, constants, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -215,7 +215,10 @@ export class PostgresServer {
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#child = child;
-    const killed = () => child.kill("SIGKILL");
+    const killed = () => {
+      child.kill("SIGKILL");
+      rmSync(folder, { recursive: true, force: true });
+    };
     process.once("exit", killed);
     child.once("exit", () => process.removeListener("exit", killed));
     createInterface({ input: child.stderr }).on("line", (line) => {

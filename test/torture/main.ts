@@ -62,4 +62,4 @@ function toTheScreen(options: TortureOptions): { readonly audience: Audience; re
   };
 }
 
-process.exitCode = await main();
+process.exit(await main()); // everything is put away; a socket that Node cannot close must not keep the command

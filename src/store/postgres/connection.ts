@@ -33,6 +33,8 @@ export interface ServerFacts {
 const OLDEST_VERSION = 120000;
 /** How long a polite end may take before the socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 1_000;
+/** The largest number that a setting in milliseconds takes, and a timer of Node's. */
+const LONGEST_MS = 2 ** 31 - 1;
 /** How often the server looks, while a statement waits, whether we are still there. */
 const CLIENT_CHECK_MS = 1_000;
 /** PostgreSQL cuts longer ones, with a notice; in bytes. */
@@ -214,7 +216,7 @@ function clientSettings(settings: Readonly<Record<string, unknown>>, context: Op
   return {
     ...settings,
     application_name: applicationName(context),
-    connectionTimeoutMillis: Math.max(1, Math.ceil(context.deadlineMs)),
+    connectionTimeoutMillis: wholeMs(context.deadlineMs),
     keepAlive: true,
     statement_timeout: undefined,
     query_timeout: undefined, // a call's own deadline destroys the connection; this one would leave it in use
@@ -224,6 +226,11 @@ function clientSettings(settings: Readonly<Record<string, unknown>>, context: Op
     binary: false,
     types: { getTypeParser: () => (value: unknown) => value },
   };
+}
+
+/** A limit as PostgreSQL and Node take it: whole, not 0, which means none, and not too large. */
+export function wholeMs(ms: number): number {
+  return Math.min(LONGEST_MS, Math.max(1, Math.ceil(ms)));
 }
 
 function applicationName({ group, node }: OpenContext): string {
@@ -259,7 +266,7 @@ async function greet(client: PgClient, label: string): Promise<ServerFacts> {
  * somebody else gets next. Not as start-up options, which poolers refuse.
  */
 function setUp({ versionNumber, linux }: ServerFacts, context: OpenContext): { readonly text: string; readonly values: readonly string[] } {
-  const limitMs = String(Math.max(1, Math.ceil(context.statementLimitMs)));
+  const limitMs = String(wholeMs(context.statementLimitMs));
   const settings: (readonly [string, string])[] = [
     ["application_name", applicationName(context)], // a connection string may have named it otherwise
     ["search_path", "pg_catalog"],

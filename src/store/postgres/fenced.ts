@@ -1,6 +1,7 @@
 import { isTribuneError, TribuneError, withDeadline } from "../../kernel/index.ts";
 import { assertFence, assertMayAct, fenceNotFound, termLost } from "../index.ts";
 import type { FencedTransactions, FenceHandle } from "../index.ts";
+import { wholeMs } from "./connection.ts";
 import { destroyClient } from "./driver.ts";
 import type { PgPool, PgPoolClient, PgQueryable, PgResult } from "./driver.ts";
 import { FAILED_TRANSACTION, IDLE_IN_TRANSACTION_TIMEOUT, mapConnectError, mapPostgresError, NO_ACTIVE_TRANSACTION, SERIALIZATION_FAILURE, sqlState, UNDEFINED_TABLE, wasAnswered } from "./errors.ts";
@@ -46,6 +47,7 @@ export class PostgresFences<Tx> implements FencedTransactions<Tx> {
 
   async guard(fence: FenceHandle, tx: Tx): Promise<void> {
     assertMayAct(fence, "guard");
+    if (typeof (tx as Partial<PgQueryable> | null | undefined)?.query !== "function") throw transactionRequired(fence, "guard");
     // Outside of a transaction the lock would be gone with the statement. A savepoint is refused there, and costs nothing inside.
     const text = `savepoint tribune_guard; release savepoint tribune_guard; ${guardStatement(this.#schema, fence)}`;
     await this.#compare(fence, "guard", async () => await (tx as PgQueryable).query(text));
@@ -75,11 +77,7 @@ export class PostgresFences<Tx> implements FencedTransactions<Tx> {
     // At REPEATABLE READ and above: the fence moved after the transaction's snapshot.
     if (state === SERIALIZATION_FAILURE) return termLost(fence, "the fence has moved", error);
     if (state !== NO_ACTIVE_TRANSACTION) return mapPostgresError(error, operation, this.#label);
-    return new TribuneError("TRANSACTION_REQUIRED", `${operation} of ${fence.election} needs a transaction that is open`, {
-      about: fence.election,
-      next: "run 'begin' on that client first, or use term.transaction",
-      cause: error,
-    });
+    return transactionRequired(fence, operation, error);
   }
 
   /** From here to the answer nothing cuts the connection: with the commit under way only its answer tells what became of it. */
@@ -126,6 +124,14 @@ export class PostgresFences<Tx> implements FencedTransactions<Tx> {
       cause: error,
     });
   }
+}
+
+function transactionRequired(fence: FenceHandle, operation: string, cause?: unknown): TribuneError {
+  return new TribuneError("TRANSACTION_REQUIRED", `${operation} of ${fence.election} needs a client of pg with a transaction that is open`, {
+    about: fence.election,
+    next: "run 'begin' on that client first, or use term.transaction",
+    cause,
+  });
 }
 
 /** Where the term is lost, what broke the connection is not the point: the server ended the transaction of a process that froze. */
@@ -235,8 +241,8 @@ function stillOpen(fence: FenceHandle): string {
  */
 function guardStatement(schema: string, { group, election, leaseMs }: FenceHandle): string {
   const { fences } = tablesIn(schema);
-  const limitMs = Math.max(1, Math.floor(leaseMs / 2));
-  const checkMs = Math.max(1, Math.floor(leaseMs / CHECKS_PER_LEASE));
+  const limitMs = wholeMs(Math.floor(leaseMs / 2));
+  const checkMs = wholeMs(Math.floor(leaseMs / CHECKS_PER_LEASE));
   return `with fence as materialized (select f.token from ${fences} f where f.grp = ${literal(group)} and f.election = ${literal(election)} for share)
     select (select fence.token::text from fence) as token,
       ${atMost("idle_in_transaction_session_timeout", limitMs)},

@@ -22,7 +22,7 @@ import type {
   SessionInfo,
   StoreSession,
 } from "../index.ts";
-import { isReadCommitted } from "./connection.ts";
+import { isReadCommitted, wholeMs } from "./connection.ts";
 import type { Connection, Row, ServerFacts } from "./connection.ts";
 import { lostRace, mapPostgresError, wasAnswered, wasCalledOff, wasNotPrepared } from "./errors.ts";
 import { channelOf, hintOf } from "./hints.ts";
@@ -61,7 +61,7 @@ export class PostgresSession implements StoreSession {
     this.#group = context.group;
     this.#label = label;
     this.#channel = channelOf(schema, context.group);
-    this.#sql = statementsFor({ schema, channel: this.#channel, lockLimitMs: Math.max(1, Math.ceil(context.statementLimitMs)) });
+    this.#sql = statementsFor({ schema, channel: this.#channel, lockLimitMs: wholeMs(context.statementLimitMs) });
     this.#gate = new SessionGate({ clock: context.clock, label, onEnd: () => this.#leaveConnection() });
     this.#hints = new Events((error, event) => context.logger.error({ error, event, group: context.group }, "a listener of hints failed"));
     const { direct, version } = connection.facts;
@@ -93,7 +93,7 @@ export class PostgresSession implements StoreSession {
     const { incarnation, node, leaseMs, metadata, settings } = input;
     return this.#run("join", call, async () => {
       for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-        const [row] = await this.#ask(this.#sql.join, [incarnation, node, leaseMs, metadata, settings]);
+        const [row] = await this.#ask(this.#sql.join, [incarnation, node, Math.ceil(leaseMs), metadata, settings]);
         const result = row === undefined ? undefined : this.#joinResult(row, input);
         if (result !== undefined) return result;
       }
@@ -196,7 +196,7 @@ export class PostgresSession implements StoreSession {
     const { token, incarnation, epoch, expectedVersion, view, forgetDeadAfterMs } = input;
     const events = [...input.events, { type: "view-published", subject: this.#group, detail: { version: view.version, members: view.members.length, token } }];
     const columns = [events.map((each) => each.type), events.map((each) => each.subject), events.map((each) => JSON.stringify(each.detail))];
-    const values = [token, incarnation, epoch, expectedVersion, view.version, JSON.stringify(view), ...columns, Math.ceil(forgetDeadAfterMs)];
+    const values = [token, incarnation, epoch, expectedVersion, view.version, JSON.stringify(view), ...columns, Math.min(Math.ceil(forgetDeadAfterMs), Number.MAX_SAFE_INTEGER)];
     return this.#race("publishView", call, false, async () => await this.#done(this.#sql.publishView, values));
   }
 

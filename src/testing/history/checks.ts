@@ -217,7 +217,9 @@ export function viewsGrow(history: History): Violation[] {
     for (const incarnation of present) if (!now.has(incarnation)) gone.set(incarnation, view);
     for (const incarnation of now) {
       const left = gone.get(incarnation);
-      if (left !== undefined) violations.push({ check: "viewsGrow", message: `incarnation ${incarnation} left with view ${left.version} and is back in view ${view.version}`, atMs: view.t, evidence: [left, view] });
+      if (left === undefined) continue;
+      gone.delete(incarnation); // once is enough
+      violations.push({ check: "viewsGrow", message: `incarnation ${incarnation} left with view ${left.version} and is back in view ${view.version}`, atMs: view.t, evidence: [left, view] });
     }
     present = now;
   }
@@ -257,13 +259,19 @@ export function runningIsNotDeclaredDead(history: History, config: CheckConfig):
     if (process === undefined) continue;
     const ended = history.events.find((other) => other.process === process && (other.kind === "killed" || other.kind === "exited") && other.t <= event.t);
     const away = [...pauses(history.events, process, endMs), ...cuts(history.events, process, endMs)];
-    // Its own clocks had told it that its trust was over: whoever declared it dead was right about its beats.
-    const knew = history.events.some((other) => other.process === process && other.kind === "told" && other.what === "lost" && other.t <= event.t && other.t >= event.t - 2 * config.leaseMs);
+    // Its own clocks had told it that its trust was over, and it was not back yet: whoever declared it dead was right about its beats.
+    const knew = isLapsed(history.events, process, event.t);
     if (ended === undefined && !knew && !away.some((span) => span.fromMs <= event.t && span.toMs >= event.t - 2 * config.leaseMs)) {
       violations.push({ check: "runningIsNotDeclaredDead", message: `${who(event)} declared incarnation ${event.dead} of ${process} dead, which was running`, atMs: event.t, evidence: [event] });
     }
   }
   return violations;
+}
+
+/** Whether the last that a process was told about its trust, by `atMs`, is that it was over. */
+function isLapsed(events: readonly HistoryEvent[], process: string, atMs: number): boolean {
+  const told = events.filter((event) => event.kind === "told").filter((event) => event.process === process && event.t <= atMs);
+  return told.findLast((event) => event.what === "lost" || event.what === "rejoined")?.what === "lost";
 }
 
 /** No process ended that was neither killed nor asked to. */

@@ -63,7 +63,7 @@ await describeWithServer("fenced transactions in PostgreSQL", {}, async (server)
     const thaw = Promise.withResolvers<void>();
     let alive = true;
     const opened = Promise.withResolvers<void>();
-    const frozen = provider.fenced.transaction(fenceOf(leader, ELECTION, token, { leaseMs: 800, mayAct: () => alive }), async (tx) => {
+    const frozen = provider.fenced.transaction(fenceOf(leader, ELECTION, token, { leaseMs: 2_000, mayAct: () => alive }), async (tx) => {
       await write(tx);
       opened.resolve();
       await thaw.promise;
@@ -72,7 +72,7 @@ await describeWithServer("fenced transactions in PostgreSQL", {}, async (server)
     const beforeMs = performance.now();
     const { busy } = await takeOver(successor, leader, ELECTION);
     assert.ok(busy > 0, "the successor had to wait");
-    assert.ok(performance.now() - beforeMs < 800 * 2, "and not for long");
+    assert.ok(performance.now() - beforeMs < 2_000 * 2, "and not for long");
     alive = false;
     thaw.resolve();
     await assert.rejects(frozen, { code: "TERM_LOST" });
@@ -81,7 +81,7 @@ await describeWithServer("fenced transactions in PostgreSQL", {}, async (server)
 
   it("one whose process believes that it still leads is told that the connection ended, and that nothing was written", async (t) => {
     const { provider, leader, successor, token, write, written } = await stage(t);
-    const frozen = provider.fenced.transaction(fenceOf(leader, ELECTION, token, { leaseMs: 300 }), async (tx) => {
+    const frozen = provider.fenced.transaction(fenceOf(leader, ELECTION, token, { leaseMs: 1_000 }), async (tx) => {
       await write(tx);
       await takeOver(successor, leader, ELECTION);
     });
@@ -92,7 +92,7 @@ await describeWithServer("fenced transactions in PostgreSQL", {}, async (server)
   it("one that freezes during a statement is cancelled by the server, and its successor passes", async (t) => {
     const { provider, leader, successor, token, written, write } = await stage(t);
     const opened = Promise.withResolvers<void>();
-    const running = provider.fenced.transaction(fenceOf(leader, ELECTION, token, { leaseMs: 600 }), async (tx) => {
+    const running = provider.fenced.transaction(fenceOf(leader, ELECTION, token, { leaseMs: 1_500 }), async (tx) => {
       await write(tx);
       const sleeping = tx.query("select pg_sleep(20)");
       opened.resolve();
@@ -215,7 +215,7 @@ await describeWithServer("fenced transactions in PostgreSQL", {}, async (server)
 
   it("a commit that is not answered within a lease is COMMIT_UNKNOWN, and its connection is destroyed", async (t) => {
     const { proxy, provider, pool, leader, token, write } = await stage(t);
-    const running = provider.fenced.transaction(fenceOf(leader, ELECTION, token, { leaseMs: 200 }), async (tx) => {
+    const running = provider.fenced.transaction(fenceOf(leader, ELECTION, token, { leaseMs: 1_000 }), async (tx) => {
       await write(tx);
       await proxy.mode({ kind: "blackhole", direction: "toClient" });
     });
@@ -347,6 +347,13 @@ await describeWithServer("fenced transactions in PostgreSQL", {}, async (server)
     }
     await tx.query("commit");
     assert.equal(await written(), 1);
+  });
+
+  it("a guard on what is no client, or on the pool itself, is TRANSACTION_REQUIRED", async (t) => {
+    const { provider, pool, leader, token } = await stage(t);
+    for (const tx of [pool, undefined, null, {}]) {
+      await assert.rejects(provider.fenced.guard(fenceOf(leader, ELECTION, token), tx as PoolClient), { code: "TRANSACTION_REQUIRED" });
+    }
   });
 
   it("a guard in a transaction that has failed already says so", async (t) => {

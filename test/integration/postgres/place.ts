@@ -30,13 +30,7 @@ export async function postgresPlaces(server: PostgresServer): Promise<{ place():
       standby ??= await startStandby(server);
       return postgres({ url: standby.url }) as StoreProvider as StoreProvider<PoolClient>;
     },
-    schemaAt: async (version) => {
-      const database = await server.createDatabase();
-      const other = postgres({ url: database.url });
-      for (const statement of version === 0 ? [] : other.schema.statements(0)) await server.query(statement, [], { database: database.name });
-      if (version !== 0) await server.query("update tribune.meta set version = $1", [version], { database: database.name });
-      return other as StoreProvider as StoreProvider<PoolClient>;
-    },
+    schemaAt: async (version) => await providerAt(server, version, (database) => server.urlOf({ database })),
   };
   return {
     place: () => place,
@@ -46,6 +40,15 @@ export async function postgresPlaces(server: PostgresServer): Promise<{ place():
       await standby?.stop();
     },
   };
+}
+
+/** A provider on a fresh database whose schema says that it has `version`. */
+export async function providerAt(server: PostgresServer, version: number, urlOf: (database: string) => string): Promise<StoreProvider<PoolClient>> {
+  const { name } = await server.createDatabase();
+  const provider = postgres({ url: urlOf(name) });
+  for (const statement of version === 0 ? [] : provider.schema.statements(0)) await server.query(statement, [], { database: name });
+  if (version !== 0) await server.query("update tribune.meta set version = $1", [version], { database: name });
+  return provider as StoreProvider as StoreProvider<PoolClient>;
 }
 
 /** A table `numbers` (key, value) on a pool, for the suite to write into. */

@@ -9,7 +9,7 @@ import { findPostgres, startPostgres } from "../../support/postgres-server.ts";
 import { skipReason } from "../../support/required.ts";
 import { sceneOn } from "./here.ts";
 import { startPgBouncer } from "./pgbouncer.ts";
-import { numbers } from "./place.ts";
+import { numbers, providerAt } from "./place.ts";
 
 /** Every statement of a node, and every transaction of a user, on whatever server connection PgBouncer has at hand. */
 const programs = await findPostgres();
@@ -25,6 +25,7 @@ if (server === undefined || pgbouncer === undefined) {
   const { name } = await server.createDatabase();
   const url = pgbouncer.urlOf(name);
   const pool = new Pool({ connectionString: url });
+  pool.on("error", () => undefined); // the server is restarted now and then
   const [provider, peer] = [postgres({ pool }), postgres({ url }) as StoreProvider as StoreProvider<PoolClient>];
   await pool.query("create table numbers (key text primary key, value bigint not null)");
   after(async () => {
@@ -34,7 +35,22 @@ if (server === undefined || pgbouncer === undefined) {
     await server.stop();
   });
 
-  storeConformance({ name: `PostgreSQL ${server.major} behind ${pgbouncer.version}`, describe, it, place: () => ({ provider, peer, table: numbers(pool) }) });
+  storeConformance({
+    name: `PostgreSQL ${server.major} behind ${pgbouncer.version}`,
+    describe,
+    it,
+    place: () => ({
+      provider,
+      peer,
+      table: numbers(pool),
+      newEpoch: async () => await server.restartOnNewTimeline(),
+      hang: async () => {
+        server.pause();
+        return async () => server.resume();
+      },
+      schemaAt: async (version) => await providerAt(server, version, (database) => pgbouncer.urlOf(database)),
+    }),
+  });
 
   describe("a session behind PgBouncer in transaction mode", () => {
     it("finds out, has no hints, and says what to do", async (t) => {
