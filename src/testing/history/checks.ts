@@ -247,7 +247,7 @@ export function deadNeverActs(history: History): Violation[] {
 
 /**
  * A process that ran is not declared dead: slow is not dead, and an outage removes nobody. Whoever was stopped, blocked or cut off within the last two leases is excepted; it may
- * deserve it. So is whoever ended.
+ * deserve it. So is whoever ended, or knew that its own trust had lapsed.
  */
 export function runningIsNotDeclaredDead(history: History, config: CheckConfig): Violation[] {
   const endMs = history.events.at(-1)?.t ?? 0;
