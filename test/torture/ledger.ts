@@ -88,7 +88,7 @@ function sqliteLedger(path: string): Ledger {
         }
       });
     },
-    writeUnfenced: (entry) => Promise.resolve(insert(own, entry)),
+    writeUnfenced: async (entry) => insert(own, entry),
     close: () => Promise.resolve(own.close()),
   };
 }

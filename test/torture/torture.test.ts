@@ -50,7 +50,7 @@ describe("torture", () => {
 });
 
 describe("torture of workers that are broken on purpose", () => {
-  const brief: Partial<TortureOptions> = { durationMs: 4_000, nodes: 3, leaseMs: 1_000, beatMs: 250 };
+  const brief: Partial<TortureOptions> = { durationMs: 6_000, nodes: 3, leaseMs: 1_000, beatMs: 250 };
   const found = (result: TortureResult) => new Set(result.violations.map((violation) => violation.check));
   /** The history is kept, as always after a violation; here it was wanted. */
   const forget = ({ folder }: TortureResult) => folder !== undefined && rmSync(folder, { recursive: true, force: true });
