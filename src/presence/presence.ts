@@ -95,7 +95,6 @@ export class Presence {
   #beatNow: (() => void) | undefined;
   #loop: Promise<void> | undefined;
   #latencyMs = 0;
-  #lastLoopAtMs = 0;
 
   constructor(options: PresenceOptions, ports: PresencePorts) {
     this.#options = options;
@@ -130,19 +129,9 @@ export class Presence {
     return this.#latencyMs;
   }
 
-  /** When the loop last did something, on the monotonic clock: a watchdog's question. */
-  get lastLoopAtMs(): number {
-    return this.#lastLoopAtMs;
-  }
-
-  /** The connection's description; `undefined` while there is none. */
-  get sessionInfo(): StoreSession["info"] | undefined {
-    return this.#session?.info;
-  }
-
   /**
    * Whether this incarnation may act now. Asks the clocks each time, so it is right also when no timer could run. It only
-   * reads; `checkLapse` tells the others.
+   * reads; the event `ended` tells the others.
    */
   trusted(): boolean {
     return this.trustLeftMs() > 0;
@@ -286,7 +275,6 @@ export class Presence {
     const { clock, random, logger } = this.#ports;
     let failures = 0;
     while (!this.#stop.signal.aborted) {
-      this.#lastLoopAtMs = clock.monotonicMs();
       let session: StoreSession | undefined;
       try {
         session = await this.#open();
@@ -416,7 +404,6 @@ export class Presence {
     while (!this.#stop.signal.aborted) {
       const sentAtMs = clock.monotonicMs();
       const trustEndMs = this.#elapsed.nowMs() + trustMs(timing.leaseMs); // counted from the sending, not from the reply
-      this.#lastLoopAtMs = sentAtMs;
       this.#beat += 1;
       const watch = this.#watchList();
       const reply = await session.beat(
