@@ -112,11 +112,8 @@ export class Membership {
         let waitMs: number | undefined;
         this.#news = false;
         try {
-          // The first look that shows everybody comes with the next reply.
-          if (presence.facts.everybody.some((row) => row.incarnation === presence.incarnation)) {
-            waitMs = await this.#bury();
-            if (await this.#publish(term, mustPublish)) mustPublish = false;
-          }
+          waitMs = await this.#bury();
+          if (await this.#publish(term, mustPublish)) mustPublish = false;
           failures = 0;
         } catch (error) {
           waitMs = backoffMs(failures++, RETRY, random);
@@ -143,14 +140,18 @@ export class Membership {
     return plan.nextMs === undefined ? undefined : Math.max(0, plan.nextMs - clock.monotonicMs());
   }
 
+  /** Answers whether the view in the store is as it should be now. */
   async #publish(term: CoordinatorTerm, mustPublish: boolean): Promise<boolean> {
     const { presence, logger } = this.#ports;
     const { facts } = presence;
+    // View and presence are taken from one reading, here. One without this node itself does not show everybody: the next look does.
+    const { everybody } = facts;
+    if (!everybody.some((row) => row.incarnation === term.incarnation)) return false;
     const coordinator = { incarnation: term.incarnation, node: term.node };
     // A store that went back shows an older view than this node knows; what counts is who is alive, so the newer one is built upon.
     const { view: known, storedViewVersion: expectedVersion, epoch } = facts;
     const wentBack = expectedVersion < facts.viewSeen;
-    const plan = planView({ stored: known, presence: facts.everybody, coordinator, viewSeen: facts.viewSeen, generation: facts.generation, mustPublish: mustPublish || wentBack });
+    const plan = planView({ stored: known, presence: everybody, coordinator, viewSeen: facts.viewSeen, generation: facts.generation, mustPublish: mustPublish || wentBack });
     if (plan === undefined) return true;
     const incarnations = [...plan.toRead, ...plan.gone.map((member) => member.incarnation)];
     const rows = incarnations.length === 0 ? [] : await presence.perform((session, call) => session.readMembers({ incarnations }, call));

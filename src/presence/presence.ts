@@ -578,7 +578,6 @@ function once(action: () => void): () => void {
   };
 }
 
-
 /** What does not pass by itself. A name that is taken is given back only when somebody stops the other bearer. */
 function needsPerson(error: TribuneError): boolean {
   return !error.retryable || error.code === "NODE_NAME_TAKEN";
