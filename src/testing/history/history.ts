@@ -23,7 +23,16 @@ export type HistoryEvent =
   | Exited
   | OutageBegan
   | OutageEnded
-  | Fault;
+  | Fault
+  | Granted
+  | Published
+  | FailedOver
+  | WorkBegan
+  | WorkSettled
+  | CoordinatorTold
+  | RecordRead
+  | Quiet
+  | FaultsEnded;
 
 /** Common to all events. */
 interface Happening {
@@ -84,12 +93,24 @@ export interface Viewed extends Happening {
   /** The coordinator's incarnation. */
   readonly coordinator: string | null;
   readonly skipped: boolean;
+  /** Incarnations that the delivered change named as joined and as left, where the writer noted them. */
+  readonly joined?: readonly string[];
+  readonly left?: readonly string[];
 }
 
-/** This process has declared another incarnation dead; `t` is after the store's answer. */
+/** This process has declared another incarnation dead; `t` is after the store's answer, or in a simulation the moment at which the store did it. */
 export interface DeclaredDead extends Happening {
   readonly kind: "declared-dead";
   readonly dead: string;
+  /** How long ago, in true time, the store last took a beat of the dead one, or its join. Only a simulation knows. */
+  readonly silentMs?: number;
+  /** The lease of the dead one. Only a simulation knows. */
+  readonly leaseMs?: number;
+  /** How many members were alive in the store just before, and how many of them had been silent for one and a quarter of their lease; both with the dead one. Only a simulation knows. */
+  readonly alive?: number;
+  readonly silent?: number;
+  /** Elections that named the dead one as holder just before. Only a simulation knows. */
+  readonly held?: readonly string[];
 }
 
 /**
@@ -163,6 +184,78 @@ export interface Fault extends Happening {
   readonly targets: readonly string[];
 }
 
+/** The store gave this process a token: a claim took effect, whether or not the claimant ever hears of it. Only a simulation sees this. */
+export interface Granted extends Happening {
+  readonly kind: "granted";
+  readonly election: string;
+  readonly token: number;
+}
+
+/** The store took a view from this process. Only a simulation sees this. */
+export interface Published extends Happening {
+  readonly kind: "published";
+  readonly version: number;
+  /** The publisher's token of the coordinator's election. */
+  readonly token: number;
+  /** The incarnations of its members, in its order. */
+  readonly members: readonly string[];
+}
+
+/** Another server answers from here on. What was committed after `lostSinceMs` is lost; where nothing is, that is `t`. */
+export interface FailedOver extends Happening {
+  readonly kind: "failed-over";
+  readonly lostSinceMs: number;
+}
+
+/** A callback of `lead` was called for this term. */
+export interface WorkBegan extends Happening {
+  readonly kind: "work-began";
+  readonly election: string;
+  readonly token: number;
+}
+
+/** That callback has returned or thrown. */
+export interface WorkSettled extends Happening {
+  readonly kind: "work-settled";
+  readonly election: string;
+  readonly token: number;
+}
+
+/** The cluster told its process of another coordinator; incarnations, `null` for none. */
+export interface CoordinatorTold extends Happening {
+  readonly kind: "coordinator-told";
+  readonly coordinator: string | null;
+  readonly previous: string | null;
+}
+
+/** A reader of the group's record asked for what came after `after`, and was answered these sequence numbers. The first of a reader has what it found as `after`. */
+export interface RecordRead extends Happening {
+  readonly kind: "record-read";
+  readonly after: number;
+  readonly sequences: readonly number[];
+  /** How many the store said are forgotten in between. */
+  readonly skipped: number;
+}
+
+/** From `fromMs` to `t` nothing happened to anybody: no fault, no work that ended, nobody who came or left. What reached the store meanwhile, by operation. Only a simulation sees this. */
+export interface Quiet extends Happening {
+  readonly kind: "quiet";
+  readonly fromMs: number;
+  readonly operations: Readonly<Record<string, number>>;
+  /** Versions and sequence numbers that grew meanwhile, by name: elections, events, view. */
+  readonly grew: readonly string[];
+  /** Hints that were sent. */
+  readonly hints: number;
+}
+
+/** All faults are over: cut links are mended, whoever stood still runs, the store answers. From here on everything has to come right within the bound. Only a simulation knows. */
+export interface FaultsEnded extends Happening {
+  readonly kind: "faults-ended";
+  /** Nodes that run from here to the end, and the elections that each of them contends for without end. */
+  readonly nodes: readonly string[];
+  readonly elections: readonly string[];
+}
+
 /** A row that was written under a fence, as the table has it at the end. */
 export interface FencedRow {
   /** Drawn inside the transaction while it held the fence. On SQLite the order of these is the order of commits; on PostgreSQL that of a lock that is held until the commit. */
@@ -177,6 +270,10 @@ export interface FencedRow {
   readonly write: string;
   /** When the writer began the attempt, on the shared clock. */
   readonly t: number;
+  /** When the commit took effect, on the shared clock. Only a simulation knows. */
+  readonly committedMs?: number | undefined;
+  /** When a failover took the row away again, on the shared clock. Only a simulation knows, and has such rows at all. */
+  readonly lostMs?: number | undefined;
 }
 
 /** What several processes logged, in the order of one clock. */
