@@ -5,6 +5,8 @@
 import type { MemoryOptions } from "./options.ts";
 import { MemoryProvider } from "./provider.ts";
 
+export { MemoryEngine } from "./engine.ts";
+export type { EngineEnvironment, EngineState } from "./engine.ts";
 export type { MemoryOptions } from "./options.ts";
 export { MemoryProvider } from "./provider.ts";
 export type { MemoryTransaction } from "./provider.ts";

@@ -65,6 +65,8 @@ export interface Announced extends Happening {
   readonly election: string;
   readonly token: number;
   readonly mayAct: boolean;
+  /** Incarnations of processes that run and have not been told that an earlier term of theirs is to stop. Only a simulation knows. */
+  readonly unaware?: readonly string[];
 }
 
 /** This process knows that its term is over. */

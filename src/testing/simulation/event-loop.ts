@@ -37,14 +37,16 @@ function queuesCanBeEmptied(): boolean {
 
 /**
  * Calls `next` until it answers false, with everything that was resolved run to its end after each call. While `next` and what follows from it run nothing else of
- * this process does if `drain` is "queues"; with "turn" its other work goes on in between.
+ * this process does if `drain` is "queues", and all of it happens in a call of `within`; with "turn" its other work goes on in between.
  */
-export function runEvents(next: () => boolean, drain: Drain): Promise<void> {
+export function runEvents(next: () => boolean, drain: Drain, within: (work: () => void) => void = (work) => work()): Promise<void> {
   return new Promise((resolve, reject) => {
     const all = () => {
       try {
-        emptyQueues?.call(process);
-        while (next()) emptyQueues?.call(process);
+        within(() => {
+          emptyQueues?.call(process);
+          while (next()) emptyQueues?.call(process);
+        });
         resolve();
       } catch (error) {
         reject(error as Error);

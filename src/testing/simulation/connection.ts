@@ -1,0 +1,126 @@
+import { TribuneError } from "../../kernel/index.ts";
+import type { Hint } from "../../store/index.ts";
+import type { Flow } from "./network.ts";
+import type { SimulatedProcess } from "./process.ts";
+import { STORE_PLACE } from "./store.ts";
+import type { SimulatedStore, StatementKind } from "./store.ts";
+
+/** Who is at the near end of a connection. */
+export interface Client {
+  readonly process: SimulatedProcess;
+  readonly node: string;
+  /** The incarnation that the process has now. */
+  incarnation(): string;
+  /** Called in the process whenever something has arrived, before it has been dealt with. */
+  heard(): void;
+}
+
+/** A connection between a process and the store: two flows, and a server process of its own at the far end. */
+export class Connection {
+  readonly client: Client;
+  /** Whether the server still works for it. */
+  isServed = false;
+  /** Whether the client has ended it. */
+  isClosed = false;
+  readonly #store: SimulatedStore;
+  readonly #requests: Flow;
+  readonly #replies: Flow;
+  #onEnd: (reason: TribuneError) => void = () => undefined;
+  readonly #atServerEnd: Array<() => void> = [];
+  #onHint: { readonly group: string; readonly tell: (hint: Hint) => void } | undefined;
+  /** Statements that wait while the server process of this connection stands still. */
+  #waiting: Array<() => void> | undefined;
+
+  constructor(store: SimulatedStore, client: Client) {
+    this.#store = store;
+    this.client = client;
+    this.#requests = store.network.flow(client.node, STORE_PLACE);
+    this.#replies = store.network.flow(STORE_PLACE, client.node);
+  }
+
+  /** Sends one statement; settles as it does, if an answer ever comes. */
+  call<T>(kind: StatementKind, statement: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#store.sent(kind, this);
+      this.#requests.send(() => this.#store.arrive(kind, this, () => this.#reply(attempt(statement, resolve, reject))));
+    });
+  }
+
+  /** Calls `listener`, in the process, when it hears that the server has ended the connection. */
+  onEnd(listener: (reason: TribuneError) => void): void {
+    this.#onEnd = listener;
+  }
+
+  /** Calls `tell`, in the process, with the hints of a group. */
+  listen(group: string, tell: (hint: Hint) => void): void {
+    this.#onHint = { group, tell };
+  }
+
+  /** The client ends it. Statements that are on their way take effect all the same. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#onHint = undefined;
+    this.#requests.send(() => this.#store.arrive("close", this, () => this.endByServer("the client has closed it", { told: false })));
+    this.#requests.end();
+  }
+
+  // ---- at the server
+
+  /** Calls `listener`, at the server, when the connection is no longer served. */
+  atServerEnd(listener: () => void): void {
+    this.#atServerEnd.push(listener);
+  }
+
+  hint(group: string, hint: Hint): void {
+    if (this.#onHint?.group !== group || !this.isServed) return;
+    this.#reply(() => this.#onHint?.tell(hint));
+  }
+
+  /** The server ends it: nothing more of it takes effect. `told`: the client will hear of it, if the network lets it. */
+  endByServer(why: string, options: { readonly told: boolean }): void {
+    if (!this.isServed) return;
+    this.isServed = false;
+    this.#waiting = undefined;
+    this.#store.forget(this);
+    for (const listener of this.#atServerEnd) listener();
+    if (options.told) this.#reply(() => this.#onEnd(new TribuneError("STORE_SESSION_ENDED", `the connection ended: ${why}`, { about: STORE_PLACE })));
+    this.#replies.end();
+  }
+
+  /** The server process of this connection stands still, until what is returned is called: its statements take effect late. */
+  stall(): () => void {
+    this.#waiting ??= [];
+    return () => {
+      const waiting = this.#waiting ?? [];
+      this.#waiting = undefined;
+      for (const run of waiting) run();
+    };
+  }
+
+  /** Whether a statement has to wait behind others; if so, `again` is called when it need not. */
+  waitsInServer(again: () => void): boolean {
+    if (this.#waiting === undefined) return false;
+    this.#waiting.push(again);
+    return true;
+  }
+
+  #reply(arrival: () => void): void {
+    const { client } = this;
+    this.#replies.send(() =>
+      client.process.deliver(() => {
+        arrival();
+        client.heard();
+      }),
+    );
+  }
+}
+
+function attempt<T>(statement: () => T, resolve: (value: T) => void, reject: (error: unknown) => void): () => void {
+  try {
+    const result = statement();
+    return () => resolve(result);
+  } catch (error) {
+    return () => reject(error);
+  }
+}

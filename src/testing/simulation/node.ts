@@ -1,0 +1,160 @@
+import type { Clock, Random } from "../../kernel/index.ts";
+import { createCluster } from "../../cluster/index.ts";
+import type { Cluster, ClusterOptions } from "../../cluster/index.ts";
+import type { FenceHandle } from "../../store/index.ts";
+import type { MemoryTransaction } from "../../store/memory/index.ts";
+import type { HistoryEntry } from "../history/index.ts";
+import type { Client } from "./connection.ts";
+import { SimulatedProcess } from "./process.ts";
+import type { ClockTraits } from "./process.ts";
+import { SimulatedProvider } from "./provider.ts";
+import { simulationLogger } from "./recorder.ts";
+import type { Recorder, Watched } from "./recorder.ts";
+import type { Schedule } from "./schedule.ts";
+import type { SimulatedStore } from "./store.ts";
+
+/** What a program is handed: everything that it may ask for time, chance and the cluster. */
+export interface ProgramContext {
+  /** Joined when the program begins. */
+  readonly cluster: Cluster<MemoryTransaction>;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** The code under test: runs in each process of a node, once it has joined. */
+export type Program = (context: ProgramContext) => unknown;
+
+interface NodeOptions {
+  /** Of this process. */
+  readonly name: string;
+  readonly node: string;
+  readonly group: string;
+  readonly traits: ClockTraits;
+  readonly cluster: Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger">>;
+  readonly random: Random;
+  readonly store: SimulatedStore;
+  readonly recorder: Recorder;
+  readonly schedule: Schedule;
+  readonly log: ((line: string) => void) | undefined;
+}
+
+/** One process of a node: its machine, its cluster, and what can be done to it. */
+export class SimulatedNode implements Client, Watched {
+  /** "a#2": the second process of node "a". */
+  readonly name: string;
+  readonly node: string;
+  readonly process: SimulatedProcess;
+  readonly cluster: Cluster<MemoryTransaction>;
+  readonly #recorder: Recorder;
+  readonly #provider: SimulatedProvider;
+  #ended: (() => void) | undefined;
+
+  constructor(options: NodeOptions, program: Program) {
+    const { name, node, group, traits, cluster, random, store, recorder, schedule, log } = options;
+    this.name = name;
+    this.node = node;
+    this.#recorder = recorder;
+    this.process = new SimulatedProcess(name, traits, schedule, random);
+    this.#provider = new SimulatedProvider(store, this, { wrote: (fence, write, outcome, code) => this.#wrote(fence, write, outcome, code) });
+    this.cluster = createCluster<MemoryTransaction>({ ...cluster, group, node, store: this.#provider, clock: this.process, random, logger: simulationLogger(this, schedule, log) });
+    recorder.watch(this, this.cluster);
+    this.#note({ kind: "started" });
+    void this.#run(program, random);
+  }
+
+  get state(): SimulatedProcess["state"] {
+    return this.process.state;
+  }
+
+  incarnation(): string {
+    return this.cluster.self.incarnation;
+  }
+
+  runs(): boolean {
+    return this.process.state === "running";
+  }
+
+  /** Whether its clocks can be asked: those of a machine that sleeps stand still, until its first line runs. */
+  canBeAsked(): boolean {
+    return this.process.state === "running" || this.process.state === "frozen";
+  }
+
+  heard(): void {
+    this.#recorder.askSuperseded(this);
+  }
+
+  // ---- what can be done to it
+
+  /** As SIGKILL, or a machine without power. */
+  kill(): void {
+    if (this.process.state === "dead") return;
+    this.#note({ kind: "killed" });
+    this.#gone();
+  }
+
+  /** As SIGSTOP, or an event loop that is blocked. */
+  freeze(): void {
+    if (this.process.state !== "running") return;
+    this.#note({ kind: "paused", cause: "frozen" });
+    this.process.freeze();
+  }
+
+  /** The machine sleeps, or the virtual machine is suspended: its monotonic clock stands still. */
+  sleep(): void {
+    if (this.process.state !== "running") return;
+    this.#note({ kind: "paused", cause: "asleep" });
+    this.process.sleep();
+  }
+
+  /** Lets it go on after either. */
+  resume(): void {
+    if (this.process.state !== "frozen" && this.process.state !== "asleep") return;
+    const { state } = this.process;
+    this.#note({ kind: "resumed", cause: state });
+    this.process.resume(() => this.#recorder.askAll(this));
+  }
+
+  /** Stops it in good order. Resolves when the process has ended; never, if it is killed meanwhile. */
+  async stop(): Promise<void> {
+    await this.cluster.stop();
+    if (this.process.state === "dead") return;
+    this.#note({ kind: "exited", code: 0, signal: null, expected: true });
+    this.#gone();
+  }
+
+  /** Calls `listener` when the process is gone, however it went. */
+  onEnd(listener: () => void): void {
+    this.#ended = listener;
+  }
+
+  async #run(program: Program, random: Random): Promise<void> {
+    const { cluster } = this;
+    try {
+      await cluster.start();
+    } catch {
+      // Whoever runs a process that could not start begins another one.
+      if (this.process.state === "dead") return;
+      this.#note({ kind: "exited", code: 1, signal: null, expected: true });
+      this.#gone();
+      return;
+    }
+    this.#note({ kind: "joined" });
+    await program({ cluster, clock: this.process, random });
+  }
+
+  #gone(): void {
+    this.process.kill();
+    this.#provider.abandon();
+    this.#recorder.forget(this);
+    this.#ended?.();
+  }
+
+  #wrote(fence: FenceHandle, write: string, outcome: "committed" | "refused" | "unknown", code: string): void {
+    if (this.process.state === "dead") return;
+    this.#note({ kind: "wrote", election: fence.election, token: fence.token, write, outcome, code });
+  }
+
+  #note(entry: HistoryEntry): void {
+    this.#recorder.noteOf(this, entry);
+  }
+}

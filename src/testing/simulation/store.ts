@@ -1,0 +1,303 @@
+import { TribuneError } from "../../kernel/index.ts";
+import type { DeclareDeadInput, Hint, StoreSession } from "../../store/index.ts";
+import { MemoryEngine } from "../../store/memory/index.ts";
+import type { EngineState } from "../../store/memory/index.ts";
+import type { FencedRow } from "../history/index.ts";
+import type { HistoryEntry } from "../history/index.ts";
+import { Connection } from "./connection.ts";
+import type { Client } from "./connection.ts";
+import type { Network } from "./network.ts";
+import type { Schedule } from "./schedule.ts";
+
+/** The operations that are one statement each. */
+export type Operation = Exclude<keyof StoreSession, "ended" | "info" | "onHint" | "close" | "destroy">;
+
+/** What statements are of, for faults that wait for one: an operation of the port, or a step of a connection or of a fenced transaction. */
+export type StatementKind = Operation | "open" | "close" | "guard" | "commit";
+
+/** What the store is to the network. */
+export const STORE_PLACE = "store";
+
+/** A copy of what was committed, as a replica that lags would have it. */
+export interface StoreCopy {
+  readonly takenMs: number;
+  readonly state: EngineState;
+}
+
+/** What the store did, for the report of a run. */
+export interface StoreCounts {
+  statements: number;
+  /** Statements that took effect after their sender had ended the connection. */
+  late: number;
+  /** Statements that never took effect, since the server had ended the connection. */
+  dropped: number;
+}
+
+/** Whom an event of the history is about. */
+export interface Subject {
+  readonly process: string;
+  readonly node: string;
+  readonly incarnation: string;
+}
+
+export interface SimulatedStoreOptions {
+  readonly schedule: Schedule;
+  readonly network: Network;
+  /** Writes down what only the store can see. */
+  readonly note: (subject: Subject, entry: HistoryEntry) => void;
+}
+
+/** A statement that a fault waits for. */
+interface Trap {
+  readonly kind: StatementKind;
+  /** The node whose statement it is to be; anybody's if empty. */
+  readonly node: string;
+  readonly moment: "sent" | "arrives" | "executed";
+  readonly spring: (connection: Connection) => void;
+}
+
+/**
+ * A database server that keeps the contract, at the level of single statements: each takes effect at one instant, when it arrives, which may be long after its sender gave up.
+ * It has a clock of its own, may be away, hang, restart, and fail over to a copy that lost the last commits.
+ */
+export class SimulatedStore {
+  readonly engine: MemoryEngine;
+  /** All rows that were ever committed in fenced transactions; those that a failover took away say so. */
+  readonly rows: FencedRow[] = [];
+  readonly counts: StoreCounts = { statements: 0, late: 0, dropped: 0 };
+  /** Statements that took effect, by operation. */
+  readonly executed = new Map<string, number>();
+  hints = 0;
+  readonly schedule: Schedule;
+  readonly network: Network;
+  readonly #options: SimulatedStoreOptions;
+  readonly #connections = new Set<Connection>();
+  readonly #locks = new Map<string, Set<object>>();
+  /** When the store last took a beat of an incarnation, or its join, in true time. */
+  readonly #heard = new Map<string, { readonly atMs: number; readonly leaseMs: number; readonly node: string }>();
+  readonly #traps = new Set<Trap>();
+  #epoch = 1;
+  #wallMs = Date.UTC(2026, 0, 1);
+  #wallAnchorMs = 0;
+  #wallRate = 1;
+  #away: "refuses" | "silent" | "standby" | undefined;
+  /** Statements that wait while the tables are locked or the server does not run. */
+  #waiting: Array<() => void> | undefined;
+
+  constructor(options: SimulatedStoreOptions) {
+    this.#options = options;
+    this.schedule = options.schedule;
+    this.network = options.network;
+    this.engine = new MemoryEngine({
+      now: () => Math.trunc(this.wallMs()),
+      epoch: () => this.epoch,
+      hint: (group, hint) => this.#hint(group, hint),
+      fenceIsBusy: (group, election) => (this.#locks.get(`${group}/${election}`)?.size ?? 0) > 0,
+    });
+  }
+
+  /** Identity and timeline of the server that answers. */
+  get epoch(): string {
+    return `simulated:${this.#epoch}`;
+  }
+
+  /** The server's own wall clock. */
+  wallMs(): number {
+    return this.#wallMs + (this.schedule.nowMs - this.#wallAnchorMs) * this.#wallRate;
+  }
+
+  // ---- what is done to it
+
+  stepClock(byMs: number): void {
+    this.#wallMs += byMs;
+  }
+
+  setClockRate(rate: number): void {
+    this.#wallMs = this.wallMs();
+    this.#wallAnchorMs = this.schedule.nowMs;
+    this.#wallRate = rate;
+  }
+
+  /** Ends all connections of a process, or of all, from the server's side. Statements that have not taken effect never will. */
+  endConnections(process?: string): void {
+    for (const connection of this.#connections) {
+      if (process === undefined || connection.client.process.name === process) connection.endByServer("the server ended the connection", { told: true });
+    }
+  }
+
+  /** Lets no statement take effect, until what is returned is called: the tables are locked, or the server stands still. */
+  hold(): () => void {
+    this.#waiting ??= [];
+    return () => {
+      const waiting = this.#waiting ?? [];
+      this.#waiting = undefined;
+      for (const run of waiting) run();
+    };
+  }
+
+  /** The server is gone, until what is returned is called: `refuses` connections, or is `silent`. What was committed stays. */
+  stop(how: "refuses" | "silent"): () => void {
+    this.#endAll(how === "refuses");
+    this.#away = how;
+    return () => {
+      this.#away = undefined;
+    };
+  }
+
+  /** What a replica that falls behind from now on would have. */
+  copy(): StoreCopy {
+    return { takenMs: this.schedule.nowMs, state: this.engine.snapshot() };
+  }
+
+  /** The server dies. After `gapMs`, in which a standby answers that it cannot be written to, another one answers with what `copy` has, or with everything. */
+  failOver(options: { readonly copy?: StoreCopy | undefined; readonly gapMs: number; readonly told: boolean }): void {
+    const { copy, gapMs, told } = options;
+    this.#endAll(told);
+    this.#away = "standby";
+    const diedMs = this.schedule.nowMs;
+    this.schedule.in(gapMs, () => {
+      if (copy !== undefined) this.#goBack(copy);
+      this.#epoch += 1;
+      this.#away = undefined;
+      this.#options.note({ process: "", node: "", incarnation: "" }, { kind: "failed-over", lostSinceMs: copy?.takenMs ?? diedMs });
+    });
+  }
+
+  #goBack(copy: StoreCopy): void {
+    this.engine.restore(copy.state);
+    this.rows.forEach((row, index) => {
+      if (row.lostMs === undefined && (row.committedMs ?? 0) > copy.takenMs) this.rows[index] = { ...row, lostMs: this.schedule.nowMs };
+    });
+  }
+
+  /** Calls `spring` once, when the next such statement is sent, arrives, or has taken effect. */
+  trap(trap: Trap): () => void {
+    this.#traps.add(trap);
+    return () => this.#traps.delete(trap);
+  }
+
+  // ---- connections
+
+  connect(client: Client): Connection {
+    const connection = new Connection(this, client);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** Forgets a connection that neither side uses any more. */
+  forget(connection: Connection): void {
+    this.#connections.delete(connection);
+  }
+
+  /** A client has sent a statement. */
+  sent(kind: StatementKind, connection: Connection): void {
+    if (this.#traps.size > 0) this.#spring(kind, connection, "sent");
+  }
+
+  /** A statement has arrived. `run` lets it take effect and sends the answer. */
+  arrive(kind: StatementKind, connection: Connection, run: () => void): void {
+    if (kind === "open" ? this.#away === "silent" : !connection.isServed) {
+      this.counts.dropped += 1;
+      return;
+    }
+    if (this.#traps.size > 0) this.#spring(kind, connection, "arrives");
+    if (this.#waiting !== undefined) {
+      this.#waiting.push(() => this.arrive(kind, connection, run));
+      return;
+    }
+    if (connection.waitsInServer(() => this.arrive(kind, connection, run))) return;
+    this.counts.statements += 1;
+    if (connection.isClosed && kind !== "close") this.counts.late += 1;
+    this.executed.set(kind, (this.executed.get(kind) ?? 0) + 1);
+    run();
+    if (this.#traps.size > 0) this.#spring(kind, connection, "executed");
+  }
+
+  /** Takes a new connection, or says why not. */
+  accept(connection: Connection): void {
+    if (this.#away === "refuses") throw new TribuneError("STORE_UNREACHABLE", "the simulated server refuses connections", { about: STORE_PLACE });
+    if (this.#away === "standby") throw new TribuneError("STORE_READ_ONLY", "the simulated server is a standby", { about: STORE_PLACE });
+    connection.isServed = true;
+  }
+
+  #spring(kind: StatementKind, connection: Connection, moment: Trap["moment"]): void {
+    for (const trap of this.#traps) {
+      if (trap.kind !== kind || trap.moment !== moment || (trap.node !== "" && trap.node !== connection.client.node)) continue;
+      this.#traps.delete(trap);
+      trap.spring(connection);
+    }
+  }
+
+  #endAll(told: boolean): void {
+    for (const connection of this.#connections) connection.endByServer("the server went away", { told });
+    this.#waiting = this.#waiting === undefined ? undefined : [];
+  }
+
+  #hint(group: string, hint: Hint): void {
+    this.hints += 1;
+    for (const connection of this.#connections) connection.hint(group, hint);
+  }
+
+  // ---- statements
+
+  /** Lets one operation of the port take effect, and writes down what only the store knows of it. */
+  execute(operation: Operation, connection: Connection, group: string, input: unknown): unknown {
+    const silence = operation === "declareDead" ? this.#silence(group, input as DeclareDeadInput) : undefined;
+    const result = (this.engine[operation] as (group: string, input: unknown) => unknown).call(this.engine, group, input);
+    const given = input as Readonly<Record<string, never>>;
+    const { client } = connection;
+    const about = (incarnation: string): Subject => ({ process: client.process.name, node: client.node, incarnation });
+    switch (operation) {
+      case "join":
+      case "beat":
+        if (operation === "join" ? (result as { outcome: string }).outcome === "joined" : (result as { accepted: boolean }).accepted) {
+          const { incarnation } = given;
+          const leaseMs: number = given["leaseMs"] ?? this.#heard.get(incarnation ?? "")?.leaseMs ?? 0;
+          this.#heard.set(incarnation ?? "", { atMs: this.schedule.nowMs, leaseMs, node: client.node });
+        }
+        break;
+      case "claim":
+        if (result !== null) this.#options.note(about(given["incarnation"] ?? ""), { kind: "granted", election: given["election"] ?? "", token: (result as { token: number }).token });
+        break;
+      case "declareDead":
+        if (result === true) this.#options.note(about(client.incarnation()), { kind: "declared-dead", dead: given["incarnation"] ?? "", ...silence });
+        break;
+      case "publishView":
+        if (result === true) {
+          const { token, incarnation, view } = input as { token: number; incarnation: string; view: { version: number; members: readonly { incarnation: string }[] } };
+          this.#options.note(about(incarnation), { kind: "published", version: view.version, token, members: view.members.map((member) => member.incarnation) });
+        }
+        break;
+      default:
+    }
+    return result;
+  }
+
+  /** What the store knows of an incarnation that is about to be declared dead. */
+  #silence(group: string, input: DeclareDeadInput): { readonly silentMs: number; readonly leaseMs: number; readonly alive: number; readonly silent: number; readonly held: readonly string[] } | undefined {
+    const heard = this.#heard.get(input.incarnation);
+    const reading = this.engine.readGroup(group);
+    if (heard === undefined || reading === null) return undefined;
+    const { nowMs } = this.schedule;
+    const alive = reading.presence.filter((row) => row.state === "alive");
+    const silent = alive.filter((row) => nowMs - (this.#heard.get(row.incarnation)?.atMs ?? nowMs) >= row.leaseMs * 1.25);
+    const held = reading.elections.filter((row) => row.holder?.incarnation === input.incarnation).map((row) => row.election);
+    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive: alive.length, silent: silent.length, held };
+  }
+
+  // ---- fenced transactions
+
+  /** Holds the fence of an election back until what is returned is called. */
+  lockFence(group: string, election: string, by: object): () => void {
+    const key = `${group}/${election}`;
+    let locks = this.#locks.get(key);
+    if (locks === undefined) this.#locks.set(key, (locks = new Set()));
+    locks.add(by);
+    return () => locks.delete(by);
+  }
+
+  /** Puts a row into the table, at this instant. */
+  commit(row: Omit<FencedRow, "sequence" | "committedMs">): void {
+    this.rows.push({ ...row, sequence: this.rows.length + 1, committedMs: this.schedule.nowMs });
+  }
+}
