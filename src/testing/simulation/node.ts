@@ -1,7 +1,7 @@
 import type { Clock, Random } from "../../kernel/index.ts";
 import { createCluster } from "../../cluster/index.ts";
 import type { Cluster, ClusterOptions } from "../../cluster/index.ts";
-import type { FenceHandle } from "../../store/index.ts";
+import type { FenceHandle, StoreProvider } from "../../store/index.ts";
 import type { MemoryTransaction } from "../../store/memory/index.ts";
 import type { HistoryEntry } from "../history/index.ts";
 import type { Client } from "./connection.ts";
@@ -19,6 +19,8 @@ export interface ProgramContext {
   readonly cluster: Cluster<MemoryTransaction>;
   readonly clock: Clock;
   readonly random: Random;
+  /** The store as this process reaches it, for whatever else uses it: an admin, for one. */
+  readonly store: StoreProvider<MemoryTransaction>;
 }
 
 /** The code under test: runs in each process of a node, once it has joined. */
@@ -36,7 +38,12 @@ interface NodeOptions {
   readonly recorder: Recorder;
   readonly schedule: Schedule;
   readonly log: ((line: string) => void) | undefined;
+  /** Whether fenced transactions ask the holder if it still may, beside the fence. */
+  readonly asksBelief: boolean;
 }
+
+/** Why a process is gone: it was killed, it ended in good order, or it could not start. */
+export type EndCause = "killed" | "stopped" | "failed";
 
 /** One process of a node: its machine, its cluster, and what can be done to it. */
 export class SimulatedNode implements Client, Watched {
@@ -47,15 +54,19 @@ export class SimulatedNode implements Client, Watched {
   readonly cluster: Cluster<MemoryTransaction>;
   readonly #recorder: Recorder;
   readonly #provider: SimulatedProvider;
-  #ended: (() => void) | undefined;
+  #ended: ((cause: EndCause) => void) | undefined;
 
   constructor(options: NodeOptions, program: Program) {
-    const { name, node, group, traits, cluster, random, store, recorder, schedule, log } = options;
+    const { name, node, group, traits, cluster, random, store, recorder, schedule, log, asksBelief } = options;
     this.name = name;
     this.node = node;
     this.#recorder = recorder;
     this.process = new SimulatedProcess(name, traits, schedule, random);
-    this.#provider = new SimulatedProvider(store, this, { wrote: (fence, write, outcome, code) => this.#wrote(fence, write, outcome, code) });
+    this.#provider = new SimulatedProvider(store, this, {
+      asksBelief,
+      incarnationOf: (fence) => recorder.ownerOf(fence.election, fence.token),
+      wrote: (fence, write, outcome, code) => this.#wrote(fence, write, outcome, code),
+    });
     this.cluster = createCluster<MemoryTransaction>({ ...cluster, group, node, store: this.#provider, clock: this.process, random, logger: simulationLogger(this, schedule, log) });
     recorder.watch(this, this.cluster);
     this.#note({ kind: "started" });
@@ -89,7 +100,7 @@ export class SimulatedNode implements Client, Watched {
   kill(): void {
     if (this.process.state === "dead") return;
     this.#note({ kind: "killed" });
-    this.#gone();
+    this.#gone("killed");
   }
 
   /** As SIGSTOP, or an event loop that is blocked. */
@@ -119,11 +130,11 @@ export class SimulatedNode implements Client, Watched {
     await this.cluster.stop();
     if (this.process.state === "dead") return;
     this.#note({ kind: "exited", code: 0, signal: null, expected: true });
-    this.#gone();
+    this.#gone("stopped");
   }
 
-  /** Calls `listener` when the process is gone, however it went. */
-  onEnd(listener: () => void): void {
+  /** Calls `listener` when the process is gone. */
+  onEnd(listener: (cause: EndCause) => void): void {
     this.#ended = listener;
   }
 
@@ -135,23 +146,24 @@ export class SimulatedNode implements Client, Watched {
       // Whoever runs a process that could not start begins another one.
       if (this.process.state === "dead") return;
       this.#note({ kind: "exited", code: 1, signal: null, expected: true });
-      this.#gone();
+      this.#gone("failed");
       return;
     }
     this.#note({ kind: "joined" });
-    await program({ cluster, clock: this.process, random });
+    await program({ cluster, clock: this.process, random, store: this.#provider });
   }
 
-  #gone(): void {
+  #gone(cause: EndCause): void {
     this.process.kill();
     this.#provider.abandon();
     this.#recorder.forget(this);
-    this.#ended?.();
+    this.#ended?.(cause);
   }
 
   #wrote(fence: FenceHandle, write: string, outcome: "committed" | "refused" | "unknown", code: string): void {
     if (this.process.state === "dead") return;
-    this.#note({ kind: "wrote", election: fence.election, token: fence.token, write, outcome, code });
+    const { election, token } = fence;
+    this.#recorder.note({ process: this.name, node: this.node, incarnation: this.#recorder.ownerOf(election, token) }, { kind: "wrote", election, token, write, outcome, code });
   }
 
   #note(entry: HistoryEntry): void {

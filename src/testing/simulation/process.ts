@@ -11,6 +11,12 @@ export interface ClockTraits {
   readonly hasBootClock: boolean;
 }
 
+/** Node's timers take no less. */
+const SHORTEST_TIMER_MS = 1;
+
+/** More than arithmetic can be off by: a timer that fires finds its time come. */
+const NEVER_EARLY_MS = 0.001;
+
 /** A timer of a process: due on the process's monotonic clock. */
 class ProcessTimer implements Timer {
   readonly dueMs: number;
@@ -84,7 +90,7 @@ export class SimulatedProcess implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
-    const timer = new ProcessTimer(this.monotonicMs() + Math.max(0, delayMs), callback, this.#timers);
+    const timer = new ProcessTimer(this.monotonicMs() + Math.max(SHORTEST_TIMER_MS, delayMs), callback, this.#timers);
     this.#timers.add(timer);
     this.#appoint(timer);
     return timer;
@@ -170,7 +176,7 @@ export class SimulatedProcess implements Clock {
 
   #appoint(timer: ProcessTimer): void {
     timer.appointment?.cancel();
-    timer.appointment = this.#schedule.in((timer.dueMs - this.monotonicMs()) / this.#rate, () => this.#fallDue(timer));
+    timer.appointment = this.#schedule.in((timer.dueMs - this.monotonicMs()) / this.#rate + NEVER_EARLY_MS, () => this.#fallDue(timer));
   }
 
   #fallDue(timer: ProcessTimer): void {

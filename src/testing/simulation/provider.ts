@@ -7,8 +7,12 @@ import { openedSession } from "./session.ts";
 import { STORE_PLACE } from "./store.ts";
 import type { SimulatedStore, StatementKind } from "./store.ts";
 
-/** What a fenced transaction came to, for the history. */
+/** Who hears what a fenced transaction came to. */
 export interface TransactionWitness {
+  /** Whether a holder is asked if it still may, beside the fence. Without it the fence alone has to refuse. */
+  readonly asksBelief: boolean;
+  /** The incarnation whose term it is. */
+  incarnationOf(fence: FenceHandle): string;
   wrote(fence: FenceHandle, write: string, outcome: "committed" | "refused" | "unknown", code: string): void;
 }
 
@@ -77,19 +81,20 @@ class SimulatedFences implements FencedTransactions<MemoryTransaction> {
   }
 
   async transaction<Result>(fence: FenceHandle, work: (tx: MemoryTransaction) => Result | Promise<Result>): Promise<Result> {
-    assertMayAct(fence, "transaction");
+    const { asksBelief } = this.#witness;
+    if (asksBelief) assertMayAct(fence, "transaction");
     const beganMs = this.#store.schedule.nowMs;
-    const incarnation = this.#client.incarnation();
+    const incarnation = this.#witness.incarnationOf(fence);
     const write = `${this.#client.process.name}/${(this.#writes += 1)}`;
     const transaction = new SimulatedTransaction(this.#store, this.#connect());
     this.#known.set(transaction, transaction);
     const cutOff = () => transaction.cutOff(fence);
-    fence.over.addEventListener("abort", cutOff, { once: true });
+    if (asksBelief) fence.over.addEventListener("abort", cutOff, { once: true });
     try {
       await transaction.begin(fence.leaseMs);
       await transaction.guard(fence);
       const result = await work(transaction);
-      if (!fence.mayAct()) throw termLost(fence, "commit");
+      if (asksBelief && !fence.mayAct()) throw termLost(fence, "commit");
       const { election, token } = fence;
       await transaction.commit(() => this.#store.commit({ election, token, node: this.#client.node, incarnation, write, t: beganMs }));
       this.#witness.wrote(fence, write, "committed", "");

@@ -41,6 +41,8 @@ export class Recorder {
   asked = 0;
   readonly #schedule: Schedule;
   readonly #announced = new Map<string, Announcement[]>();
+  /** Whose each announced term was, by election and token. */
+  readonly #owners = new Map<string, string>();
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule;
@@ -96,7 +98,7 @@ export class Recorder {
   #listen(watched: Watched, election: Election<MemoryTransaction>): void {
     election.on("term", (term) => this.#announce(watched, term));
     election.on("ended", ({ term, reason }) => {
-      this.noteOf(watched, { kind: "ended", election: term.election, token: term.token, reason: isTribuneError(reason) ? reason.code : "" });
+      this.note({ process: watched.name, node: watched.node, incarnation: term.incarnation }, { kind: "ended", election: term.election, token: term.token, reason: isTribuneError(reason) ? reason.code : "" });
     });
     const { lead } = election;
     election.lead = (callback, options) =>
@@ -114,11 +116,17 @@ export class Recorder {
       );
   }
 
+  /** The incarnation to which a term was announced; "" if it never was. */
+  ownerOf(election: string, token: number): string {
+    return this.#owners.get(`${election} ${token}`) ?? "";
+  }
+
   #announce(watched: Watched, term: Term<MemoryTransaction>): void {
-    const { election, token } = term;
+    const { election, token, incarnation } = term;
+    this.#owners.set(`${election} ${token}`, incarnation);
     const earlier = this.#of(election);
-    const unaware = earlier.filter((each) => each.watched.runs() && !each.term.signal.aborted).map((each) => each.watched.incarnation());
-    this.noteOf(watched, { kind: "announced", election, token, mayAct: term.mayAct(), ...(unaware.length === 0 ? {} : { unaware }) });
+    const unaware = earlier.filter((each) => each.watched.runs() && !each.term.signal.aborted).map((each) => each.term.incarnation);
+    this.note({ process: watched.name, node: watched.node, incarnation }, { kind: "announced", election, token, mayAct: term.mayAct(), ...(unaware.length === 0 ? {} : { unaware }) });
     for (const each of earlier) {
       each.supersededMs ??= this.#schedule.nowMs;
       this.#ask(each);

@@ -18,6 +18,9 @@ export class Appointment {
   }
 }
 
+/** More than any burst needs; a loop that takes no time goes beyond it. */
+const MOST_AT_ONCE = 100_000;
+
 /**
  * True time, and what is going to happen in it: the one order of events that a simulation has. It knows nothing of nodes; their clocks are
  * made of it.
@@ -26,6 +29,7 @@ export class Schedule {
   #nowMs = 0;
   #order = 0;
   #count = 0;
+  #atOnce = 0;
   /** A binary heap: the children of i are 2i + 1 and 2i + 2. */
   readonly #heap: Appointment[] = [];
 
@@ -52,6 +56,8 @@ export class Schedule {
       this.#pop();
       const { deed } = first;
       if (deed === undefined) continue;
+      this.#atOnce = first.atMs > this.#nowMs ? 0 : this.#atOnce + 1;
+      if (this.#atOnce > MOST_AT_ONCE) throw new Error(`time stands still at ${this.#nowMs} ms: ${MOST_AT_ONCE} things have happened in one instant`);
       this.#nowMs = first.atMs;
       this.#count += 1;
       first.deed = undefined;

@@ -22,6 +22,8 @@ export interface WorldOptions {
   /** Called with each line that a node logs, for reading a failure. */
   readonly log?: ((line: string) => void) | undefined;
   readonly group?: string;
+  /** Whether fenced transactions ask the holder if it still may, as real providers do. Default true; without it the fence alone has to refuse. */
+  readonly asksBelief?: boolean;
 }
 
 /** How a node is started. */
@@ -52,6 +54,7 @@ export class SimulatedWorld {
   readonly recorder: Recorder;
   /** A stream of chance by name, for whatever the caller adds to this world. */
   readonly chance: (name: string) => Random;
+  readonly #asksBelief: boolean;
   readonly #log: ((line: string) => void) | undefined;
   readonly #nodes = new Map<string, SimulatedNode>();
   readonly #runs = new Map<string, number>();
@@ -62,6 +65,7 @@ export class SimulatedWorld {
   constructor(options: WorldOptions) {
     this.seed = options.seed;
     this.group = options.group ?? "world";
+    this.#asksBelief = options.asksBelief ?? true;
     this.#log = options.log;
     this.chance = randomStreams(options.seed);
     this.network = new Network(this.schedule, this.chance);
@@ -88,7 +92,7 @@ export class SimulatedWorld {
     const { clocks, ...cluster } = options;
     const random = this.chance(`node/${name}#${run}`);
     const traits: ClockTraits = before?.process.traits ?? { rate: between(random, 0.998, 1.002), wallMs: Date.UTC(2026, 0, 1) + between(random, -1_000, 1_000), hasBootClock: true };
-    const node = new SimulatedNode({ name: `${name}#${run}`, node: name, group: this.group, traits: { ...traits, ...clocks }, cluster, random, store: this.store, recorder: this.recorder, schedule: this.schedule, log: this.#log }, program);
+    const node = new SimulatedNode({ name: `${name}#${run}`, node: name, group: this.group, traits: { ...traits, ...clocks }, cluster, random, store: this.store, recorder: this.recorder, schedule: this.schedule, log: this.#log, asksBelief: this.#asksBelief }, program);
     this.#nodes.set(name, node);
     this.#leaseMs = Math.max(this.#leaseMs, node.cluster.timing.leaseMs);
     this.#beatMs = Math.max(this.#beatMs, node.cluster.timing.beatMs);
