@@ -72,12 +72,11 @@ export class Elections<Tx> {
     events.on("trusted", () => this.#each((elector) => elector.consider()));
     events.on("ended", ({ reason }) => this.#each((elector) => elector.trustEnded(reason)));
     events.on("fading", ({ trustLeftMs }) =>
-      this.#each((elector) =>
-        elector.askToStop(
-          new TribuneError("TERM_LOST", `the trust in term ${elector.term?.token ?? 0} of ${elector.name} is about to run out`, { about: elector.name, next: "stop what must not outlive the term" }),
-          trustLeftMs,
-        ),
-      ),
+      this.#each((elector) => {
+        const { name, term } = elector;
+        if (term === undefined) return;
+        elector.askToStop(new TribuneError("TERM_LOST", `the trust in term ${term.token} of ${name} is about to run out`, { about: name, next: "stop what must not outlive the term" }), trustLeftMs);
+      }),
     );
   }
 

@@ -2,7 +2,7 @@ import { backoffMs, Events, TribuneError } from "../kernel/index.ts";
 import type { Clock, ListenerErrorHandler, Logger, Random } from "../kernel/index.ts";
 import type { Elector, Term } from "../election/index.ts";
 import type { Observation, Presence } from "../presence/index.ts";
-import { asSeenAfter, buildView, diffViews, planDeaths, planView, presentView } from "./view.ts";
+import { asSeenAfter, buildView, diffViews, mustWait, planDeaths, planView, presentView } from "./view.ts";
 import type { Member, View, ViewChange } from "./view.ts";
 
 /** What membership is handed by whoever wires it. */
@@ -64,20 +64,26 @@ export class Membership {
     return diffViews(before, asSeenAfter(this.#view, before));
   }
 
-  /** Resolves when a view has this node's present incarnation. */
+  /** Resolves when a view has this node's present incarnation, and that is trusted: who was frozen meanwhile may be dead. */
   joined(signal: AbortSignal): Promise<void> {
-    if (this.self !== undefined) return Promise.resolve();
+    const { presence } = this.#ports;
+    const isMember = () => this.self !== undefined && presence.trusted();
+    if (isMember()) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const aborted = () => {
         off();
         reject(signal.reason as Error);
       };
-      const off = this.events.on("view", () => {
-        if (this.self === undefined) return;
+      const look = () => {
+        if (!isMember()) return;
         off();
         signal.removeEventListener("abort", aborted);
         resolve();
-      });
+      };
+      const offs = [this.events.on("view", look), presence.events.on("trusted", look)];
+      const off = () => {
+        for (const each of offs) each();
+      };
       if (signal.aborted) aborted();
       else signal.addEventListener("abort", aborted, { once: true });
     });
@@ -147,6 +153,8 @@ export class Membership {
     // View and presence are taken from one reading, here. One without this node itself does not show everybody: the next look does.
     const { everybody } = facts;
     if (!everybody.some((row) => row.incarnation === term.incarnation)) return false;
+    const hasBeaten = (incarnation: string) => facts.observation(incarnation)?.moved === true;
+    if (mustWait({ generation: facts.generation, viewSeen: facts.viewSeen, presence: everybody, own: term.incarnation, hasBeaten })) return false;
     const coordinator = { incarnation: term.incarnation, node: term.node };
     // A store that went back shows an older view than this node knows; what counts is who is alive, so the newer one is built upon.
     const { view: known, storedViewVersion: expectedVersion, epoch } = facts;

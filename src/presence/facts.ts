@@ -1,6 +1,6 @@
 import type { Clock } from "../kernel/index.ts";
-import type { ElectionRow, LookReply, PresenceRow, StoredView } from "../store/index.ts";
-import { observe, observeAbsent, observerGapMs, restarted } from "./observation.ts";
+import type { Cursor, ElectionRow, LookReply, PresenceRow, StoredView } from "../store/index.ts";
+import { observe, observeAbsent, observerGapMs, restarted, unmoved } from "./observation.ts";
 import type { Observation } from "./observation.ts";
 
 /** What one reply changed. */
@@ -90,8 +90,13 @@ export class Facts {
     this.#generation += 1;
   }
 
-  cursor(): { readonly epoch: string; readonly electionsVersion: number; readonly viewVersion: number } {
+  cursor(): Cursor {
     return { epoch: this.#epoch, electionsVersion: this.#electionsVersion, viewVersion: this.#storedViewVersion };
+  }
+
+  /** The cursor for one who counts on `epoch`: what is known of another one is of no use there. */
+  cursorIn(epoch: string): Cursor {
+    return epoch === this.#epoch ? this.cursor() : { epoch, electionsVersion: 0, viewVersion: 0 };
   }
 
   /** The highest token of an election that this process has ever seen, in any epoch. */
@@ -127,6 +132,7 @@ export class Facts {
     this.#generation = Math.max(this.#generation, reply.generation);
     this.#longestLeaseMs = Math.max(this.#longestLeaseMs, reply.longestLeaseMs);
     const deaths = this.#observe(reply, watched, nowMs, (observed) => epochChanged || sinceLastMs > observerGapMs(observed.leaseMs, ownBeatMs));
+    if (epochChanged) this.#observations = new Map([...this.#observations].map(([incarnation, observation]) => [incarnation, unmoved(observation)]));
     if (epochChanged) {
       this.#epoch = reply.epoch;
       this.#epochSinceMs = nowMs;

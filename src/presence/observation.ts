@@ -12,6 +12,8 @@ export interface Observation {
   readonly beat: number;
   readonly leaseMs: number;
   readonly sinceMs: number;
+  /** Whether its beat number has been seen to move in this epoch: then it was alive there, whatever the store had lost. */
+  readonly moved: boolean;
   /** Whether its lease has been asked of the store's clock for this beat number already, and had not run out. */
   readonly askedStore: boolean;
 }
@@ -20,13 +22,19 @@ export interface Observation {
 export function observe(before: Observation | undefined, row: PresenceRow, nowMs: number): Observation {
   const { incarnation, node, state, beat, leaseMs } = row;
   if (before !== undefined && before.state === state && before.beat === beat) return before;
-  return { incarnation, node, state, beat, leaseMs, sinceMs: nowMs, askedStore: false };
+  const moved = state === "alive" && before?.state === "alive";
+  return { incarnation, node, state, beat, leaseMs, sinceMs: nowMs, moved, askedStore: false };
 }
 
 /** The observation after a reply at `nowMs` that was asked for this incarnation and has no row of it. */
 export function observeAbsent(before: Observation | undefined, incarnation: string, leaseMs: number, nowMs: number): Observation {
   if (before?.state === "absent") return before;
-  return { incarnation, node: before?.node ?? "", state: "absent", beat: 0, leaseMs, sinceMs: nowMs, askedStore: false };
+  return { incarnation, node: before?.node ?? "", state: "absent", beat: 0, leaseMs, sinceMs: nowMs, moved: false, askedStore: false };
+}
+
+/** The observation after the first reply of another epoch: a number that differs from the old epoch's says nothing. */
+export function unmoved(observation: Observation): Observation {
+  return observation.moved ? { ...observation, moved: false } : observation;
 }
 
 /** Counts again from `nowMs`: the observer was not looking in between. */

@@ -75,8 +75,10 @@ export class Presence {
   #watchAll = 0;
   #metadata: string;
   #incarnation = "";
-  /** The incarnation of a join that may or may not have been written. */
-  #candidate: string | undefined;
+  /** The incarnation of a join that may or may not have been written; `sureUntilMs`: nobody can have declared it dead before then, on `#elapsed`. */
+  #candidate: { readonly incarnation: string; readonly sureUntilMs: number } | undefined;
+  /** The epoch in which this incarnation is known to be alive. A beat counts in no other one. */
+  #epoch = "";
   #state: "none" | "joined" = "none";
   #beat = 0;
   /** When the present connection was opened. */
@@ -341,13 +343,20 @@ export class Presence {
     let epoch = "";
     let moves = 0;
     for (;;) {
-      // An attempt that was not answered may have been written: the next one asks with the same incarnation.
-      const incarnation = (this.#candidate ??= random.id());
+      // An attempt that was not answered may have been written: the next one asks with the same incarnation, as long as nobody can have buried it.
+      const candidate = (this.#candidate ??= { incarnation: random.id(), sureUntilMs: this.#elapsed.nowMs() + trustMs(timing.leaseMs) });
+      const { incarnation } = candidate;
       const result = await this.#askToJoin(session, incarnation);
+      if (result !== "dead" && this.#elapsed.nowMs() >= candidate.sureUntilMs) {
+        this.#candidate = undefined;
+        await session.leave({ incarnation }, this.#call());
+        continue;
+      }
       if (result === "dead") continue;
       if (result.outcome === "joined") {
         this.#candidate = undefined;
         this.#incarnation = incarnation;
+        this.#epoch = result.epoch;
         this.#state = "joined";
         this.#beat = 0;
         logger.info({ node, incarnation }, "joined");
@@ -384,7 +393,7 @@ export class Presence {
   async #askToJoin(session: StoreSession, incarnation: string): Promise<JoinResult | "dead"> {
     const { node, timing, settings } = this.#options;
     try {
-      return await session.join({ incarnation, node, leaseMs: timing.leaseMs, metadata: this.#metadata, settings }, this.#call());
+      return await session.join({ incarnation, node, leaseMs: timing.leaseMs, metadata: this.#metadata, settings, generation: this.facts.generation }, this.#call());
     } catch (error) {
       if (!isTribuneError(error, "INCARNATION_DEAD")) throw error;
       this.#candidate = undefined;
@@ -407,14 +416,16 @@ export class Presence {
       this.#beat += 1;
       const watch = this.#watchList();
       const reply = await session.beat(
-        { incarnation: this.#incarnation, beat: this.#beat, generation: this.facts.generation, viewSeen: this.facts.viewSeen, cursor: this.facts.cursor(), watch },
+        { incarnation: this.#incarnation, beat: this.#beat, generation: this.facts.generation, viewSeen: this.facts.viewSeen, cursor: this.facts.cursorIn(this.#epoch), watch },
         { deadlineMs: this.#beatDeadlineMs() },
       );
       this.#latencyMs = clock.monotonicMs() - sentAtMs;
       if (this.#stop.signal.aborted) return;
       this.#session = session;
-      this.#takeBeat(reply, watch, trustEndMs);
+      const taken = this.#takeBeat(reply, watch, trustEndMs);
+      if (taken === "outcast") await session.leave({ incarnation: this.#incarnation }, this.#call());
       if (this.#state === "none") return;
+      if (taken === "again") continue;
       await this.#untilNextBeat(sentAtMs + jitter(random, timing.beatMs, BEAT_JITTER) - clock.monotonicMs());
       if (session.ended.aborted) throw toTribuneError(session.ended.reason, "STORE_SESSION_ENDED", "the connection ended");
     }
@@ -434,14 +445,28 @@ export class Presence {
 
   // ---- replies
 
-  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], trustEndMs: number): void {
+  /**
+   * `again`: the store has another epoch, in which the beat did not count, so the next one follows at once. `outcast`: the same, but with no trust left:
+   * this incarnation may have been declared dead in commits that the store has lost. Then others know that it is dead, and it has to be.
+   */
+  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], trustEndMs: number): "taken" | "again" | "outcast" {
     this.#absorb(reply, watched);
     if (reply.self !== "alive") {
-      if (reply.self === "absent") this.facts.forgetEpoch();
+      // In another epoch a row that is not there was lost with the commits that were lost, and the generation has risen already.
+      if (reply.self === "absent" && reply.epoch === this.#epoch) this.facts.forgetEpoch();
       this.#died(reply.self === "dead" ? "was declared dead" : "is not in the store any more");
-      return;
+      return "taken";
     }
-    if (reply.accepted) this.#extendTrust(trustEndMs);
+    if (reply.epoch === this.#epoch) {
+      if (reply.accepted) this.#extendTrust(trustEndMs);
+      return "taken";
+    }
+    if (!this.trusted()) {
+      this.#died("had no trust left when the store changed its epoch");
+      return "outcast";
+    }
+    this.#epoch = reply.epoch;
+    return "again";
   }
 
   /** The incarnation acts no more; the loop joins with another one. */

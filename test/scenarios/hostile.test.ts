@@ -52,6 +52,7 @@ class Run {
     this.engine = new MemoryEngine({
       now: () => this.storeClock.wallMs(),
       epoch: () => `sim:${this.epoch}`,
+      epochNumber: () => this.epoch,
       hint: (_, hint: Hint) => {
         for (const session of this.sessions) session.tell(hint);
       },

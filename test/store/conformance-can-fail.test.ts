@@ -73,7 +73,7 @@ const FAULTS: readonly Fault[] = [
   ], (inner) => ({
     async join(input, call) {
       const result = await inner.join(input, call);
-      return result.outcome === "name-taken" ? { outcome: "joined", joinOrder: result.by.joinOrder + 1 } : result;
+      return result.outcome === "name-taken" ? { outcome: "joined", joinOrder: result.by.joinOrder + 1, epoch: "" } : result;
     },
   })),
   inSessions("a lease that has run out frees the node name", [/lease that has run out does not free the node name/], (inner) => ({

@@ -33,6 +33,8 @@ export interface EngineEnvironment {
   now(): number;
   /** Identity and timeline of the server that answers now. */
   epoch(): string;
+  /** How many epochs the store has had: grows by at least one whenever the epoch changes, also where nobody saw some of them. */
+  epochNumber(): number;
   /** Told after each change. */
   hint(group: string, hint: Hint): void;
   /** Whether fenced transactions that are open hold the fence back. */
@@ -68,6 +70,7 @@ interface Election {
 
 interface Group {
   epoch: string;
+  epochNumber: number;
   birthEpoch: string;
   generation: number;
   settings: string;
@@ -115,10 +118,10 @@ export class MemoryEngine {
   join(groupName: string, input: JoinInput): JoinResult {
     const now = this.#environment.now();
     const epoch = this.#environment.epoch();
-    const group = this.#groups.get(groupName) ?? newGroup(epoch, input.settings);
+    const group = this.#groups.get(groupName) ?? newGroup(epoch, this.#environment.epochNumber(), input);
     if (group.settings !== input.settings) return { outcome: "settings-mismatch", settings: group.settings };
     const known = group.presence.get(input.incarnation);
-    if (known?.state === "alive") return { outcome: "joined", joinOrder: known.joinOrder };
+    if (known?.state === "alive") return { outcome: "joined", joinOrder: known.joinOrder, epoch };
     if (known !== undefined) throw new TribuneError("INCARNATION_DEAD", `incarnation ${input.incarnation} is dead and does not come back`, { about: input.node });
     for (const other of group.presence.values()) {
       if (other.state === "alive" && other.node === input.node) return { outcome: "name-taken", by: presenceRow(other, now) };
@@ -143,7 +146,7 @@ export class MemoryEngine {
       deadAtMs: 0,
     });
     this.#environment.hint(groupName, { kind: "presence" });
-    return { outcome: "joined", joinOrder: group.joinOrder };
+    return { outcome: "joined", joinOrder: group.joinOrder, epoch };
   }
 
   beat(groupName: string, input: BeatInput): BeatReply {
@@ -152,11 +155,14 @@ export class MemoryEngine {
     const epoch = this.#environment.epoch();
     if (group.epoch !== epoch || input.generation > group.generation) {
       if (group.epoch !== epoch) this.#record(group, [{ type: "epoch-changed", subject: groupName, detail: { from: group.epoch, to: epoch } }]);
-      group.generation = Math.max(group.generation, input.generation) + 1;
+      const epochNumber = this.#environment.epochNumber();
+      // Epochs in between may have handed out tokens of generations that nobody can tell of any more.
+      group.generation = Math.max(group.generation + Math.max(1, epochNumber - group.epochNumber), input.generation + 1);
       group.epoch = epoch;
+      group.epochNumber = epochNumber;
     }
     const row = group.presence.get(input.incarnation);
-    const accepted = row?.state === "alive" && row.beat < input.beat;
+    const accepted = row?.state === "alive" && row.beat < input.beat && (input.cursor.epoch === "" || input.cursor.epoch === epoch);
     if (accepted) {
       row.beat = input.beat;
       row.beatAtMs = now;
@@ -394,11 +400,13 @@ export class MemoryEngine {
   }
 }
 
-function newGroup(epoch: string, settings: string): Group {
+/** For somebody who knows that there was one before, it is not born in this epoch, and its generation is a later one. */
+function newGroup(epoch: string, epochNumber: number, { settings, generation = 0 }: JoinInput): Group {
   return {
     epoch,
-    birthEpoch: epoch,
-    generation: 1,
+    epochNumber,
+    birthEpoch: generation === 0 ? epoch : "",
+    generation: generation + 1,
     settings,
     longestLeaseMs: 0,
     joinOrder: 0,

@@ -34,6 +34,7 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
   readonly engine: MemoryEngine;
   readonly #sessions = new Set<MemorySession>();
   #epoch: string;
+  #epochNumber = 1;
 
   constructor(options: MemoryOptions = {}) {
     const clock: Clock = options.clock ?? systemClock;
@@ -43,6 +44,7 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
     this.engine = new MemoryEngine({
       now: () => Math.trunc(clock.wallMs()),
       epoch: () => this.#epoch,
+      epochNumber: () => this.#epochNumber,
       hint: (group, hint) => this.#tell(group, hint),
       fenceIsBusy: (group, election) => fences.isBusy(group, election),
     });
@@ -57,6 +59,7 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
   /** As a failover to another server does: every session ends, and the epoch is another. */
   changeEpoch(epoch: string): void {
     this.#epoch = epoch;
+    this.#epochNumber += 1;
     for (const session of [...this.#sessions]) session.destroy(new TribuneError("STORE_SESSION_ENDED", "the store failed over", { about: this.label }));
   }
 

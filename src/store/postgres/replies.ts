@@ -80,7 +80,7 @@ export function listOf(row: Row, column: string): Json[][] {
   return text === null || text === undefined ? [] : (JSON.parse(text) as Json[][]);
 }
 
-function textOf(row: Row, column: string): string {
+export function textOf(row: Row, column: string): string {
   return row[column] ?? "";
 }
 

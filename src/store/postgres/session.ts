@@ -26,7 +26,7 @@ import { isReadCommitted, wholeMs } from "./connection.ts";
 import type { Connection, Row, ServerFacts } from "./connection.ts";
 import { lostRace, mapPostgresError, wasAnswered, wasCalledOff, wasNotPrepared } from "./errors.ts";
 import { channelOf, hintOf } from "./hints.ts";
-import { beatReplyOf, eventPageOf, groupReadingOf, intOf, isTrue, lookReplyOf, membersOf, presenceRowOf } from "./replies.ts";
+import { beatReplyOf, eventPageOf, groupReadingOf, intOf, isTrue, lookReplyOf, membersOf, presenceRowOf, textOf } from "./replies.ts";
 import { statementsFor } from "./statements.ts";
 import type { Statements } from "./statements.ts";
 
@@ -90,10 +90,10 @@ export class PostgresSession implements StoreSession {
   // ---- presence
 
   join(input: JoinInput, call: Call): Promise<JoinResult> {
-    const { incarnation, node, leaseMs, metadata, settings } = input;
+    const { incarnation, node, leaseMs, metadata, settings, generation = 0 } = input;
     return this.#run("join", call, async () => {
       for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-        const [row] = await this.#ask(this.#sql.join, [incarnation, node, Math.ceil(leaseMs), metadata, settings]);
+        const [row] = await this.#ask(this.#sql.join, [incarnation, node, Math.ceil(leaseMs), metadata, settings, generation]);
         const result = row === undefined ? undefined : this.#joinResult(row, input);
         if (result !== undefined) return result;
       }
@@ -105,13 +105,13 @@ export class PostgresSession implements StoreSession {
   #joinResult(row: Row, { incarnation, node, settings }: JoinInput): JoinResult | undefined {
     const stored = row["settings"] ?? settings;
     if (stored !== settings) return { outcome: "settings-mismatch", settings: stored };
-    if (row["known_state"] === "alive") return { outcome: "joined", joinOrder: intOf(row, "known_join_order") };
+    if (row["known_state"] === "alive") return { outcome: "joined", joinOrder: intOf(row, "known_join_order"), epoch: textOf(row, "epoch") };
     if (row["known_state"] === "dead") {
       throw new TribuneError("INCARNATION_DEAD", `incarnation ${incarnation} is dead and does not come back`, { about: node, next: "join with a fresh incarnation" });
     }
     const taken = row["taken"] ?? null;
     if (taken !== null) return { outcome: "name-taken", by: presenceRowOf(JSON.parse(taken) as Parameters<typeof presenceRowOf>[0]) };
-    return (row["joined"] ?? null) === null ? undefined : { outcome: "joined", joinOrder: intOf(row, "joined") };
+    return (row["joined"] ?? null) === null ? undefined : { outcome: "joined", joinOrder: intOf(row, "joined"), epoch: textOf(row, "epoch") };
   }
 
   beat(input: BeatInput, call: Call): Promise<BeatReply> {

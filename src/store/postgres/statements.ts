@@ -38,7 +38,7 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       ),
       made as (
         insert into ${t.groups} (grp, birth_epoch, epoch, generation, settings, longest_lease_ms, join_order, elections_version, event_sequence, view_version)
-        select $1, server.epoch, server.epoch, 1, $6, $4, 1, 0, 0, 0 from server where not exists (select from seen)
+        select $1, case when $7::bigint = 0 then server.epoch else '' end, server.epoch, $7::bigint + 1, $6, $4, 1, 0, 0, 0 from server where not exists (select from seen)
         on conflict do nothing
         returning join_order
       ),
@@ -58,7 +58,7 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
         (select settings from seen) as settings,
         (select state from known) as known_state, (select join_order from known) as known_join_order,
         (select ${presenceArray("taken", "server.now_ms")} from taken, server limit 1) as taken,
-        (select join_order from joined) as joined,
+        (select join_order from joined) as joined, (select epoch from server) as epoch,
         (select count(*) from hint) as hints`,
 
     /**
@@ -369,6 +369,16 @@ type Tables = ReturnType<typeof tablesIn>;
 const EPOCH = `(select system_identifier from pg_control_system())::text || ':' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
         || case when current_setting('fsync') = 'off' then ':' || (extract(epoch from pg_postmaster_start_time()) * 1000)::bigint else '' end as epoch`;
 
+/**
+ * By how many timelines two epochs of one server are apart, at least one. A promotion takes the next timeline, so one that was lost again with everything
+ * that happened in it leaves a gap here.
+ */
+export function epochsBetween(from: string, to: string): string {
+  const server = (epoch: string) => `split_part(${epoch}, ':', 1)`;
+  const timeline = (epoch: string) => `('x' || lpad(split_part(${epoch}, ':', 2), 16, '0'))::bit(64)::bigint`;
+  return `case when ${server(from)} = ${server(to)} then greatest(1, ${timeline(to)} - ${timeline(from)}) else 1 end`;
+}
+
 /** The time now, not that of the transaction's start, which is what `now()` gives. */
 const NOW = "(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms";
 
@@ -397,7 +407,7 @@ function beat(t: Tables, channel: string, writing: string, watchingSome: boolean
       ),
       raised as (
         update ${t.groups} g
-        set generation = greatest(stale.generation, $5::bigint) + 1, epoch = server.epoch, event_sequence = stale.event_sequence + (stale.epoch <> server.epoch)::int
+        set generation = greatest(stale.generation + ${epochsBetween("stale.epoch", "server.epoch")}, $5::bigint + 1), epoch = server.epoch, event_sequence = stale.event_sequence + (stale.epoch <> server.epoch)::int
         from stale, server where g.grp = $1 and (stale.epoch <> server.epoch or stale.generation < $5::bigint)
         returning g.generation, g.event_sequence, stale.epoch as left_epoch
       ),
@@ -410,7 +420,7 @@ function beat(t: Tables, channel: string, writing: string, watchingSome: boolean
         update ${t.presence} p
         set beat = $3::bigint, beat_at_ms = server.now_ms, expires_at_ms = server.now_ms + p.lease_ms, view_seen = greatest(p.view_seen, $4::bigint)
         from server, (select count(*) from raised) as group_first
-        where p.grp = $1 and p.incarnation = $2 and p.state = 'alive' and p.beat < $3::bigint
+        where p.grp = $1 and p.incarnation = $2 and p.state = 'alive' and p.beat < $3::bigint and $6 in ('', server.epoch)
         returning p.*
       ),
       refused as materialized (

@@ -50,19 +50,19 @@ export class Operations {
       const group = this.#find();
       if (group !== undefined && group.settings !== input.settings) return { outcome: "settings-mismatch", settings: group.settings };
       const known = this.#presence(input.incarnation);
-      if (known?.state === "alive") return { outcome: "joined", joinOrder: known.joinOrder };
+      if (known?.state === "alive") return { outcome: "joined", joinOrder: known.joinOrder, epoch: this.#epoch };
       if (known !== undefined) {
         throw new TribuneError("INCARNATION_DEAD", `incarnation ${input.incarnation} is dead and does not come back`, { about: input.node, next: "join as a new incarnation" });
       }
       const holder = this.#db.get(this.#sql.readAliveNode, this.#group, input.node);
       if (holder !== undefined) return { outcome: "name-taken", by: presenceRow(holder, nowMs) };
 
-      if (group === undefined) this.#db.run(this.#sql.insertGroup, this.#group, this.#epoch, this.#epoch, input.settings);
+      if (group === undefined) this.#db.run(this.#sql.insertGroup, this.#group, this.#epoch, (input.generation ?? 0) === 0 ? this.#epoch : "", (input.generation ?? 0) + 1, input.settings);
       const joinOrder = (group?.joinOrder ?? 0) + 1;
       const leaseMs = Math.ceil(input.leaseMs); // the column takes whole numbers
       this.#db.run(this.#sql.countJoin, joinOrder, Math.max(group?.longestLeaseMs ?? 0, leaseMs), this.#group);
       this.#db.run(this.#sql.insertPresence, this.#group, input.incarnation, input.node, leaseMs, nowMs, joinOrder, nowMs, input.metadata);
-      return { outcome: "joined", joinOrder };
+      return { outcome: "joined", joinOrder, epoch: this.#epoch };
     });
   }
 
@@ -90,7 +90,8 @@ export class Operations {
   }
 
   #beat(input: BeatInput, group: GroupRow, nowMs: number): BeatReply {
-    const accepted = this.#db.run(this.#sql.beat, input.beat, nowMs, input.viewSeen, this.#group, input.incarnation, input.beat) > 0;
+    const inItsEpoch = input.cursor.epoch === "" || input.cursor.epoch === this.#epoch;
+    const accepted = inItsEpoch && this.#db.run(this.#sql.beat, input.beat, nowMs, input.viewSeen, this.#group, input.incarnation, input.beat) > 0;
     const self = accepted ? "alive" : (this.#state(input.incarnation) ?? "absent");
     return { ...this.#look(input, group, nowMs), accepted, self };
   }

@@ -41,7 +41,7 @@ export function statementsFor(prefix: string) {
     readGroup: `SELECT epoch, birth_epoch AS birthEpoch, generation, settings, longest_lease_ms AS longestLeaseMs, join_order AS joinOrder,
       elections_version AS electionsVersion, event_sequence AS eventSequence, view_version AS viewVersion FROM ${table("group")} WHERE group_name = ?` as Sql<GroupRow>,
     insertGroup: `INSERT INTO ${table("group")}
-      (group_name, epoch, birth_epoch, generation, settings, longest_lease_ms, join_order, elections_version, event_sequence, view_version) VALUES (?, ?, ?, 1, ?, 0, 0, 0, 0, 0)`,
+      (group_name, epoch, birth_epoch, generation, settings, longest_lease_ms, join_order, elections_version, event_sequence, view_version) VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, 0)`,
     countJoin: `UPDATE ${table("group")} SET join_order = ?, longest_lease_ms = ? WHERE group_name = ?`,
     adoptEpoch: `UPDATE ${table("group")} SET epoch = ?, generation = ? WHERE group_name = ?`,
     countElections: `UPDATE ${table("group")} SET elections_version = ? WHERE group_name = ?`,

@@ -2,7 +2,7 @@ import { sleep } from "../../kernel/index.ts";
 import { openAdmin } from "../../admin/index.ts";
 import type { Term } from "../../election/index.ts";
 import type { MemoryTransaction } from "../../store/memory/index.ts";
-import * as H from "../history/index.ts"; const checkHistory: any = (h: any, c: any, names: any) => names.flatMap((n: any) => (H.CHECKS as any)[n](h, c)); const FENCING_CHECKS = ["tokensGrow", "fencedRowsInOrder"]; const SIMULATION_CHECKS = ["tokensGrow","beliefsDoNotOverlap","viewsAgree","viewsGrow","deadNeverActs","noInternalError","noUnexpectedExit"]; const settleBoundMs = (t: any) => 4 * t.leaseMs + 4 * t.beatMs + 5000;
+import { checkHistory, FENCING_CHECKS, settleBoundMs, SIMULATION_CHECKS } from "../history/index.ts";
 import type { History, Violation } from "../history/index.ts";
 import { inflict } from "./faults.ts";
 import type { Fault, FaultKind, Undo } from "./faults.ts";

@@ -158,8 +158,7 @@ export function inflict(fault: Fault, stage: Stage): readonly Undo[] | undefined
     case "lock-store":
       return later(fault.lastsMs, world.store.hold());
     case "fail-over":
-      world.store.failOver({ copy: fault.lostMs === 0 ? undefined : stage.copies.get(fault.atMs), gapMs: fault.gapMs, told: fault.told });
-      return [];
+      return later(fault.gapMs, world.store.failOver({ copy: fault.lostMs === 0 ? undefined : stage.copies.get(fault.atMs), told: fault.told }));
     case "resign":
       if (victim?.state !== "running" || victim.cluster.election(fault.election).term === undefined) return undefined;
       void victim.cluster.election(fault.election).resign();

@@ -125,6 +125,9 @@ export interface PlanOptions {
   readonly faultsMs?: number | undefined;
 }
 
+/** By then all nodes have started. Who makes a group anew that was lost with its creation, and never knew it, cannot know better; that is not promised. */
+const GROUP_MADE_MS = 4_000;
+
 /** Timings that fit together, and how often each is drawn. */
 const TIMINGS = { "4000/1000": 6, "2000/500": 3, "1000/250": 1, "6000/2000": 1 } as const;
 
@@ -184,7 +187,8 @@ function drawFaults(random: Random, profile: Profile, scenery: Scenery): Fault[]
   for (let atMs = 3_000; ; ) {
     atMs += Math.round(-Math.log(1 - random.next()) * paceMs);
     if (atMs >= scenery.faultsUntilMs) return faults;
-    faults.push({ atMs, ...drawHarm(random, pickWeighted(random, kinds), profile, scenery) });
+    const harm = drawHarm(random, pickWeighted(random, kinds), profile, scenery);
+    faults.push({ atMs, ...(harm.kind === "fail-over" ? { ...harm, lostMs: Math.max(0, Math.min(harm.lostMs, atMs - GROUP_MADE_MS)) } : harm) });
   }
 }
 

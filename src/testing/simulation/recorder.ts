@@ -19,16 +19,15 @@ export interface Watched {
   incarnation(): string;
 }
 
-/** A holder is asked for this long after another one was announced; and at most so many of one election. */
-const ASKED_FOR_MS = 30_000;
+/** So many terms of an election are remembered; older ones have been over for long. */
 const LONGEST_MEMORY = 16;
 
 /** A term that was announced, and in whose process. */
 interface Announcement {
   readonly watched: Watched;
   readonly term: Term<MemoryTransaction>;
-  /** When a later term was announced. */
-  supersededMs?: number;
+  /** Whether a later term was announced. */
+  isSuperseded: boolean;
 }
 
 /**
@@ -128,18 +127,19 @@ export class Recorder {
     const unaware = earlier.filter((each) => each.watched.runs() && !each.term.signal.aborted).map((each) => each.term.incarnation);
     this.note({ process: watched.name, node: watched.node, incarnation }, { kind: "announced", election, token, mayAct: term.mayAct(), ...(unaware.length === 0 ? {} : { unaware }) });
     for (const each of earlier) {
-      each.supersededMs ??= this.#schedule.nowMs;
+      each.isSuperseded = true;
       this.#ask(each);
     }
-    earlier.push({ watched, term });
-    this.#ask({ watched, term });
+    const announced: Announcement = { watched, term, isSuperseded: false };
+    earlier.push(announced);
+    this.#ask(announced);
   }
 
-  /** Something has arrived in a process: once it has been dealt with, its terms that a later one has succeeded are asked. */
+  /** Something has arrived in a process: once it has been dealt with, its terms that a later one has succeeded are asked, if they still stand. */
   askSuperseded(watched: Watched): void {
     for (const announced of this.#announced.values()) {
       for (const each of announced) {
-        if (each.watched === watched && each.supersededMs !== undefined && this.#schedule.nowMs - each.supersededMs < ASKED_FOR_MS) this.#schedule.in(0, () => this.#ask(each));
+        if (each.isSuperseded && each.watched === watched && !each.term.isOver) this.#schedule.in(0, () => this.#ask(each));
       }
     }
   }
@@ -159,7 +159,7 @@ export class Recorder {
   }
 
   #ask({ watched, term }: Announcement): void {
-    if (!watched.canBeAsked()) return;
+    if (term.isOver || !watched.canBeAsked()) return;
     this.asked += 1;
     if (!term.mayAct()) return;
     this.note({ process: watched.name, node: watched.node, incarnation: term.incarnation }, { kind: "believes", election: term.election, token: term.token });

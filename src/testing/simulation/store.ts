@@ -91,6 +91,7 @@ export class SimulatedStore {
     this.engine = new MemoryEngine({
       now: () => Math.trunc(this.wallMs()),
       epoch: () => this.epoch,
+      epochNumber: () => this.#epoch,
       hint: (group, hint) => this.#hint(group, hint),
       fenceIsBusy: (group, election) => (this.#locks.get(`${group}/${election}`)?.size ?? 0) > 0,
     });
@@ -149,18 +150,18 @@ export class SimulatedStore {
     return { takenMs: this.schedule.nowMs, state: this.engine.snapshot() };
   }
 
-  /** The server dies. After `gapMs`, in which a standby answers that it cannot be written to, another one answers with what `copy` has, or with everything. */
-  failOver(options: { readonly copy?: StoreCopy | undefined; readonly gapMs: number; readonly told: boolean }): void {
-    const { copy, gapMs, told } = options;
+  /** The server dies, and a standby answers that it cannot be written to. Once what is returned is called that one takes over, with what `copy` has, or with everything. */
+  failOver(options: { readonly copy?: StoreCopy | undefined; readonly told: boolean }): () => void {
+    const { copy, told } = options;
     this.#endAll(told);
     this.#away = "standby";
     const diedMs = this.schedule.nowMs;
-    this.schedule.in(gapMs, () => {
+    return () => {
       if (copy !== undefined) this.#goBack(copy);
       this.#epoch += 1;
       this.#away = undefined;
       this.#options.note({ process: "", node: "", incarnation: "" }, { kind: "failed-over", lostSinceMs: copy?.takenMs ?? diedMs });
-    });
+    };
   }
 
   #goBack(copy: StoreCopy): void {

@@ -2,8 +2,8 @@ import type { Random } from "../../kernel/index.ts";
 import type { ClusterOptions } from "../../cluster/index.ts";
 import { PRESETS } from "../../presence/index.ts";
 import type { MemoryTransaction } from "../../store/memory/index.ts";
-import { checkHistory } from "../history/index.ts";
-import type { CheckConfig, History, Violation } from "../history/index.ts";
+import { checkHistory, SIMULATION_CHECKS } from "../history/index.ts";
+import type { CheckConfig, CheckName, History, Violation } from "../history/index.ts";
 import { fastestDrain, runEvents } from "./event-loop.ts";
 import { Network } from "./network.ts";
 import { SimulatedNode } from "./node.ts";
@@ -137,18 +137,22 @@ export class SimulatedWorld {
   }
 
   /** The promises that were broken so far; all that a simulation can see, or the named ones. */
-  violations(config: Partial<CheckConfig> = {}): Violation[] {
-    return checkHistory(this.history(), { leaseMs: this.#leaseMs || PRESETS.default.leaseMs, beatMs: this.#beatMs || PRESETS.default.beatMs, ...config });
+  violations(checks: readonly CheckName[] = SIMULATION_CHECKS, config: Partial<CheckConfig> = {}): Violation[] {
+    return checkHistory(this.history(), { leaseMs: this.#leaseMs || PRESETS.default.leaseMs, beatMs: this.#beatMs || PRESETS.default.beatMs, ...config }, checks);
   }
 
   async #play(next: () => boolean): Promise<void> {
     const drain = await fastestDrain();
     const rejected = (reason: unknown) => this.recorder.note({ process: "", node: "", incarnation: "" }, { kind: "told", what: "error", code: "INTERNAL", detail: `nobody handled a rejection: ${String(reason)}` });
+    const { stackTraceLimit } = Error;
+    // Errors are daily bread here, and where each was made costs more than everything else about it.
+    if (this.#log === undefined) Error.stackTraceLimit = 0;
     process.on("unhandledRejection", rejected);
     try {
       await runEvents(next, drain, (work) => withTraps((error) => (this.#failure ??= error), work));
     } finally {
       process.off("unhandledRejection", rejected);
+      Error.stackTraceLimit = stackTraceLimit;
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
