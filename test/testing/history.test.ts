@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { checkHistory, CHECKS, gaps, HistoryWriter, hostMonotonicMs, mergeHistories, parseHistory, reigns } from "../../src/testing/history/index.ts";
+import { checkHistory, CHECKS, COORDINATOR_OFFICE, cuts, gaps, HistoryWriter, hostMonotonicMs, mergeHistories, parseHistory, pauses, reigns } from "../../src/testing/history/index.ts";
 import type { HistoryEvent } from "../../src/testing/history/index.ts";
 import { CASES, CONFIG } from "./history-cases.ts";
 
@@ -42,6 +42,21 @@ describe("reigns and gaps", () => {
   it("count a pause within a pause as one", () => {
     const events = [event(0, "announced", { election: "work", token: 1 }), event(10, "paused"), event(12, "paused"), event(15, "resumed"), event(20, "resumed"), event(30, "joined")];
     assert.deepEqual(reigns(events, "work").map(({ fromMs, toMs }) => [fromMs, toMs]), [[0, 10], [20, 30]]);
+  });
+
+  it("begin, for the coordinator, with the first view that anybody saw of it", () => {
+    const named = (t: number, version: number) => event(t, "view", { process: "b", version, members: [], coordinator: "i" });
+    const events = [named(5, 1), event(10, "announced", { election: COORDINATOR_OFFICE, token: 1 }), named(20, 1), named(30, 2), named(40, 2), event(50, "ended", { election: COORDINATOR_OFFICE, token: 1 })];
+    assert.deepEqual(reigns(events, COORDINATOR_OFFICE).map(({ fromMs, toMs }) => [fromMs, toMs]), [[30, 50]]);
+  });
+
+  it("stand beside the times in which a process stood still or was cut off", () => {
+    const other = { process: "b" };
+    const events = [event(0, "paused"), event(1, "cut-off", other), event(2, "cut-off"), event(5, "resumed"), event(6, "resumed", other), event(7, "mended"), event(8, "cut-off"), event(9, "paused")];
+    assert.deepEqual(pauses(events, "a", 20), [{ fromMs: 0, toMs: 5 }, { fromMs: 9, toMs: 20 }]);
+    assert.deepEqual(cuts(events, "a", 20), [{ fromMs: 2, toMs: 7 }, { fromMs: 8, toMs: 20 }]);
+    assert.deepEqual(cuts(events, "b", 20), [{ fromMs: 1, toMs: 20 }]);
+    assert.deepEqual(pauses(events, "c", 20), []);
   });
 
   it("tell when the store came back", () => {

@@ -1,6 +1,8 @@
 import type { Announced, Believes, FencedRow, History, HistoryEvent, Viewed } from "./history.ts";
-import { COORDINATOR_OFFICE, cuts, gaps, outages, pauses } from "./reigns.ts";
-import type { Gap, Span } from "./reigns.ts";
+import { COORDINATOR_OFFICE, gaps } from "./reigns.ts";
+import type { Gap } from "./reigns.ts";
+import { cuts, outages, pauses } from "./spans.ts";
+import type { Span } from "./spans.ts";
 
 /** What a history is judged by. */
 export interface CheckConfig {

@@ -24,7 +24,9 @@ export {
 export type { Check, CheckConfig, Violation } from "./checks.ts";
 export { mergeHistories, parseHistory } from "./history.ts";
 export type { FencedRow, History, HistoryEvent } from "./history.ts";
-export { COORDINATOR_OFFICE, cuts, gaps, outages, pauses, reigns } from "./reigns.ts";
-export type { Gap, Reign, Span } from "./reigns.ts";
+export { COORDINATOR_OFFICE, gaps, reigns } from "./reigns.ts";
+export type { Gap, Reign } from "./reigns.ts";
+export { cuts, outages, pauses } from "./spans.ts";
+export type { Span } from "./spans.ts";
 export { hostMonotonicMs, HistoryWriter } from "./writer.ts";
 export type { HistoryEntry, HistoryWriterOptions } from "./writer.ts";
