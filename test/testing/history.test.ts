@@ -1,8 +1,24 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { checkHistory, CHECKS, COORDINATOR_OFFICE, cuts, gaps, HistoryWriter, hostMonotonicMs, mergeHistories, parseHistory, pauses, reigns } from "../../src/testing/history/index.ts";
-import type { HistoryEvent } from "../../src/testing/history/index.ts";
+import { seededRandom } from "../../src/kernel/index.ts";
+import {
+  checkHistory,
+  CHECKS,
+  COORDINATOR_OFFICE,
+  cuts,
+  deadLeaveTheView,
+  gaps,
+  HistoryWriter,
+  hostMonotonicMs,
+  mergeHistories,
+  parseHistory,
+  pauses,
+  reigns,
+  runningIsNotDeclaredDead,
+} from "../../src/testing/history/index.ts";
+import type { History, HistoryEvent } from "../../src/testing/history/index.ts";
 import { CASES, CONFIG } from "./history-cases.ts";
+import { deadStillInView, gapsBetween, runningDeclaredDead } from "./history-plainly.ts";
 
 describe("the checks of a history", () => {
   for (const [name, check] of Object.entries(CHECKS)) {
@@ -12,11 +28,11 @@ describe("the checks of a history", () => {
         assert.ok(Object.keys(good).length >= 3 && Object.keys(bad).length >= 3);
       });
       for (const [title, history] of Object.entries(good)) {
-        it(`accepts: ${title}`, () => assert.deepEqual(check(history, CONFIG), []));
+        it(`accepts: ${title}`, () => assert.deepEqual(check(deepFreeze(history), CONFIG), []));
       }
       for (const [title, { history, says, times = 1 }] of Object.entries(bad)) {
         it(`refuses: ${title}`, () => {
-          const found = check(history, CONFIG);
+          const found = check(deepFreeze(history), CONFIG);
           assert.equal(found.length, times);
           for (const violation of found) {
             assert.equal(violation.check, name);
@@ -28,6 +44,28 @@ describe("the checks of a history", () => {
       }
     });
   }
+});
+
+describe("the quick ways", () => {
+  it("say of any history what the plain ways say", () => {
+    const found = { running: 0, still: 0, gaps: 0 };
+    for (let seed = 1; seed <= 400; seed++) {
+      const history = anyHistory(seed);
+      const config = { leaseMs: 10, beatMs: 2, slackMs: 3 };
+      const running = runningIsNotDeclaredDead(history, config);
+      assert.deepEqual(running.map(({ message, atMs }) => `${/incarnation (\S+)/.exec(message)?.[1]} at ${atMs}`), runningDeclaredDead(history, config), `seed ${seed}`);
+      const still = deadLeaveTheView(history, config);
+      assert.deepEqual(still.map(({ message }) => message.replace(/ was killed .* (\d+) ms later/, " after $1")), deadStillInView(history, config), `seed ${seed}`);
+      for (const office of ["work", COORDINATOR_OFFICE]) {
+        const between = gapsBetween(history.events, reigns(history.events, office));
+        assert.deepEqual(gaps(history.events, office), between, `seed ${seed}`);
+        found.gaps += between.length;
+      }
+      found.running += running.length;
+      found.still += still.length;
+    }
+    assert.ok(found.running > 20 && found.still > 5 && found.gaps > 100, `too little of it is found to prove anything: ${JSON.stringify(found)}`);
+  });
 });
 
 describe("reigns and gaps", () => {
@@ -104,3 +142,35 @@ describe("the files of a history", () => {
     assert.ok(before <= there && there <= hostMonotonicMs());
   });
 });
+
+/** Anything at any time, much of it at the same time, whether it makes sense or not. */
+function anyHistory(seed: number): History {
+  const random = seededRandom(seed);
+  const below = (limit: number) => Math.floor(random.next() * limit);
+  const kinds = ["joined", "announced", "announced", "ended", "view", "view", "view", "declared-dead", "told", "paused", "resumed", "cut-off", "mended", "killed", "exited", "outage-began", "outage-ended"];
+  const lengthMs = 5 + below(150);
+  const events = Array.from({ length: below(120) }, () => {
+    const process = `p${below(3)}`;
+    return {
+      t: below(lengthMs),
+      process,
+      node: process,
+      incarnation: random.next() < 0.9 ? `${process}-i` : "",
+      kind: kinds[below(kinds.length)],
+      election: random.next() < 0.5 ? "work" : COORDINATOR_OFFICE,
+      token: below(6),
+      version: below(12),
+      members: [0, 1, 2].filter(() => random.next() < 0.5).map((index) => ({ node: `p${index}`, incarnation: `p${index}-i`, metadata: {} })),
+      coordinator: `p${below(3)}-i`,
+      dead: `p${below(3)}-i`,
+      what: random.next() < 0.5 ? "lost" : "rejoined",
+    } as unknown as HistoryEvent;
+  });
+  return mergeHistories([events]);
+}
+
+/** A check changes nothing in what it judges. */
+function deepFreeze<Thing>(thing: Thing): Thing {
+  if (typeof thing === "object" && thing !== null && !Object.isFrozen(thing)) for (const inner of Object.values(Object.freeze(thing))) deepFreeze(inner);
+  return thing;
+}

@@ -2,26 +2,14 @@
  * Histories of what cluster members did, and pure functions that judge them: `(history, config) => Violation[]`, one for each promise.
  * @module
  */
-export {
-  beliefsDoNotOverlap,
-  checkHistory,
-  CHECKS,
-  coordinatorReturns,
-  deadLeaveTheView,
-  deadNeverActs,
-  fencedRowsInOrder,
-  leaderReturns,
-  noInternalError,
-  noUnexpectedExit,
-  runningIsNotDeclaredDead,
-  takeoverBoundMs,
-  tokensGrow,
-  viewsAgree,
-  viewsGrow,
-  waitOf,
-  writesAnsweredHonestly,
-} from "./checks.ts";
-export type { Check, CheckConfig, Violation } from "./checks.ts";
+export { checkHistory, CHECKS } from "./checks.ts";
+export type { Check, CheckConfig, Violation } from "./checks/check.ts";
+export { deadNeverActs, runningIsNotDeclaredDead } from "./checks/deaths.ts";
+export { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
+export { coordinatorReturns, deadLeaveTheView, leaderReturns, takeoverBoundMs, waitOf } from "./checks/returns.ts";
+export { beliefsDoNotOverlap, tokensGrow } from "./checks/terms.ts";
+export { viewsAgree, viewsGrow } from "./checks/views.ts";
+export { fencedRowsInOrder, writesAnsweredHonestly } from "./checks/writes.ts";
 export { mergeHistories, parseHistory } from "./history.ts";
 export type { FencedRow, History, HistoryEvent } from "./history.ts";
 export { COORDINATOR_OFFICE, gaps, reigns } from "./reigns.ts";
