@@ -4,11 +4,13 @@
  */
 export { checkHistory, CHECKS } from "./checks.ts";
 export type { Check, CheckConfig, Violation } from "./checks/check.ts";
-export { deadNeverActs, runningIsNotDeclaredDead } from "./checks/deaths.ts";
+export { deadNeverActs, deathNeedsSilence, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
 export { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
+export { idleWritesNothing } from "./checks/quiet.ts";
+export { recordIsGapFree } from "./checks/record.ts";
 export { coordinatorReturns, deadLeaveTheView, leaderReturns, takeoverBoundMs, waitOf } from "./checks/returns.ts";
-export { beliefsDoNotOverlap, tokensGrow } from "./checks/terms.ts";
-export { viewsAgree, viewsGrow } from "./checks/views.ts";
+export { beliefsDoNotOverlap, grantedTokensGrow, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
+export { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
 export { fencedRowsInOrder, writesAnsweredHonestly } from "./checks/writes.ts";
 export { mergeHistories, parseHistory } from "./history.ts";
 export type { FencedRow, History, HistoryEvent } from "./history.ts";

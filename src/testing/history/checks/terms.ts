@@ -1,4 +1,4 @@
-import type { Announced, Believes, History, HistoryEvent } from "../history.ts";
+import type { Announced, Believes, Granted, History, HistoryEvent, WorkBegan } from "../history.ts";
 import { ByTerm } from "./by-term.ts";
 import { who } from "./check.ts";
 import type { Violation } from "./check.ts";
@@ -28,6 +28,28 @@ export function tokensGrow(history: History): Violation[] {
     if (owner !== undefined && owner.incarnation !== row.incarnation) {
       violations.push({ check: "tokensGrow", message: `token ${row.token} of ${row.election} belongs to ${who(owner)}, and ${who(row)} wrote with it`, atMs: row.t, evidence: [owner, row] });
     }
+  }
+  return violations;
+}
+
+/** Tokens strictly increase in the order in which the store grants them, also over failovers, and none is granted twice: a claim that was lost with its commit may have been seen. */
+export function grantedTokensGrow(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const grants = new ByTerm<Granted>();
+  const newest = new Map<string, Granted>();
+  for (const event of history.events) {
+    if (event.kind !== "granted") continue;
+    const { election, token } = event;
+    const twice = grants.get(election, token);
+    const before = newest.get(election);
+    if (twice !== undefined) {
+      violations.push({ check: "grantedTokensGrow", message: `token ${token} of ${election} was granted to ${who(twice)} and again to ${who(event)}`, atMs: event.t, evidence: [twice, event] });
+    } else if (before !== undefined && before.token > token) {
+      violations.push({ check: "grantedTokensGrow", message: `token ${token} of ${election} was granted after ${before.token}`, atMs: event.t, evidence: [before, event] });
+    } else {
+      newest.set(election, event);
+    }
+    if (twice === undefined) grants.set(election, token, event);
   }
   return violations;
 }
@@ -69,6 +91,34 @@ export function beliefsDoNotOverlap(history: History): Violation[] {
       });
     }
     if (before === undefined || interval.last.t > before.last.t) latest.set(election, interval);
+  }
+  return violations;
+}
+
+/** In one process no callback of `lead` begins before the last one of the same election has settled. */
+export function workNeverOverlaps(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const processes = new Map<string, Map<string, WorkBegan[]>>();
+  for (const event of history.events) {
+    if (event.kind === "started") processes.delete(event.process); // another run under the same name
+    if (event.kind !== "work-began" && event.kind !== "work-settled") continue;
+    let elections = processes.get(event.process);
+    if (elections === undefined) processes.set(event.process, (elections = new Map()));
+    const open = elections.get(event.election) ?? [];
+    if (event.kind === "work-settled") {
+      elections.set(event.election, open.filter((began) => began.token !== event.token));
+      continue;
+    }
+    const before = open.at(-1);
+    if (before !== undefined) {
+      violations.push({
+        check: "workNeverOverlaps",
+        message: `the work of term ${event.token} of ${event.election} began in ${who(event)} while that of term ${before.token} had not settled`,
+        atMs: event.t,
+        evidence: [before, event],
+      });
+    }
+    elections.set(event.election, [...open, event]);
   }
   return violations;
 }
