@@ -59,6 +59,7 @@ const changed = (joined: readonly string[], left: readonly string[]) => ({ joine
 const named = (t: number, coordinator: string | null, previous: string | null): Entry => ({ t, kind: "coordinator-told", coordinator: coordinator && `${coordinator}-i`, previous: previous && `${previous}-i` });
 const read = (t: number, after: number, sequences: readonly number[], skipped = 0): Entry => ({ t, kind: "record-read", after, sequences, skipped });
 const quiet = (t: number, operations: object, more: object = {}): HistoryEvent[] => of("", at(t, "quiet", { fromMs: t - 100, operations, grew: [], hints: 0, ...more }));
+const calm = (t: number, nodes: readonly string[], elections: readonly string[] = ["work"]): HistoryEvent[] => of("", at(t, "faults-ended", { nodes, elections }));
 const buried = (t: number, name: string, silentMs: number, more: object = {}): Entry => ({ ...dead(t, name), silentMs, leaseMs: 1_000, ...more });
 /** Two of three are silent, and nobody wants an office. */
 const suspicious = { alive: 3, silent: 2, held: [] };
@@ -69,6 +70,11 @@ function row(sequence: number, token: number, name: string, more: object = {}): 
 
 /** a leads as 1, then b as 2. */
 const handover = history(of("a", announced(10, 1), ended(20, 1)), of("b", announced(30, 2)));
+
+/** Faults end at 1000, so that all has to be right at 11000; a coordinates, b works, both have view 3. The history ends at 20000. */
+const coordinating = of("a", at(0, "started"), announced(900, 5, coordinates), view(1_500, 3, ["a", "b"]), believes(20_000, 5, coordinates));
+const leading = of("b", at(0, "started"), announced(2_000, 7), view(1_501, 3, ["a", "b"]));
+const faultsEnd = calm(1_000, ["a", "b"]);
 
 // ---- the cases
 
@@ -465,6 +471,42 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "late": { history: history(of("a", announced(0, 1, coordinates), view(1, 1, ["a", "b"]), view(4_000, 2, ["a"]), at(9_000, "joined")), of("b", at(100, "killed"))), says: /was still in the view 3900 ms later/ },
       "a little too late": { history: history(of("a", announced(0, 1, coordinates), view(1, 1, ["a", "b"]), view(3_101, 2, ["a"])), of("b", at(100, "killed"))), says: /was still in the view 3001 ms later/ },
       "a later view shows it again": { history: history(of("a", announced(0, 1, coordinates), view(1, 1, ["a", "b"]), view(1_000, 2, ["a"]), view(8_000, 3, ["a", "b"]), at(9_000, "joined")), of("b", at(100, "killed"))), says: /still in the newest view/ },
+    },
+  },
+  comesRight: {
+    good: {
+      "all is right soon": history(faultsEnd, coordinating, leading),
+      "just in time": history(calm(1_000, ["c"]), of("c", announced(10_999, 5, coordinates), view(11_000, 3, ["c"]), announced(11_000, 9), believes(11_001, 9))),
+      "whoever led meanwhile": history(faultsEnd, coordinating, leading, of("a", announced(500, 2), ended(9_000, 2), announced(9_100, 8)), of("b", ended(9_050, 7))),
+      "the old run of a node counts no more": history(faultsEnd, coordinating, leading, of("b", view(200, 1, ["b"])), of("b#0", at(-5, "started"), view(1, 1, ["b"]), announced(2, 1), at(3, "killed"))),
+      "nor what the store does late for it": history(faultsEnd, coordinating, leading, of("b#0", granted(5_000, 3))),
+      "a node that is gone may have seen what it likes": history(faultsEnd, coordinating, leading, of("c", view(500, 2, ["c"]))),
+      "what came after it was right is another matter": history(faultsEnd, coordinating, leading, of("a", view(15_000, 4, ["a", "b"]))),
+      "another node's end touches nobody": history(faultsEnd, coordinating, leading, of("c", announced(100, 1), at(15_000, "killed"))),
+      "an old term ends late": history(faultsEnd, coordinating, leading, of("c", announced(100, 1), ended(15_000, 1))),
+      "an old term of the leader itself ends late": history(faultsEnd, coordinating, leading, of("b", announced(100, 1), ended(15_000, 1))),
+      "the faults never end": history(of("a", announced(0, 1), at(100, "killed"))),
+    },
+    bad: {
+      "no leader": { history: history(faultsEnd, coordinating, of("b", view(1_501, 3, ["a", "b"]))), says: /work had no holder for 9000 ms, from 10000 ms after the last fault to the end/ },
+      "a leader a little too late": { history: history(faultsEnd, coordinating, of("b", view(1_501, 3, ["a", "b"]), announced(11_001, 7))), says: /work had no holder for 1 ms, from 10000 ms after the last fault$/ },
+      "a leader that is killed": { history: history(faultsEnd, coordinating, leading, of("b", at(5_000, "killed"))), says: /work had no holder for 9000 ms/ },
+      "a leader that is killed later": { history: history(faultsEnd, coordinating, leading, of("b", at(12_000, "killed"))), says: /work had no holder for 8000 ms/ },
+      "a leader that ends later": { history: history(faultsEnd, coordinating, leading, of("b", ended(15_000, 7))), says: /work had no holder for 5000 ms, from 14000 ms after/ },
+      "a leader that ends later, and is killed": { history: history(faultsEnd, coordinating, leading, of("b", ended(15_000, 7), at(16_000, "killed"), ended(17_000, 7))), says: /work had no holder for 5000 ms/ },
+      "two gaps": { history: history(faultsEnd, coordinating, leading, of("b", ended(15_000, 7), announced(15_100, 8), ended(16_000, 8), announced(16_001, 9))), says: /work had no holder for (?:100|1) ms/, times: 2 },
+      "the newest term ended, whatever an older one says": { history: history(faultsEnd, coordinating, leading, of("c", announced(2_100, 6)), of("b", at(12_000, "exited", { code: 0, signal: null, expected: true }))), says: /work had no holder for 8000 ms/ },
+      "no coordinator": { history: history(faultsEnd, coordinating, leading, of("a", ended(950, 5, coordinates))), says: /coordinator had no holder/ },
+      "a node without a view": { history: history(faultsEnd, coordinating, of("b", at(0, "started"), announced(2_000, 7), view(11_001, 3, ["a", "b"]))), says: /b had no view 10000 ms after the last fault/ },
+      "a restarted node without a view": { history: history(faultsEnd, coordinating, leading, of("b#2", at(5_000, "started"))), says: /b had no view/ },
+      "a node that was started again under the same name": { history: history(faultsEnd, coordinating, leading, of("b", at(5_000, "started"))), says: /b had no view/ },
+      "other views": { history: history(faultsEnd, coordinating, leading, of("b", view(11_000, 4, ["a", "b"]))), says: /a \(a-i\) had view 3, and b \(b-i\) view 4/ },
+      "one too many in the view": { history: history(faultsEnd, coordinating, leading, of("a", view(3_000, 4, ["a", "b", "c"])), of("b", view(3_000, 4, ["a", "b", "c"]))), says: /view 4 had a, b, c .* where a, b ran/ },
+      "a node twice in the view": { history: history(faultsEnd, coordinating, leading, of("a", view(3_000, 4, ["a", "b", "b#0"])), of("b", view(3_000, 4, ["a", "b", "b#0"]))), says: /view 4 had a, b, b/ },
+      "one missing in the view": { history: history(faultsEnd, coordinating, leading, of("a", view(3_000, 4, ["a"])), of("b", view(3_000, 4, ["a"]))), says: /view 4 had a 10000/ },
+      "a coordinator that is not in it": { history: history(faultsEnd, coordinating, leading, of("a", view(3_000, 4, ["a", "b"], { coordinator: "x-i" })), of("b", view(3_000, 4, ["a", "b"], { coordinator: "x-i" }))), says: /view 4 named no coordinator/ },
+      "a view without a coordinator": { history: history(faultsEnd, coordinating, leading, of("a", view(3_000, 4, ["a", "b"], { coordinator: null })), of("b", view(3_000, 4, ["a", "b"], { coordinator: null }))), says: /view 4 named no coordinator/ },
+      "the history ends at the bound": { history: history(faultsEnd, of("a", announced(2_000, 5, coordinates), view(3_000, 3, ["a", "b"]), believes(11_000, 5, coordinates)), of("b", announced(2_000, 7), view(3_000, 3, ["a", "b"]))), says: /the history ends too early: 10000 ms after the last fault/ },
     },
   },
 };

@@ -7,22 +7,29 @@ import {
   COORDINATOR_OFFICE,
   cuts,
   deadLeaveTheView,
+  FENCING_CHECKS,
   gaps,
   HistoryWriter,
   hostMonotonicMs,
+  LIVENESS_CHECKS,
   mergeHistories,
   parseHistory,
   pauses,
+  PROCESS_CHECKS,
   reigns,
   runningIsNotDeclaredDead,
+  SAFETY_CHECKS,
+  settleBoundMs,
+  SIMULATION_CHECKS,
 } from "../../src/testing/history/index.ts";
-import type { History, HistoryEvent } from "../../src/testing/history/index.ts";
+import type { CheckName, History, HistoryEvent } from "../../src/testing/history/index.ts";
 import { CASES, CONFIG } from "./history-cases.ts";
 import { deadStillInView, gapsBetween, runningDeclaredDead } from "./history-plainly.ts";
+import { longHistory } from "./long-history.ts";
 
 describe("the checks of a history", () => {
   for (const [name, check] of Object.entries(CHECKS)) {
-    const { good, bad } = CASES[name as keyof typeof CHECKS];
+    const { good, bad } = CASES[name as CheckName];
     describe(name, () => {
       it("is tried on at least three good and three bad histories", () => {
         assert.ok(Object.keys(good).length >= 3 && Object.keys(bad).length >= 3);
@@ -44,6 +51,47 @@ describe("the checks of a history", () => {
       }
     });
   }
+});
+
+describe("the checks together", () => {
+  const history = longHistory({ nodes: 4, durationMs: 120_000, believesEveryMs: 500, writesEveryMs: 500 });
+
+  it("accept a long history of a group that keeps its promises, with all that a simulation sees", () => {
+    assert.deepEqual([...new Set(history.events.map((event) => event.kind))].filter((kind) => ["granted", "published", "failed-over", "record-read", "quiet", "faults-ended"].includes(kind)).length, 6);
+    assert.deepEqual(checkHistory(deepFreeze(history), CONFIG, SIMULATION_CHECKS), []);
+  });
+
+  it("accept the same history as real processes write it, without all that", () => {
+    assert.deepEqual(checkHistory(deepFreeze(asProcessesWriteIt(history)), { ...CONFIG, slackMs: 2_000 }), []);
+  });
+
+  it("each find what is turned round in it, in whatever part of it", () => {
+    const backwards = { events: history.events.map((event, index) => ({ ...event, t: history.events.at(-1 - index)?.t ?? 0 })).reverse(), rows: history.rows };
+    const finders = new Set(checkHistory(backwards, CONFIG, SIMULATION_CHECKS).map((violation) => violation.check));
+    for (const name of ["tokensGrow", "grantedTokensGrow", "viewsGrow", "viewsPublishedInOrder", "changesToldOnce", "deadNeverActs", "recordIsGapFree"]) assert.ok(finders.has(name), name);
+  });
+
+  it("are run by name, and what they find is in the order of time", () => {
+    const { history: broken } = CASES.tokensGrow.bad["a smaller token later"] ?? assert.fail();
+    assert.deepEqual(checkHistory(broken, CONFIG, ["viewsAgree"]), []);
+    assert.equal(checkHistory(broken, CONFIG, ["viewsAgree", "tokensGrow"]).length, 1);
+    const twice = checkHistory({ events: [...broken.events, ...CASES.idleWritesNothing.bad["looks"]?.history.events ?? []].reverse(), rows: [] }, CONFIG);
+    assert.deepEqual(twice.map((violation) => violation.atMs), twice.map((violation) => violation.atMs).sort((x, y) => x - y));
+  });
+
+  it("are each of safety or of liveness, and in a set for processes or for simulations", () => {
+    const all = Object.keys(CHECKS).sort();
+    assert.deepEqual([...SAFETY_CHECKS, ...LIVENESS_CHECKS].sort(), all);
+    assert.deepEqual([...new Set([...PROCESS_CHECKS, ...SIMULATION_CHECKS])].sort(), all);
+    for (const name of FENCING_CHECKS) assert.ok(SIMULATION_CHECKS.includes(name) && SAFETY_CHECKS.includes(name), name);
+  });
+
+  it("give the end of faults the bound that is asked for", () => {
+    assert.equal(settleBoundMs(CONFIG), 10_000);
+    assert.equal(settleBoundMs({ ...CONFIG, settleMs: 700 }), 700);
+    const { history: late } = CASES.comesRight.bad["a leader a little too late"] ?? assert.fail();
+    assert.deepEqual(checkHistory(late, { ...CONFIG, settleMs: 10_001 }, ["comesRight"]), []);
+  });
 });
 
 describe("the quick ways", () => {
@@ -142,6 +190,19 @@ describe("the files of a history", () => {
     assert.ok(before <= there && there <= hostMonotonicMs());
   });
 });
+
+/** Without what only a simulation sees; the table has no rows that were lost, and nobody was told that they were written. */
+function asProcessesWriteIt({ events, rows }: History): History {
+  const unseen: readonly HistoryEvent["kind"][] = ["granted", "published", "failed-over", "work-began", "work-settled", "coordinator-told", "record-read", "quiet", "faults-ended"];
+  const lost = new Set(rows.filter((row) => row.lostMs !== undefined).map((row) => row.write));
+  const without = (thing: object, names: readonly string[]) => Object.fromEntries(Object.entries(thing).filter(([name]) => !names.includes(name)));
+  return {
+    events: events
+      .filter((event) => !unseen.includes(event.kind) && !(event.kind === "wrote" && lost.has(event.write)))
+      .map((event) => without(event, ["joined", "left", "silentMs", "leaseMs", "alive", "silent", "held"]) as unknown as HistoryEvent),
+    rows: rows.filter((row) => row.lostMs === undefined).map((row) => without(row, ["committedMs"]) as unknown as History["rows"][number]),
+  };
+}
 
 /** Anything at any time, much of it at the same time, whether it makes sense or not. */
 function anyHistory(seed: number): History {

@@ -4,6 +4,7 @@ import { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
 import { idleWritesNothing } from "./checks/quiet.ts";
 import { recordIsGapFree } from "./checks/record.ts";
 import { coordinatorReturns, deadLeaveTheView, leaderReturns } from "./checks/returns.ts";
+import { comesRight } from "./checks/settling.ts";
 import { beliefsDoNotOverlap, grantedTokensGrow, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
 import { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
 import { fencedRowsInOrder, writesAnsweredHonestly } from "./checks/writes.ts";
@@ -32,11 +33,47 @@ export const CHECKS = {
   leaderReturns,
   coordinatorReturns,
   deadLeaveTheView,
+  comesRight,
 } as const satisfies Record<string, Check>;
 
-/** Runs all checks. */
-export function checkHistory(history: History, config: CheckConfig): Violation[] {
-  return Object.values(CHECKS)
-    .flatMap((check) => check(history, config))
-    .sort((a, b) => a.atMs - b.atMs);
+/** The name of a check. */
+export type CheckName = keyof typeof CHECKS;
+
+const ALL = Object.keys(CHECKS) as readonly CheckName[];
+
+/** Checks of what has to happen in time. */
+export const LIVENESS_CHECKS: readonly CheckName[] = ["leaderReturns", "coordinatorReturns", "deadLeaveTheView", "comesRight"];
+
+/** Checks of what must never happen. */
+export const SAFETY_CHECKS: readonly CheckName[] = ALL.filter((name) => !LIVENESS_CHECKS.includes(name));
+
+/** For real processes with one fault at a time, each given the time to heal: all that does not need to see what only a simulation sees. */
+export const PROCESS_CHECKS: readonly CheckName[] = [
+  "tokensGrow",
+  "beliefsDoNotOverlap",
+  "workNeverOverlaps",
+  "fencedRowsInOrder",
+  "writesAnsweredHonestly",
+  "viewsAgree",
+  "viewsGrow",
+  "changesToldOnce",
+  "deadNeverActs",
+  "runningIsNotDeclaredDead",
+  "recordIsGapFree",
+  "noUnexpectedExit",
+  "noInternalError",
+  "leaderReturns",
+  "coordinatorReturns",
+  "deadLeaveTheView",
+];
+
+/** For a simulation whose faults overlap: all but what judges each fault by itself. */
+export const SIMULATION_CHECKS: readonly CheckName[] = ALL.filter((name) => !["runningIsNotDeclaredDead", "leaderReturns", "coordinatorReturns", "deadLeaveTheView"].includes(name));
+
+/** What holds whatever clocks do: tokens, the fence, and what stands on it. */
+export const FENCING_CHECKS: readonly CheckName[] = ["tokensGrow", "grantedTokensGrow", "fencedRowsInOrder", "writesAnsweredHonestly", "viewsAgree", "viewsPublishedInOrder"];
+
+/** Runs the checks of these names, or all. What they find is in the order of time. */
+export function checkHistory(history: History, config: CheckConfig, checks: readonly CheckName[] = ALL): Violation[] {
+  return checks.flatMap((name) => CHECKS[name](history, config)).sort((a, b) => a.atMs - b.atMs);
 }

@@ -6,6 +6,8 @@ export interface CheckConfig {
   readonly beatMs: number;
   /** What liveness is allowed on top of one lease and two beats. Default 1000. */
   readonly slackMs?: number;
+  /** After the last of many faults everything is right within this. Default: four leases, four beats and 5000. */
+  readonly settleMs?: number;
 }
 
 /** A promise that a history breaks. */
