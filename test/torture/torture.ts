@@ -4,7 +4,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { seededRandom } from "../../src/kernel/index.ts";
-import { checkHistory, hostMonotonicMs, HistoryWriter, mergeHistories, parseHistory, takeoverBoundMs } from "../../src/testing/history/index.ts";
+import { checkHistory, hostMonotonicMs, HistoryWriter, mergeHistories, parseHistory, PROCESS_CHECKS, takeoverBoundMs } from "../../src/testing/history/index.ts";
 import type { CheckConfig, FencedRow, History, HistoryEntry, Violation } from "../../src/testing/history/index.ts";
 import { inject, possibleFaults } from "./faults.ts";
 import type { Scene } from "./faults.ts";
@@ -79,7 +79,7 @@ export async function torture(options: TortureOptions, audience: Audience = SILE
 
 /** All that is wrong with a run: what the checks found, what the harness saw itself, and whether it saw anything at all. */
 export function judge(history: History, record: RunRecord): Violation[] {
-  return [...record.complaints, ...blindness(history, record), ...checkHistory(history, record.config)].sort((a, b) => a.atMs - b.atMs);
+  return [...record.complaints, ...blindness(history, record), ...checkHistory(history, record.config, PROCESS_CHECKS)].sort((a, b) => a.atMs - b.atMs);
 }
 
 /** A harness that saw nothing proves nothing. */

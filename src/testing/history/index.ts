@@ -2,29 +2,23 @@
  * Histories of what cluster members did, and pure functions that judge them: `(history, config) => Violation[]`, one for each promise.
  * @module
  */
-export {
-  beliefsDoNotOverlap,
-  checkHistory,
-  CHECKS,
-  coordinatorReturns,
-  deadLeaveTheView,
-  deadNeverActs,
-  fencedRowsInOrder,
-  leaderReturns,
-  noInternalError,
-  noUnexpectedExit,
-  runningIsNotDeclaredDead,
-  takeoverBoundMs,
-  tokensGrow,
-  viewsAgree,
-  viewsGrow,
-  waitOf,
-  writesAnsweredHonestly,
-} from "./checks.ts";
-export type { Check, CheckConfig, Violation } from "./checks.ts";
+export { checkHistory, CHECKS, FENCING_CHECKS, LIVENESS_CHECKS, PROCESS_CHECKS, SAFETY_CHECKS, SIMULATION_CHECKS } from "./checks.ts";
+export type { CheckName } from "./checks.ts";
+export type { Check, CheckConfig, Violation } from "./checks/check.ts";
+export { deadNeverActs, deathNeedsSilence, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
+export { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
+export { idleWritesNothing } from "./checks/quiet.ts";
+export { recordIsGapFree } from "./checks/record.ts";
+export { coordinatorReturns, deadLeaveTheView, leaderReturns, takeoverBoundMs, waitOf } from "./checks/returns.ts";
+export { comesRight, settleBoundMs } from "./checks/settling.ts";
+export { beliefsDoNotOverlap, grantedTokensGrow, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
+export { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
+export { fencedRowsInOrder, writesAnsweredHonestly } from "./checks/writes.ts";
 export { mergeHistories, parseHistory } from "./history.ts";
 export type { FencedRow, History, HistoryEvent } from "./history.ts";
-export { COORDINATOR_OFFICE, cuts, gaps, outages, pauses, reigns } from "./reigns.ts";
-export type { Gap, Reign, Span } from "./reigns.ts";
+export { COORDINATOR_OFFICE, gaps, reigns } from "./reigns.ts";
+export type { Gap, Reign } from "./reigns.ts";
+export { cuts, outages, pauses } from "./spans.ts";
+export type { Span } from "./spans.ts";
 export { hostMonotonicMs, HistoryWriter } from "./writer.ts";
 export type { HistoryEntry, HistoryWriterOptions } from "./writer.ts";

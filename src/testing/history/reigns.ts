@@ -1,10 +1,7 @@
+import { bisect } from "./bisect.ts";
 import type { HistoryEvent } from "./history.ts";
-
-/** A stretch of time, in milliseconds on the history's clock. */
-export interface Span {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
+import { outages, pausesByProcess } from "./spans.ts";
+import type { Span } from "./spans.ts";
 
 /** A stretch in which an office had a holder that ran. */
 export interface Reign extends Span {
@@ -30,7 +27,8 @@ export const COORDINATOR_OFFICE = "coordinator";
 export function reigns(events: readonly HistoryEvent[], office: string): Reign[] {
   const endMs = events.at(-1)?.t ?? 0;
   const spans = office === COORDINATOR_OFFICE ? coordinatorSpans(events, endMs) : termSpans(events, office, endMs);
-  return spans.flatMap((span) => running(span, pauses(events, span.process, endMs))).sort((a, b) => a.fromMs - b.fromMs);
+  const paused = pausesByProcess(events, endMs);
+  return spans.flatMap((span) => running(span, paused.get(span.process) ?? [])).sort((a, b) => a.fromMs - b.fromMs);
 }
 
 /** The stretches without a holder, from its first one to the end of the history. */
@@ -41,8 +39,8 @@ export function gaps(events: readonly HistoryEvent[], office: string): Gap[] {
   const found: Gap[] = [];
   let coveredMs = all[0]?.toMs ?? endMs;
   const add = (fromMs: number, toMs: number, open: boolean) => {
-    const overlapping = down.filter((outage) => outage.fromMs <= toMs && outage.toMs >= fromMs);
-    found.push({ fromMs, toMs, open, storeBackMs: overlapping.length === 0 ? undefined : Math.max(...overlapping.map((outage) => outage.toMs)) });
+    const last = down[bisect(down, (outage) => outage.fromMs > toMs) - 1];
+    found.push({ fromMs, toMs, open, storeBackMs: last !== undefined && last.toMs >= fromMs ? last.toMs : undefined });
   };
   for (const reign of all.slice(1)) {
     if (reign.fromMs > coveredMs) add(coveredMs, reign.fromMs, false);
@@ -50,36 +48,6 @@ export function gaps(events: readonly HistoryEvent[], office: string): Gap[] {
   }
   if (coveredMs < endMs) add(coveredMs, endMs, true);
   return found;
-}
-
-/** The stretches in which the store could not be used. */
-export function outages(events: readonly HistoryEvent[], endMs: number): Span[] {
-  return paired(events.filter((event) => event.kind === "outage-began" || event.kind === "outage-ended"), "outage-began", endMs);
-}
-
-/** The stretches in which a process did not run. */
-export function pauses(events: readonly HistoryEvent[], process: string, endMs: number): Span[] {
-  return paired(events.filter((event) => event.process === process && (event.kind === "paused" || event.kind === "resumed")), "paused", endMs);
-}
-
-/** The stretches in which a process could not reach the store. */
-export function cuts(events: readonly HistoryEvent[], process: string, endMs: number): Span[] {
-  return paired(events.filter((event) => event.process === process && (event.kind === "cut-off" || event.kind === "mended")), "cut-off", endMs);
-}
-
-function paired(events: readonly HistoryEvent[], begin: HistoryEvent["kind"], endMs: number): Span[] {
-  const spans: Span[] = [];
-  let depth = 0;
-  let fromMs = 0;
-  for (const event of events) {
-    if (event.kind === begin) {
-      if (depth++ === 0) fromMs = event.t;
-    } else if (depth > 0 && --depth === 0) {
-      spans.push({ fromMs, toMs: event.t });
-    }
-  }
-  if (depth > 0) spans.push({ fromMs, toMs: endMs });
-  return spans;
 }
 
 function termSpans(events: readonly HistoryEvent[], election: string, endMs: number): Reign[] {
@@ -106,16 +74,19 @@ function termSpans(events: readonly HistoryEvent[], election: string, endMs: num
 }
 
 function coordinatorSpans(events: readonly HistoryEvent[], endMs: number): Reign[] {
-  const named: { readonly t: number; readonly incarnation: string }[] = [];
-  const seen = new Set<string>();
+  const namedMs = new Map<string, { readonly versions: Set<number>; readonly atMs: number[] }>();
   for (const event of events) {
-    if (event.kind !== "view" || event.coordinator === null || seen.has(event.coordinator + event.version)) continue;
-    seen.add(event.coordinator + event.version);
-    named.push({ t: event.t, incarnation: event.coordinator });
+    if (event.kind !== "view" || event.coordinator === null) continue;
+    let named = namedMs.get(event.coordinator);
+    if (named === undefined) namedMs.set(event.coordinator, (named = { versions: new Set(), atMs: [] }));
+    if (named.versions.has(event.version)) continue; // somebody has seen it before
+    named.versions.add(event.version);
+    named.atMs.push(event.t);
   }
   return termSpans(events, COORDINATOR_OFFICE, endMs).flatMap((term) => {
-    const first = named.find((view) => view.incarnation === term.incarnation && view.t >= term.fromMs && view.t <= term.toMs);
-    return first === undefined ? [] : [{ ...term, fromMs: first.t }];
+    const atMs = namedMs.get(term.incarnation)?.atMs ?? [];
+    const fromMs = atMs[bisect(atMs, (ms) => ms >= term.fromMs)];
+    return fromMs === undefined || fromMs > term.toMs ? [] : [{ ...term, fromMs }];
   });
 }
 
@@ -123,8 +94,9 @@ function coordinatorSpans(events: readonly HistoryEvent[], endMs: number): Reign
 function running(reign: Reign, paused: readonly Span[]): Reign[] {
   const parts: Reign[] = [];
   let fromMs = reign.fromMs;
-  for (const pause of paused) {
-    if (pause.toMs <= fromMs || pause.fromMs >= reign.toMs) continue;
+  for (let next = bisect(paused, (pause) => pause.toMs > reign.fromMs); next < paused.length; next++) {
+    const pause = paused[next] as Span;
+    if (pause.fromMs >= reign.toMs) break;
     if (pause.fromMs > fromMs) parts.push({ ...reign, fromMs, toMs: pause.fromMs });
     fromMs = pause.toMs;
     if (fromMs >= reign.toMs) return parts;

@@ -1,0 +1,150 @@
+import type { DeclaredDead, History, HistoryEvent } from "../history.ts";
+import { Pairing } from "../spans.ts";
+import { who } from "./check.ts";
+import type { CheckConfig, Violation } from "./check.ts";
+
+/**
+ * An incarnation that was declared dead believes in nothing, is announced nothing and is granted nothing from then on. A failover that lost the death takes it back. What the store still takes of
+ * its views is for another check: until somebody has claimed the office, a late statement of the dead may be heard.
+ */
+export function deadNeverActs(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const deaths = new Map<string, DeclaredDead>();
+  const inOrder: DeclaredDead[] = [];
+  for (const event of history.events) {
+    if (event.kind === "declared-dead") {
+      if (deaths.has(event.dead)) continue;
+      deaths.set(event.dead, event);
+      inOrder.push(event);
+    } else if (event.kind === "failed-over") {
+      for (let last = inOrder.at(-1); last !== undefined && last.t > event.lostSinceMs; last = inOrder.at(-1)) {
+        inOrder.pop();
+        if (deaths.get(last.dead) === last) deaths.delete(last.dead);
+      }
+    } else {
+      const death = deaths.get(event.incarnation);
+      const did = death === undefined ? undefined : deedOf(event);
+      if (death === undefined || did === undefined) continue;
+      violations.push({ check: "deadNeverActs", message: `${who(event)} ${did} ${(event.t - death.t).toFixed(1)} ms after it was declared dead`, atMs: event.t, evidence: [death, event] });
+      deaths.delete(event.incarnation); // once is enough
+    }
+  }
+  return violations;
+}
+
+/** What the dead do not do; `undefined` for what shows no life. */
+function deedOf(event: HistoryEvent): string | undefined {
+  if (event.kind === "believes") return `believed in term ${event.token} of ${event.election}`;
+  if (event.kind === "announced" && event.mayAct) return `was announced term ${event.token} of ${event.election}`;
+  if (event.kind === "granted") return `was granted term ${event.token} of ${event.election}`;
+  return event.kind === "joined" ? "was a member" : undefined;
+}
+
+/** What is known of a process at one moment. */
+class Condition {
+  ended = false;
+  /** Whether its own clocks had told it that its trust was over, and it is not back: whoever declares it dead is right about its beats. */
+  lapsed = false;
+  readonly #pauses = new Pairing();
+  readonly #cuts = new Pairing();
+
+  take(event: HistoryEvent): void {
+    if (event.kind === "killed" || event.kind === "exited") this.ended = true;
+    else if (event.kind === "told" && event.what === "lost") this.lapsed = true;
+    else if (event.kind === "told" && event.what === "rejoined") this.lapsed = false;
+    else if (event.kind === "paused") this.#pauses.begin(event.t);
+    else if (event.kind === "resumed") this.#pauses.end(event.t);
+    else if (event.kind === "cut-off") this.#cuts.begin(event.t);
+    else if (event.kind === "mended") this.#cuts.end(event.t);
+  }
+
+  /** Whether it was stopped, blocked or cut off since then. */
+  wasAwaySince(sinceMs: number): boolean {
+    return [this.#pauses, this.#cuts].some((spans) => spans.isOpen || (spans.endedMs !== undefined && spans.endedMs >= sinceMs));
+  }
+}
+
+/**
+ * A process that ran is not declared dead: slow is not dead, and an outage removes nobody. Whoever was stopped, blocked or cut off within the last two leases is excepted; it may
+ * deserve it. So is whoever ended, or knew that its own trust had lapsed.
+ */
+export function runningIsNotDeclaredDead(history: History, config: CheckConfig): Violation[] {
+  const { events } = history;
+  const deaths = events.filter((event) => event.kind === "declared-dead");
+  if (deaths.length === 0) return [];
+  const processes = processesOf(events, new Set(deaths.map((death) => death.dead)));
+  const conditions = new Map<string, Condition>();
+  for (const process of processes.values()) conditions.set(process, new Condition());
+  const violations: Violation[] = [];
+  let next = 0;
+  for (const death of deaths) {
+    // What stands at the same time counts as before: the excuse may have been written down by another.
+    for (let event = events[next]; event !== undefined && event.t <= death.t; event = events[++next]) conditions.get(event.process)?.take(event);
+    const process = processes.get(death.dead);
+    const condition = process === undefined ? undefined : conditions.get(process);
+    if (condition === undefined || condition.ended || condition.lapsed || condition.wasAwaySince(death.t - 2 * config.leaseMs)) continue;
+    violations.push({ check: "runningIsNotDeclaredDead", message: `${who(death)} declared incarnation ${death.dead} of ${process} dead, which was running`, atMs: death.t, evidence: [death] });
+  }
+  return violations;
+}
+
+/** Which process each of these incarnations is of. */
+function processesOf(events: readonly HistoryEvent[], incarnations: ReadonlySet<string>): Map<string, string> {
+  const processes = new Map<string, string>();
+  for (const event of events) if (event.incarnation !== "" && event.kind !== "declared-dead" && incarnations.has(event.incarnation)) processes.set(event.incarnation, event.process);
+  return processes;
+}
+
+/** By how much clock rates may differ, and the grain of a simulated clock. As promised, not as the code under test has it. */
+const RATE_ERROR = 0.01;
+const GRAIN_MS = 1;
+
+/** Nobody is declared dead whose last beat the store took less than a lease ago, in true time and as far as clock rates allow to know it. */
+export function deathNeedsSilence(history: History): Violation[] {
+  const violations: Violation[] = [];
+  for (const event of history.events) {
+    if (event.kind !== "declared-dead" || event.silentMs === undefined || event.leaseMs === undefined) continue;
+    if (event.silentMs >= event.leaseMs * (1 - RATE_ERROR) - GRAIN_MS) continue;
+    violations.push({
+      check: "deathNeedsSilence",
+      message: `${who(event)} declared incarnation ${event.dead} dead after ${event.silentMs.toFixed(1)} ms of silence: its lease of ${event.leaseMs} ms was taken away early`,
+      atMs: event.t,
+      evidence: [event],
+    });
+  }
+  return violations;
+}
+
+/** A lease of waiting and one more of suspicion, less what of the silence may have passed before the coordinator could see it. */
+const SUSPICIOUS_LEASES = 1.75;
+
+/**
+ * Where more than half of the members, and at least two, are silent, the coordinator suspects the store or itself first: it waits one more lease. Whoever wants a dead holder's office, or the
+ * name of a dead predecessor, waits the ordinary time; nor is anybody accused where the history does not tell the dead one's name.
+ */
+export function massDeathWaits(history: History): Violation[] {
+  const violations: Violation[] = [];
+  if (!history.events.some((event) => event.kind === "declared-dead" && isHasty(event))) return violations;
+  const nodes = new Map<string, string>();
+  for (const event of history.events) {
+    if (event.incarnation !== "") nodes.set(event.incarnation, event.node);
+    if (event.kind === "view") for (const member of event.members) nodes.set(member.incarnation, member.node);
+    if (event.kind !== "declared-dead" || !isHasty(event)) continue;
+    const node = nodes.get(event.dead);
+    if (node === undefined || node === event.node) continue;
+    const { silentMs = 0, leaseMs = 0, silent = 0, alive = 0 } = event;
+    violations.push({
+      check: "massDeathWaits",
+      message: `${who(event)} declared incarnation ${event.dead} of ${node} dead after ${silentMs.toFixed(1)} ms of silence, while ${silent} of ${alive} members were silent: too soon with a lease of ${leaseMs} ms`,
+      atMs: event.t,
+      evidence: [event],
+    });
+  }
+  return violations;
+}
+
+/** Whether many seem dead at once, the silence is short for that, and no office is wanted. */
+function isHasty({ alive, silent, held, silentMs, leaseMs }: DeclaredDead): boolean {
+  if (alive === undefined || silent === undefined || held === undefined || silentMs === undefined || leaseMs === undefined) return false;
+  return silent >= 2 && silent > alive / 2 && held.length === 0 && silentMs < SUSPICIOUS_LEASES * leaseMs;
+}

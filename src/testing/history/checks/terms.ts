@@ -1,0 +1,124 @@
+import type { Announced, Believes, Granted, History, HistoryEvent, WorkBegan } from "../history.ts";
+import { ByTerm } from "./by-term.ts";
+import { who } from "./check.ts";
+import type { Violation } from "./check.ts";
+
+/** Tokens strictly increase in the order of announcement, and each belongs to one incarnation of one process. */
+export function tokensGrow(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const owners = new ByTerm<HistoryEvent>();
+  const newest = new Map<string, Announced>();
+  for (const event of history.events) {
+    if (event.kind !== "announced" && event.kind !== "believes" && event.kind !== "wrote") continue;
+    const owner = owners.get(event.election, event.token);
+    if (owner === undefined) owners.set(event.election, event.token, event);
+    else if (owner.incarnation !== event.incarnation || owner.node !== event.node) {
+      violations.push({ check: "tokensGrow", message: `token ${event.token} of ${event.election} belongs to ${who(owner)} and to ${who(event)}`, atMs: event.t, evidence: [owner, event] });
+    }
+    if (event.kind !== "announced" || !event.mayAct) continue;
+    const before = newest.get(event.election);
+    if (before !== undefined && before.token >= event.token) {
+      violations.push({ check: "tokensGrow", message: `token ${event.token} of ${event.election} was announced after ${before.token}`, atMs: event.t, evidence: [before, event] });
+    } else {
+      newest.set(event.election, event);
+    }
+  }
+  for (const row of history.rows) {
+    const owner = owners.get(row.election, row.token);
+    if (owner !== undefined && owner.incarnation !== row.incarnation) {
+      violations.push({ check: "tokensGrow", message: `token ${row.token} of ${row.election} belongs to ${who(owner)}, and ${who(row)} wrote with it`, atMs: row.t, evidence: [owner, row] });
+    }
+  }
+  return violations;
+}
+
+/** Tokens strictly increase in the order in which the store grants them, also over failovers, and none is granted twice: a claim that was lost with its commit may have been seen. */
+export function grantedTokensGrow(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const grants = new ByTerm<Granted>();
+  const newest = new Map<string, Granted>();
+  for (const event of history.events) {
+    if (event.kind !== "granted") continue;
+    const { election, token } = event;
+    const twice = grants.get(election, token);
+    const before = newest.get(election);
+    if (twice !== undefined) {
+      violations.push({ check: "grantedTokensGrow", message: `token ${token} of ${election} was granted to ${who(twice)} and again to ${who(event)}`, atMs: event.t, evidence: [twice, event] });
+    } else if (before !== undefined && before.token > token) {
+      violations.push({ check: "grantedTokensGrow", message: `token ${token} of ${election} was granted after ${before.token}`, atMs: event.t, evidence: [before, event] });
+    } else {
+      newest.set(election, event);
+    }
+    if (twice === undefined) grants.set(election, token, event);
+  }
+  return violations;
+}
+
+interface Interval {
+  readonly first: Believes;
+  last: Believes;
+}
+
+/** From the first to the last time that a holder believed in its term, no other term of the same election was believed in. */
+export function beliefsDoNotOverlap(history: History): Violation[] {
+  const intervals: Interval[] = [];
+  const byTerm = new ByTerm<Map<string, Interval>>();
+  for (const event of history.events) {
+    if (event.kind !== "believes") continue;
+    let byProcess = byTerm.get(event.election, event.token);
+    if (byProcess === undefined) byTerm.set(event.election, event.token, (byProcess = new Map()));
+    const interval = byProcess.get(event.process);
+    if (interval !== undefined) {
+      interval.last = event;
+      continue;
+    }
+    const fresh = { first: event, last: event };
+    byProcess.set(event.process, fresh);
+    intervals.push(fresh);
+  }
+  const violations: Violation[] = [];
+  const latest = new Map<string, Interval>();
+  for (const interval of intervals.sort((a, b) => a.first.t - b.first.t)) {
+    const { election } = interval.first;
+    const before = latest.get(election);
+    if (before !== undefined && before.last.t >= interval.first.t) {
+      const overlapMs = Math.min(before.last.t, interval.last.t) - interval.first.t;
+      violations.push({
+        check: "beliefsDoNotOverlap",
+        message: `${who(before.first)} believed in term ${before.first.token} of ${election}, and ${who(interval.first)} in ${interval.first.token}, for ${overlapMs.toFixed(1)} ms`,
+        atMs: interval.first.t,
+        evidence: [before.first, before.last, interval.first, interval.last],
+      });
+    }
+    if (before === undefined || interval.last.t > before.last.t) latest.set(election, interval);
+  }
+  return violations;
+}
+
+/** In one process no callback of `lead` begins before the last one of the same election has settled. */
+export function workNeverOverlaps(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const processes = new Map<string, Map<string, WorkBegan[]>>();
+  for (const event of history.events) {
+    if (event.kind === "started") processes.delete(event.process); // another run under the same name
+    if (event.kind !== "work-began" && event.kind !== "work-settled") continue;
+    let elections = processes.get(event.process);
+    if (elections === undefined) processes.set(event.process, (elections = new Map()));
+    const open = elections.get(event.election) ?? [];
+    if (event.kind === "work-settled") {
+      elections.set(event.election, open.filter((began) => began.token !== event.token));
+      continue;
+    }
+    const before = open.at(-1);
+    if (before !== undefined) {
+      violations.push({
+        check: "workNeverOverlaps",
+        message: `the work of term ${event.token} of ${event.election} began in ${who(event)} while that of term ${before.token} had not settled`,
+        atMs: event.t,
+        evidence: [before, event],
+      });
+    }
+    elections.set(event.election, [...open, event]);
+  }
+  return violations;
+}
