@@ -90,6 +90,7 @@ export class Elector<Tx> {
   #stopTimer: Timer | undefined;
   #unwatch: (() => void) | undefined;
   #unheed: (() => void) | undefined;
+  #unwatchClocks: (() => void) | undefined;
   #watching = "";
   #shown: ElectionState | undefined;
   #closed = false;
@@ -280,6 +281,7 @@ export class Elector<Tx> {
 
   #over(term: Term<Tx>, reason: TribuneError, why: string): void {
     this.#stopTimer?.cancel();
+    this.#unwatchClocks?.();
     if (this.#term === term) this.#term = undefined;
     this.#heed();
     this.#passFenceAgain = false;
@@ -452,6 +454,7 @@ export class Elector<Tx> {
     const candidacy = this.#candidacy;
     this.#candidacy = undefined;
     this.#term = term;
+    this.#unwatchClocks = presence.watchClocks();
     this.#chance = this.#ports.random.next();
     this.#claimableSinceMs = undefined;
     this.#unannounced = 0;

@@ -73,6 +73,7 @@ export class Presence {
   readonly #watched = new Map<string, number>();
   readonly #prompt = new Set<string>();
   #watchAll = 0;
+  #clockWatchers = 0;
   #metadata: string;
   #incarnation = "";
   /** The incarnation of a join that may or may not have been written; `sureUntilMs`: nobody can have declared it dead before then, on `#elapsed`. */
@@ -221,6 +222,15 @@ export class Presence {
     this.#watchAll += 1;
     this.lookSoon();
     return once(() => (this.#watchAll -= 1));
+  }
+
+  /**
+   * Notices within a quarter of a beat that the machine has slept, until the returned function is called. Timers sleep as well: without this a lapse would be told with the next beat.
+   */
+  watchClocks(): () => void {
+    this.#clockWatchers += 1;
+    if (this.#trustEndMs !== undefined) this.#armTrustTimer();
+    return once(() => (this.#clockWatchers -= 1));
   }
 
   /** Looks at once when a hint names this election, instead of with the next beat. */
@@ -535,7 +545,8 @@ export class Presence {
     this.#trustTimer?.cancel();
     const left = this.trustLeftMs();
     const next = this.#faded ? left : left - this.#options.timing.stopBudgetMs;
-    this.#trustTimer = this.#ports.clock.setTimer(Math.max(0, next), () => this.#onTrustTimer());
+    const longestMs = this.#clockWatchers > 0 ? this.#options.timing.beatMs / 4 : next;
+    this.#trustTimer = this.#ports.clock.setTimer(Math.max(0, Math.min(next, longestMs)), () => this.#onTrustTimer());
   }
 
   #onTrustTimer(): void {

@@ -9,7 +9,7 @@ import type { ElectionRow } from "../../src/store/index.ts";
 
 const NOW = 100_000;
 const row = (over: Partial<ElectionRow> = {}): ElectionRow => ({ election: "e", token: 5, holder: null, epoch: "e1", version: 1, resignRequested: null, changedAtMs: 0, ...over });
-const holder = (over: Partial<Observation> = {}): Observation => ({ incarnation: "h", node: "h", state: "alive", beat: 3, leaseMs: 4_000, sinceMs: NOW - 1_000, askedStore: false, ...over });
+const holder = (over: Partial<Observation> = {}): Observation => ({ incarnation: "h", node: "h", state: "alive", beat: 3, leaseMs: 4_000, sinceMs: NOW - 1_000, moved: false, askedStore: false, ...over });
 const contest = (over: Partial<Contest> = {}): Contest => ({ row: row(), holder: undefined, incarnation: "me", epoch: "e1", epochSinceMs: 0, longestLeaseMs: 4_000, deferMs: 0, claimableSinceMs: undefined, ...over });
 const held = { holder: { incarnation: "h", node: "h" } };
 

@@ -73,7 +73,7 @@ describe("a coordinator", () => {
 });
 
 describe("the floor", () => {
-  const silent = (incarnation: string, ms: number): Observation => ({ incarnation, node: incarnation, state: "alive", beat: 1, leaseMs: 4_000, sinceMs: 100_000 - ms, askedStore: true });
+  const silent = (incarnation: string, ms: number): Observation => ({ incarnation, node: incarnation, state: "alive", beat: 1, leaseMs: 4_000, sinceMs: 100_000 - ms, moved: false, askedStore: true });
   it("declares one silent member of five after the wait", () => {
     const plan = planDeaths([silent("b", 4_200), silent("c", 100), silent("d", 100), silent("e", 100)], 100_000);
     assert.deepEqual(plan.declare.map((death) => death.observation.incarnation), ["b"]);

@@ -122,6 +122,18 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "the two samples of one instant": { history: history(of("a", believes(10, 1)), of("b", believes(10, 2))), says: /for 0\.0 ms/ },
     },
   },
+  signalComesFirst: {
+    good: {
+      "nothing is known of it": history(of("a", announced(10, 1)), of("b", announced(30, 2))),
+      "everybody was told": history(of("a", announced(10, 1)), of("b", announced(30, 2, { unaware: [] }))),
+      "the first term": history(of("a", announced(10, 1, { unaware: [] }))),
+    },
+    bad: {
+      "one was not": { history: history(of("a", announced(10, 1)), of("b", announced(30, 2, { unaware: ["a-i"] }))), says: /b \(b-i\) was announced term 2 of work while a-i, .* had not been told to stop/ },
+      "two were not": { history: history(of("a", announced(10, 1)), of("b", announced(20, 2)), of("c", announced(30, 3, { unaware: ["a-i", "b-i"] }))), says: /term 3 of work/, times: 2 },
+      "again and again": { history: history(of("b", announced(20, 2, { unaware: ["a-i"] })), of("c", announced(30, 3, { unaware: ["a-i"] }))), says: /a-i/, times: 2 },
+    },
+  },
   workNeverOverlaps: {
     good: {
       "one after the other": history(of("a", began(10, 1), settled(20, 1), began(20, 2), settled(30, 2))),

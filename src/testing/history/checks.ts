@@ -5,7 +5,7 @@ import { idleWritesNothing } from "./checks/quiet.ts";
 import { recordIsGapFree } from "./checks/record.ts";
 import { coordinatorReturns, deadLeaveTheView, leaderReturns } from "./checks/returns.ts";
 import { comesRight } from "./checks/settling.ts";
-import { beliefsDoNotOverlap, grantedTokensGrow, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
+import { beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
 import { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
 import { fencedRowsInOrder, writesAnsweredHonestly } from "./checks/writes.ts";
 import type { History } from "./history.ts";
@@ -15,6 +15,7 @@ export const CHECKS = {
   tokensGrow,
   grantedTokensGrow,
   beliefsDoNotOverlap,
+  signalComesFirst,
   workNeverOverlaps,
   fencedRowsInOrder,
   writesAnsweredHonestly,

@@ -45,6 +45,9 @@ interface NodeOptions {
 /** Why a process is gone: it was killed, it ended in good order, or it could not start. */
 export type EndCause = "killed" | "stopped" | "failed";
 
+/** What a process that woke is given, beyond the quarter of a beat in which it looks at its clocks, until it has to have noticed. */
+const WAKING_MS = 5;
+
 /** One process of a node: its machine, its cluster, and what can be done to it. */
 export class SimulatedNode implements Client, Watched {
   /** "a#2": the second process of node "a". */
@@ -81,8 +84,8 @@ export class SimulatedNode implements Client, Watched {
     return this.cluster.self.incarnation;
   }
 
-  runs(): boolean {
-    return this.process.state === "running";
+  hasRun(): boolean {
+    return this.process.state === "running" && this.process.awakeMs() > this.cluster.timing.beatMs / 4 + WAKING_MS;
   }
 
   /** Whether its clocks can be asked: those of a machine that sleeps stand still, until its first line runs. */

@@ -57,6 +57,7 @@ export class SimulatedProcess implements Clock {
   #anchorMs: number;
   #wallOffsetMs: number;
   #sleptMs = 0;
+  #wokeMs: number | undefined;
 
   constructor(name: string, traits: ClockTraits, schedule: Schedule, random: Random) {
     this.name = name;
@@ -87,6 +88,11 @@ export class SimulatedProcess implements Clock {
 
   wallMs(): number {
     return this.monotonicMs() + this.#sleptMs + this.#wallOffsetMs;
+  }
+
+  /** For how long it has been awake, on its own clock; since ever, if its machine never slept. */
+  awakeMs(): number {
+    return this.#wokeMs === undefined ? Number.POSITIVE_INFINITY : this.monotonicMs() - this.#wokeMs;
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
@@ -120,6 +126,7 @@ export class SimulatedProcess implements Clock {
   resume(first: () => void = () => undefined): void {
     if (this.#state !== "frozen" && this.#state !== "asleep") return;
     this.#anchor();
+    if (this.#state === "asleep") this.#wokeMs = this.#monotonicMs;
     this.#state = "running";
     first();
     for (const timer of this.#timers) this.#appoint(timer);

@@ -1,4 +1,4 @@
-import { TribuneError, withDeadline } from "../../kernel/index.ts";
+import { isTribuneError, TribuneError, withDeadline } from "../../kernel/index.ts";
 import { assertFence, assertMayAct, fenceNotFound, SCHEMA_VERSION, termLost } from "../../store/index.ts";
 import type { FencedTransactions, FenceHandle, OpenContext, StoreProvider, StoreSession } from "../../store/index.ts";
 import type { MemoryTransaction } from "../../store/memory/index.ts";
@@ -86,12 +86,12 @@ class SimulatedFences implements FencedTransactions<MemoryTransaction> {
     const beganMs = this.#store.schedule.nowMs;
     const incarnation = this.#witness.incarnationOf(fence);
     const write = `${this.#client.process.name}/${(this.#writes += 1)}`;
-    const transaction = new SimulatedTransaction(this.#store, this.#connect());
+    const transaction = new SimulatedTransaction(this.#store, this.#connect(), fence);
     this.#known.set(transaction, transaction);
     const cutOff = () => transaction.cutOff(fence);
     if (asksBelief) fence.over.addEventListener("abort", cutOff, { once: true });
     try {
-      await transaction.begin(fence.leaseMs);
+      await transaction.begin();
       await transaction.guard(fence);
       const result = await work(transaction);
       if (asksBelief && !fence.mayAct()) throw termLost(fence, "commit");
@@ -121,6 +121,7 @@ class SimulatedFences implements FencedTransactions<MemoryTransaction> {
 class SimulatedTransaction implements MemoryTransaction {
   readonly #store: SimulatedStore;
   readonly #connection: Connection;
+  readonly #fence: FenceHandle;
   readonly #effects: Array<() => void> = [];
   readonly #unlocks: Array<() => void> = [];
   /** At the server. */
@@ -128,7 +129,8 @@ class SimulatedTransaction implements MemoryTransaction {
   #commitSent = false;
   #reject: ((error: Error) => void) | undefined;
 
-  constructor(store: SimulatedStore, connection: Connection) {
+  constructor(store: SimulatedStore, connection: Connection, fence: FenceHandle) {
+    this.#fence = fence;
     this.#store = store;
     this.#connection = connection;
     connection.atServerEnd(() => this.#abort());
@@ -139,12 +141,12 @@ class SimulatedTransaction implements MemoryTransaction {
     this.#effects.push(effect);
   }
 
-  /** `limitMs`: the server ends it by itself then. */
-  async begin(limitMs: number): Promise<void> {
+  /** The server ends it by itself within a lease. */
+  async begin(): Promise<void> {
     await this.#call("open", () => {
       this.#store.accept(this.#connection);
       this.#state = "open";
-      this.#store.schedule.in(limitMs, () => this.#abort());
+      this.#store.schedule.in(this.#fence.leaseMs, () => this.#abort());
     });
   }
 
@@ -185,7 +187,9 @@ class SimulatedTransaction implements MemoryTransaction {
   #call(kind: StatementKind, statement: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#reject = reject;
-      this.#connection.call(kind, statement).then(resolve, reject);
+      const answer = this.#connection.call(kind, statement);
+      // As drivers do: an answer that does not come is not waited for beyond the time in which the server ends the transaction.
+      withDeadline(answer, { clock: this.#fence.clock, ms: this.#fence.leaseMs, operation: kind }).then(resolve, (error: unknown) => reject(this.#commitSent && isTribuneError(error, "STORE_TIMEOUT") ? commitUnknown(error) : error));
     });
   }
 

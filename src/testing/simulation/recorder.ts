@@ -12,8 +12,8 @@ import type { Subject } from "./store.ts";
 export interface Watched {
   readonly name: string;
   readonly node: string;
-  /** Whether code of it can run now. */
-  runs(): boolean;
+  /** Whether it runs, and has run for long enough since its machine last slept to have noticed that. */
+  hasRun(): boolean;
   /** Whether its clocks can be asked. */
   canBeAsked(): boolean;
   incarnation(): string;
@@ -124,7 +124,7 @@ export class Recorder {
     const { election, token, incarnation } = term;
     this.#owners.set(`${election} ${token}`, incarnation);
     const earlier = this.#of(election);
-    const unaware = earlier.filter((each) => each.watched.runs() && !each.term.signal.aborted).map((each) => each.term.incarnation);
+    const unaware = earlier.filter((each) => each.watched.hasRun() && !each.term.signal.aborted).map((each) => each.term.incarnation);
     this.note({ process: watched.name, node: watched.node, incarnation }, { kind: "announced", election, token, mayAct: term.mayAct(), ...(unaware.length === 0 ? {} : { unaware }) });
     for (const each of earlier) {
       each.isSuperseded = true;

@@ -1,5 +1,5 @@
 import { TribuneError } from "../../kernel/index.ts";
-import type { DeclareDeadInput, Hint, StoreSession } from "../../store/index.ts";
+import type { BeatInput, BeatReply, DeclareDeadInput, Hint, JoinInput, JoinResult, StoreSession } from "../../store/index.ts";
 import { MemoryEngine } from "../../store/memory/index.ts";
 import type { EngineState } from "../../store/memory/index.ts";
 import type { FencedRow } from "../history/index.ts";
@@ -74,7 +74,7 @@ export class SimulatedStore {
   readonly #connections = new Set<Connection>();
   readonly #locks = new Map<string, Set<object>>();
   /** When the store last took a beat of an incarnation, or its join, in true time. */
-  readonly #heard = new Map<string, { readonly atMs: number; readonly leaseMs: number; readonly node: string }>();
+  readonly #heard = new Map<string, { readonly atMs: number; readonly leaseMs: number }>();
   readonly #traps = new Set<Trap>();
   #epoch = 1;
   #wallMs = Date.UTC(2026, 0, 1);
@@ -251,11 +251,7 @@ export class SimulatedStore {
     switch (operation) {
       case "join":
       case "beat":
-        if (operation === "join" ? (result as { outcome: string }).outcome === "joined" : (result as { accepted: boolean }).accepted) {
-          const { incarnation } = given;
-          const leaseMs: number = given["leaseMs"] ?? this.#heard.get(incarnation ?? "")?.leaseMs ?? 0;
-          this.#heard.set(incarnation ?? "", { atMs: this.schedule.nowMs, leaseMs, node: client.node });
-        }
+        this.#hear(operation, input as JoinInput | BeatInput, result as JoinResult | BeatReply);
         break;
       case "claim":
         if (result !== null) this.#options.note(about(given["incarnation"] ?? ""), { kind: "granted", election: given["election"] ?? "", token: (result as { token: number }).token });
@@ -274,6 +270,14 @@ export class SimulatedStore {
     return result;
   }
 
+  /** A join that finds the incarnation there already writes nothing. */
+  #hear(operation: "join" | "beat", input: JoinInput | BeatInput, result: JoinResult | BeatReply): void {
+    const { incarnation } = input;
+    const before = this.#heard.get(incarnation);
+    const isNews = operation === "beat" ? (result as BeatReply).accepted : (result as JoinResult).outcome === "joined" && before === undefined;
+    if (isNews) this.#heard.set(incarnation, { atMs: this.schedule.nowMs, leaseMs: before?.leaseMs ?? (input as JoinInput).leaseMs });
+  }
+
   /** What the store knows of an incarnation that is about to be declared dead. */
   #silence(group: string, input: DeclareDeadInput): { readonly silentMs: number; readonly leaseMs: number; readonly alive: number; readonly silent: number; readonly held: readonly string[] } | undefined {
     const heard = this.#heard.get(input.incarnation);
@@ -281,7 +285,7 @@ export class SimulatedStore {
     if (heard === undefined || reading === null) return undefined;
     const { nowMs } = this.schedule;
     const alive = reading.presence.filter((row) => row.state === "alive");
-    const silent = alive.filter((row) => nowMs - (this.#heard.get(row.incarnation)?.atMs ?? nowMs) >= row.leaseMs * 1.25);
+    const silent = alive.filter((row) => row.leaseMs === heard.leaseMs && nowMs - (this.#heard.get(row.incarnation)?.atMs ?? nowMs) >= row.leaseMs * 1.25);
     const held = reading.elections.filter((row) => row.holder?.incarnation === input.incarnation).map((row) => row.election);
     return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive: alive.length, silent: silent.length, held };
   }

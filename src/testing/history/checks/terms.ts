@@ -54,6 +54,20 @@ export function grantedTokensGrow(history: History): Violation[] {
   return violations;
 }
 
+/** When a term is announced, whoever held an earlier one and runs has been told to stop. */
+export function signalComesFirst(history: History): Violation[] {
+  return history.events
+    .filter((event) => event.kind === "announced")
+    .flatMap((event) =>
+      (event.unaware ?? []).map((incarnation) => ({
+        check: "signalComesFirst",
+        message: `${who(event)} was announced term ${event.token} of ${event.election} while ${incarnation.slice(0, 8)}, which ran and held an earlier one, had not been told to stop`,
+        atMs: event.t,
+        evidence: [event],
+      })),
+    );
+}
+
 interface Interval {
   readonly first: Believes;
   last: Believes;
