@@ -61,12 +61,16 @@ const read = (t: number, after: number, sequences: readonly number[], skipped = 
 const quiet = (t: number, operations: object, more: object = {}): HistoryEvent[] => of("", at(t, "quiet", { fromMs: t - 100, operations, grew: [], hints: 0, ...more }));
 const calm = (t: number, nodes: readonly string[], elections: readonly string[] = ["work"]): HistoryEvent[] => of("", at(t, "faults-ended", { nodes, elections }));
 const buried = (t: number, name: string, silentMs: number, more: object = {}): Entry => ({ ...dead(t, name), silentMs, leaseMs: 1_000, ...more });
-/** Two of three are silent, and nobody wants an office. */
-const suspicious = { alive: 3, silent: 2, held: [] };
 
 function row(sequence: number, token: number, name: string, more: object = {}): FencedRow {
   return { sequence, election: "work", token, node: name, incarnation: `${name}-i`, write: `${name}-${sequence}`, t: sequence, ...more };
 }
+
+/** One of `alive` that nobody had another reason to bury. */
+const buriedAlone = (t: number, name: string, silentMs: number, alive: number): Entry => buried(t, name, silentMs, { alive, held: [] });
+
+/** a has long been the coordinator of itself, b and c. */
+const presides = [...of("a", announced(1, 1, coordinates)), ...of("b", at(1, "joined")), ...of("c", at(1, "joined"))];
 
 /** a leads as 1, then b as 2. */
 const handover = history(of("a", announced(10, 1), ended(20, 1)), of("b", announced(30, 2)));
@@ -359,24 +363,25 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
   },
   massDeathWaits: {
     good: {
-      "many are silent, and it waits": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_750, suspicious))),
-      "half is not more than half": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_200, { alive: 4, silent: 2, held: [] }))),
-      "one is not many": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_200, { alive: 1, silent: 1, held: [] }))),
-      "somebody wants its office": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_200, { ...suspicious, held: ["work"] }))),
-      "its successor wants its name": history(of("b#1", at(1, "joined")), of("b#2", buried(5_000, "b#1", 1_200, suspicious))),
-      "nobody knows whose it was": history(of("a", buried(5_000, "b", 1_200, suspicious)), of("b", at(6_000, "joined"))),
-      "a history that tells no numbers": history(of("b", at(1, "joined")), of("a", dead(5_000, "b"))),
-      "a history that does not tell all of the numbers": history(
-        of("b", at(1, "joined")),
-        of("a", ...Object.keys({ ...suspicious, silentMs: 0, leaseMs: 0 }).map((missing) => ({ ...buried(5_000, "b", 1_200, suspicious), [missing]: undefined }))),
-      ),
+      "all are silent, and it waits": history(presides, of("a", buriedAlone(5_000, "b", 1_750, 3), buriedAlone(5_001, "c", 1_751, 2))),
+      "half is not more than half": history(presides, of("a", buriedAlone(5_000, "b", 1_100, 4), buriedAlone(5_001, "c", 1_101, 3))),
+      "one is not many": history(presides, of("a", buriedAlone(5_000, "b", 1_100, 1))),
+      "the second fell silent later, and may not have been silent yet": history(presides, of("a", buriedAlone(5_000, "b", 1_100, 3), buriedAlone(5_100, "c", 1_199, 2))),
+      "the second dies by another decision": history(presides, of("a", buriedAlone(5_000, "b", 1_100, 3), buriedAlone(5_501, "c", 1_700, 2))),
+      "the second has another lease": history(presides, of("a", buriedAlone(5_000, "b", 1_100, 3), { ...buriedAlone(5_001, "c", 1_101, 2), leaseMs: 900 })),
+      "somebody wants the office of one": history(presides, of("a", buriedAlone(5_000, "b", 1_100, 3), { ...buriedAlone(5_001, "c", 1_101, 2), held: ["work"] })),
+      "a successor wants the name of one": history(presides, of("c#2", at(2, "joined")), of("c", at(3, "joined")), of("a", buriedAlone(5_000, "b", 1_100, 3)), of("c#2", buriedAlone(5_001, "c", 1_101, 2))),
+      "it has not watched for long": history(of("b", at(1, "joined")), of("c", at(1, "joined")), of("a", announced(3_001, 1, coordinates), buriedAlone(5_000, "b", 1_100, 3), buriedAlone(5_001, "c", 1_101, 2))),
+      "its office has ended": history(presides, of("a", ended(4_000, 1, coordinates), buriedAlone(5_000, "b", 1_100, 3), buriedAlone(5_001, "c", 1_101, 2))),
+      "nobody knows whose they were": history(of("a", announced(1, 1, coordinates), buriedAlone(5_000, "b", 1_100, 3), buriedAlone(5_001, "c", 1_101, 2))),
+      "a history that tells no numbers": history(presides, of("a", dead(5_000, "b"), dead(5_001, "c"))),
     },
     bad: {
-      "a little too early": { history: history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_749.9, suspicious))), says: /b-i of b dead after 1749\.9 ms of silence, while 2 of 3 members were silent/ },
-      "all but one are silent": { history: history(of("b", at(1, "joined")), of("c", at(1, "joined")), of("a", buried(5_000, "b", 1_200, { ...suspicious, alive: 3 }), buried(5_001, "c", 1_700, { alive: 2, silent: 2, held: [] }))), says: /members were silent/, times: 2 },
-      "known from a view only": { history: history(of("a", view(10, 1, ["a", "b"]), buried(5_000, "b", 1_200, suspicious))), says: /b-i of b/ },
-      "one of two in haste": { history: history(of("b", at(1, "joined")), of("c", at(1, "joined")), of("a", buried(5_000, "b", 1_200, suspicious), buried(6_000, "c", 1_800, suspicious))), says: /b-i of b/ },
-      "just over a half": { history: history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_200, { alive: 5, silent: 3, held: [] }))), says: /3 of 5/ },
+      "two of three at once": { history: history(presides, of("a", buriedAlone(5_000, "b", 1_100, 3), buriedAlone(5_001, "c", 1_101, 2))), says: /a \(a-i\) declared 2 of 3 members dead, the first after 1100\.0 ms/ },
+      "a little too early": { history: history(presides, of("a", buriedAlone(5_000, "b", 1_749.9, 3), buriedAlone(5_499, "c", 2_300, 2))), says: /2 of 3/ },
+      "three of five, told once": { history: history(presides, of("d", at(1, "joined")), of("e", at(1, "joined")), of("a", buriedAlone(5_000, "b", 1_100, 5), buriedAlone(5_001, "c", 1_200, 4), buriedAlone(5_002, "d", 1_300, 3), buriedAlone(5_003, "e", 1_300, 2))), says: /3 of 5/ },
+      "known from a view only": { history: history(of("a", announced(1, 1, coordinates), view(10, 1, ["a", "b", "c"]), buriedAlone(5_000, "b", 1_100, 3), buriedAlone(5_001, "c", 1_101, 2))), says: /2 of 3/ },
+      "again later": { history: history(presides, of("d", at(1, "joined")), of("e", at(1, "joined")), of("a", buriedAlone(5_000, "b", 1_100, 3), buriedAlone(5_001, "c", 1_101, 2), buriedAlone(9_000, "d", 1_100, 3), buriedAlone(9_001, "e", 1_101, 2))), says: /2 of 3/, times: 2 },
     },
   },
   recordIsGapFree: {

@@ -108,9 +108,8 @@ export interface DeclaredDead extends Happening {
   readonly silentMs?: number;
   /** The lease of the dead one. Only a simulation knows. */
   readonly leaseMs?: number;
-  /** How many members were alive in the store just before, and how many of them, of the same lease, had been silent for one and a quarter of it; both with the dead one. Only a simulation knows. */
+  /** How many members were alive in the store just before, with the dead one. Only a simulation knows. */
   readonly alive?: number;
-  readonly silent?: number;
   /** Elections that named the dead one as holder just before. Only a simulation knows. */
   readonly held?: readonly string[];
 }

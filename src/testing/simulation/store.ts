@@ -279,15 +279,14 @@ export class SimulatedStore {
   }
 
   /** What the store knows of an incarnation that is about to be declared dead. */
-  #silence(group: string, input: DeclareDeadInput): { readonly silentMs: number; readonly leaseMs: number; readonly alive: number; readonly silent: number; readonly held: readonly string[] } | undefined {
+  #silence(group: string, input: DeclareDeadInput): { readonly silentMs: number; readonly leaseMs: number; readonly alive: number; readonly held: readonly string[] } | undefined {
     const heard = this.#heard.get(input.incarnation);
     const reading = this.engine.readGroup(group);
     if (heard === undefined || reading === null) return undefined;
     const { nowMs } = this.schedule;
-    const alive = reading.presence.filter((row) => row.state === "alive");
-    const silent = alive.filter((row) => row.leaseMs === heard.leaseMs && nowMs - (this.#heard.get(row.incarnation)?.atMs ?? nowMs) >= row.leaseMs * 1.25);
+    const alive = reading.presence.filter((row) => row.state === "alive").length;
     const held = reading.elections.filter((row) => row.holder?.incarnation === input.incarnation).map((row) => row.election);
-    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive: alive.length, silent: silent.length, held };
+    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive, held };
   }
 
   // ---- fenced transactions

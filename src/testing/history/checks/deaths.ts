@@ -1,4 +1,5 @@
 import type { DeclaredDead, History, HistoryEvent } from "../history.ts";
+import { COORDINATOR_OFFICE } from "../reigns.ts";
 import { Pairing } from "../spans.ts";
 import { who } from "./check.ts";
 import type { CheckConfig, Violation } from "./check.ts";
@@ -118,33 +119,63 @@ export function deathNeedsSilence(history: History): Violation[] {
 /** A lease of waiting and one more of suspicion, less what of the silence may have passed before the coordinator could see it. */
 const SUSPICIOUS_LEASES = 1.75;
 
+/** Deaths that one coordinator declares within this share of a lease are one decision, or the same one taken again. */
+const BURST_LEASES = 0.5;
+
+/** Deaths that follow each other, and how many of the dead had been silent for as long as the first. */
+interface Burst {
+  readonly first: DeclaredDead;
+  /** When the store had last heard of the first. */
+  readonly heardMs: number;
+  readonly deaths: DeclaredDead[];
+}
+
 /**
- * Where more than half of the members, and at least two, are silent, the coordinator suspects the store or itself first: it waits one more lease. Whoever wants a dead holder's office, or the
- * name of a dead predecessor, waits the ordinary time; nor is anybody accused where the history does not tell the dead one's name.
+ * Where more than half of the members, and at least two, are silent, the coordinator suspects the store or itself first: it waits one more lease. Whoever fell silent no later than the first one that is
+ * declared dead is silent to the coordinator as well, if that has watched for a while. Whoever wants a dead holder's office, or the name of a dead predecessor, waits the ordinary time; nor is anybody accused
+ * where the history does not tell the dead one's name.
  */
 export function massDeathWaits(history: History): Violation[] {
   const violations: Violation[] = [];
-  if (!history.events.some((event) => event.kind === "declared-dead" && isHasty(event))) return violations;
   const nodes = new Map<string, string>();
+  const inOffice = new Map<string, number>();
+  const bursts = new Map<string, Burst>();
   for (const event of history.events) {
     if (event.incarnation !== "") nodes.set(event.incarnation, event.node);
     if (event.kind === "view") for (const member of event.members) nodes.set(member.incarnation, member.node);
-    if (event.kind !== "declared-dead" || !isHasty(event)) continue;
-    const node = nodes.get(event.dead);
-    if (node === undefined || node === event.node) continue;
-    const { silentMs = 0, leaseMs = 0, silent = 0, alive = 0 } = event;
+    if (event.kind === "announced" && event.election === COORDINATOR_OFFICE) inOffice.set(event.process, event.t);
+    else if (event.kind === "killed" || event.kind === "exited" || (event.kind === "ended" && event.election === COORDINATOR_OFFICE)) inOffice.delete(event.process);
+    if (event.kind !== "declared-dead" || !isOfItself(event, nodes.get(event.dead))) continue;
+    const burst = burstOf(event, bursts.get(event.process), inOffice.get(event.process));
+    if (burst === undefined) continue;
+    bursts.set(event.process, burst);
+    const { first, deaths } = burst;
+    const { leaseMs = 0, silentMs = 0, alive = 0 } = first;
+    // Told when there is one too many, and not again for each one more.
+    if (deaths.at(-1) !== event || deaths.length !== Math.max(2, Math.floor(alive / 2) + 1)) continue;
     violations.push({
       check: "massDeathWaits",
-      message: `${who(event)} declared incarnation ${event.dead} of ${node} dead after ${silentMs.toFixed(1)} ms of silence, while ${silent} of ${alive} members were silent: too soon with a lease of ${leaseMs} ms`,
+      message: `${who(event)} declared ${deaths.length} of ${alive} members dead, the first after ${silentMs.toFixed(1)} ms of silence: with so many silent at once, a lease of ${leaseMs} ms is to be waited for twice`,
       atMs: event.t,
-      evidence: [event],
+      evidence: [...deaths],
     });
   }
   return violations;
 }
 
-/** Whether many seem dead at once, the silence is short for that, and no office is wanted. */
-function isHasty({ alive, silent, held, silentMs, leaseMs }: DeclaredDead): boolean {
-  if (alive === undefined || silent === undefined || held === undefined || silentMs === undefined || leaseMs === undefined) return false;
-  return silent >= 2 && silent > alive / 2 && held.length === 0 && silentMs < SUSPICIOUS_LEASES * leaseMs;
+/** Whether the coordinator has no other reason than silence. */
+function isOfItself(death: DeclaredDead, node: string | undefined): boolean {
+  return death.silentMs !== undefined && death.leaseMs !== undefined && death.alive !== undefined && death.held?.length === 0 && node !== undefined && node !== death.node;
+}
+
+/** The burst that a death belongs to; `undefined` if it is in none that could be too early. */
+function burstOf(death: DeclaredDead, before: Burst | undefined, inOfficeMs: number | undefined): Burst | undefined {
+  const { leaseMs = 0, silentMs = 0 } = death;
+  if (before !== undefined && death.t - before.first.t <= BURST_LEASES * leaseMs) {
+    if (before.first.leaseMs === leaseMs && death.t - silentMs <= before.heardMs) before.deaths.push(death);
+    return before;
+  }
+  const isHasty = silentMs < SUSPICIOUS_LEASES * leaseMs;
+  const hasWatched = inOfficeMs !== undefined && inOfficeMs <= death.t - 2 * leaseMs;
+  return isHasty && hasWatched ? { first: death, heardMs: death.t - silentMs, deaths: [death] } : undefined;
 }
