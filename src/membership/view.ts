@@ -1,5 +1,6 @@
 import type { Observation } from "../presence/index.ts";
 import { deathStep } from "../presence/index.ts";
+import { viewFloor } from "../store/index.ts";
 import type { Holder, MemberRow, NewEvent, PresenceRow, StoredMember, StoredView } from "../store/index.ts";
 
 /** A member of the group, as users see it. Immutable. */
@@ -40,21 +41,13 @@ export interface ViewPlan {
   readonly gone: readonly StoredMember[];
 }
 
-/** The first generation counts from 1; after a failover numbers go on in the next range. */
-const VIEWS_PER_GENERATION = 2 ** 32;
-
-/** Numbers of views of a generation are greater than this. */
-function floorOf(generation: number): number {
-  return (generation - 1) * VIEWS_PER_GENERATION;
-}
-
 /**
  * Whether the first view of a generation has to wait. A failover may have brought back what others have seen leave; those do not beat, since a beat counts only in the
  * epoch that its sender knows. So who has not been seen to beat in this epoch is either declared dead first, or beats within its lease.
  */
 export function mustWait(input: { readonly generation: number; readonly viewSeen: number; readonly presence: readonly PresenceRow[]; readonly own: string; readonly hasBeaten: (incarnation: string) => boolean }): boolean {
   const { generation, viewSeen, presence, own, hasBeaten } = input;
-  if (generation === 1 || viewSeen > floorOf(generation)) return false;
+  if (generation === 1 || viewSeen > viewFloor(generation)) return false;
   return presence.some((row) => row.state === "alive" && row.incarnation !== own && !hasBeaten(row.incarnation));
 }
 
@@ -75,7 +68,7 @@ export function planView(input: {
   const toRead = [...alive.values()].filter((row) => members.get(row.incarnation)?.metadataVersion !== row.metadataVersion).map((row) => row.incarnation);
   const gone = [...members.values()].filter((member) => !alive.has(member.incarnation));
   // A failover may have lost views that some members have seen and cannot tell of any more: their numbers are never used again.
-  const seen = presence.reduce((most, row) => Math.max(most, row.viewSeen), Math.max(floorOf(input.generation), viewSeen, stored?.version ?? 0));
+  const seen = presence.reduce((most, row) => Math.max(most, row.viewSeen), Math.max(viewFloor(input.generation), viewSeen, stored?.version ?? 0));
   const wentBack = seen > (stored?.version ?? 0);
   const renamed = stored?.coordinator?.incarnation !== coordinator.incarnation;
   if (toRead.length === 0 && gone.length === 0 && !wentBack && !renamed && !input.mustPublish) return undefined;

@@ -7,6 +7,14 @@ export const TERMS_KEPT = 100;
 /** Each generation opens a fresh range of tokens, so that a failover that lost commits cannot repeat one. */
 export const TOKENS_PER_GENERATION = 2 ** 32;
 
+/** Likewise the numbers of views. */
+export const VIEWS_PER_GENERATION = 2 ** 32;
+
+/** Views of this generation have greater numbers; those of earlier ones have not, unless there were more than fit. */
+export function viewFloor(generation: number): number {
+  return (generation - 1) * VIEWS_PER_GENERATION;
+}
+
 /** The largest metadata text, in bytes of UTF-8. */
 export const LARGEST_METADATA_BYTES = 16 * 1024;
 

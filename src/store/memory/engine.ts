@@ -1,5 +1,5 @@
 import { TribuneError } from "../../kernel/index.ts";
-import { EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION } from "../limits.ts";
+import { EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../limits.ts";
 import { COORDINATOR } from "../provider.ts";
 import type {
   BeatInput,
@@ -317,6 +317,7 @@ export class MemoryEngine {
     const group = this.#group(groupName);
     const row = group.elections.get(COORDINATOR);
     if (group.viewVersion !== input.expectedVersion || input.view.version <= input.expectedVersion) return false;
+    if (group.epoch !== input.epoch || input.view.version <= viewFloor(group.generation)) return false;
     if (group.fences.get(COORDINATOR) !== input.token || this.#environment.epoch() !== input.epoch) return false;
     if (row === undefined || row.token !== input.token || row.holder?.incarnation !== input.incarnation) return false;
     group.view = JSON.stringify(input.view);

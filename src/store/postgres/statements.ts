@@ -1,4 +1,4 @@
-import { TERMS_KEPT, TOKENS_PER_GENERATION, EVENTS_KEPT, COORDINATOR } from "../index.ts";
+import { TERMS_KEPT, TOKENS_PER_GENERATION, VIEWS_PER_GENERATION, EVENTS_KEPT, COORDINATOR } from "../index.ts";
 import { ELECTION_CHANGED, PRESENCE_CHANGED, VIEW_CHANGED } from "./hints.ts";
 
 /** What statements are written for. All three are checked or computed, never a user's text. */
@@ -278,7 +278,7 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       with ${writing},
       seen as materialized (
         select from ${t.groups} g, ${t.elections} e, ${t.fences} f, server
-        where g.grp = $1 and g.view_version = $5::bigint and server.epoch = $4
+        where g.grp = $1 and g.view_version = $5::bigint and server.epoch = $4 and g.epoch = $4 and $6::bigint > (g.generation - 1) * ${VIEWS_PER_GENERATION}
           and e.grp = $1 and e.election = '${COORDINATOR}' and e.token = $2::bigint and e.holder_incarnation = $3
           and f.grp = $1 and f.election = '${COORDINATOR}' and f.token = $2::bigint
       ),

@@ -1,5 +1,5 @@
 import { TribuneError } from "../../kernel/index.ts";
-import { COORDINATOR, EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION } from "../index.ts";
+import { COORDINATOR, EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../index.ts";
 import type {
   BeatInput,
   BeatReply,
@@ -230,6 +230,7 @@ export class Operations {
       const nowMs = this.#nowMs();
       const group = this.#existing();
       const row = this.#election(COORDINATOR);
+      if (group.epoch !== this.#epoch || input.view.version <= viewFloor(group.generation)) return false;
       if (group.viewVersion !== input.expectedVersion || this.#fence(COORDINATOR) !== input.token) return false;
       if (row === undefined || row.token !== input.token || row.holderIncarnation !== input.incarnation) return false;
       const { view } = input;

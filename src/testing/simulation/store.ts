@@ -157,6 +157,7 @@ export class SimulatedStore {
     this.#away = "standby";
     const diedMs = this.schedule.nowMs;
     return () => {
+      this.#endAll(told); // another standby may have taken over before this one
       if (copy !== undefined) this.#goBack(copy);
       this.#epoch += 1;
       this.#away = undefined;
