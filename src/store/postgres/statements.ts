@@ -23,9 +23,11 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
   const t = tablesIn(schema);
   const writing = serverPart(lockLimitMs);
   const notify = (payload: string, from: string) => `hint as materialized (select pg_notify('${channel}', ${payload}) from ${from})`;
+  // The number of a new view, $6, is of the present generation, which is that of the epoch $4.
+  const inRange = `g.epoch = $4 and $6::bigint > (g.generation - 1) * ${VIEWS_PER_GENERATION}`;
   const electionChanged = `'${ELECTION_CHANGED}' || $2::text`;
   return {
-    /** $2 incarnation, $3 node, $4 lease, $5 metadata, $6 settings. Neither `joined` nor a reason why not: someone was first, run it again. */
+    /** $2 incarnation, $3 node, $4 lease, $5 metadata, $6 settings, $7 the generation that the caller has seen. Neither `joined` nor a reason why not: someone was first, run it again. */
     join: `
       with ${writing},
       seen as materialized (select g.settings from ${t.groups} g where g.grp = $1),
@@ -278,13 +280,13 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       with ${writing},
       seen as materialized (
         select from ${t.groups} g, ${t.elections} e, ${t.fences} f, server
-        where g.grp = $1 and g.view_version = $5::bigint and server.epoch = $4 and g.epoch = $4 and $6::bigint > (g.generation - 1) * ${VIEWS_PER_GENERATION}
+        where g.grp = $1 and g.view_version = $5::bigint and server.epoch = $4 and ${inRange}
           and e.grp = $1 and e.election = '${COORDINATOR}' and e.token = $2::bigint and e.holder_incarnation = $3
           and f.grp = $1 and f.election = '${COORDINATOR}' and f.token = $2::bigint
       ),
       held as materialized (
         select g.event_sequence from ${t.groups} g, server
-        where g.grp = $1 and g.view_version = $5::bigint and $6::bigint > $5::bigint and exists (select from seen)
+        where g.grp = $1 and g.view_version = $5::bigint and $6::bigint > $5::bigint and ${inRange} and exists (select from seen)
         for update of g
       ),
       named as materialized (
