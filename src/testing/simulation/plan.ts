@@ -154,7 +154,7 @@ export function drawPlan(seed: number, profileName: ProfileName, options: PlanOp
     throws: profile.restless / 2,
     overstays: 0.3,
     stale: 0.5,
-    writeEveryMs: between(random, 500, 3_000),
+    writeEveryMs: between(random, 2_000, 10_000),
     slow: 0.05,
   };
   const faultsUntilMs = options.faultsMs ?? 250_000;

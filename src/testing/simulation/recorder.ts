@@ -26,8 +26,6 @@ const LONGEST_MEMORY = 16;
 interface Announcement {
   readonly watched: Watched;
   readonly term: Term<MemoryTransaction>;
-  /** Whether a later term was announced. */
-  isSuperseded: boolean;
 }
 
 /**
@@ -40,6 +38,8 @@ export class Recorder {
   asked = 0;
   readonly #schedule: Schedule;
   readonly #announced = new Map<string, Announcement[]>();
+  /** Terms that a later one has succeeded and that still stand in their processes. */
+  readonly #superseded = new Set<Announcement>();
   /** Whose each announced term was, by election and token. */
   readonly #owners = new Map<string, string>();
 
@@ -127,20 +127,19 @@ export class Recorder {
     const unaware = earlier.filter((each) => each.watched.hasRun() && !each.term.signal.aborted).map((each) => each.term.incarnation);
     this.note({ process: watched.name, node: watched.node, incarnation }, { kind: "announced", election, token, mayAct: term.mayAct(), ...(unaware.length === 0 ? {} : { unaware }) });
     for (const each of earlier) {
-      each.isSuperseded = true;
+      if (!each.term.isOver) this.#superseded.add(each);
       this.#ask(each);
     }
-    const announced: Announcement = { watched, term, isSuperseded: false };
+    const announced: Announcement = { watched, term };
     earlier.push(announced);
     this.#ask(announced);
   }
 
   /** Something has arrived in a process: once it has been dealt with, its terms that a later one has succeeded are asked, if they still stand. */
   askSuperseded(watched: Watched): void {
-    for (const announced of this.#announced.values()) {
-      for (const each of announced) {
-        if (each.isSuperseded && each.watched === watched && !each.term.isOver) this.#schedule.in(0, () => this.#ask(each));
-      }
+    for (const each of this.#superseded) {
+      if (each.term.isOver) this.#superseded.delete(each);
+      else if (each.watched === watched) this.#schedule.in(0, () => this.#ask(each));
     }
   }
 
@@ -151,6 +150,7 @@ export class Recorder {
 
   /** Forgets the terms of a process that is gone. */
   forget(watched: Watched): void {
+    for (const each of this.#superseded) if (each.watched === watched) this.#superseded.delete(each);
     for (const [election, announced] of this.#announced) this.#announced.set(election, announced.filter((each) => each.watched !== watched));
   }
 

@@ -244,7 +244,6 @@ export class SimulatedStore {
 
   /** Lets one operation of the port take effect, and writes down what only the store knows of it. */
   execute(operation: Operation, connection: Connection, group: string, input: unknown): unknown {
-    const silence = operation === "declareDead" ? this.#silence(group, input as DeclareDeadInput) : undefined;
     const result = (this.engine[operation] as (group: string, input: unknown) => unknown).call(this.engine, group, input);
     const given = input as Readonly<Record<string, never>>;
     const { client } = connection;
@@ -258,7 +257,7 @@ export class SimulatedStore {
         if (result !== null) this.#options.note(about(given["incarnation"] ?? ""), { kind: "granted", election: given["election"] ?? "", token: (result as { token: number }).token });
         break;
       case "declareDead":
-        if (result === true) this.#options.note(about(client.incarnation()), { kind: "declared-dead", dead: given["incarnation"] ?? "", ...silence });
+        if (result === true) this.#options.note(about(client.incarnation()), { kind: "declared-dead", dead: given["incarnation"] ?? "", ...this.#silence(group, input as DeclareDeadInput) });
         break;
       case "publishView":
         if (result === true) {
@@ -279,13 +278,13 @@ export class SimulatedStore {
     if (isNews) this.#heard.set(incarnation, { atMs: this.schedule.nowMs, leaseMs: before?.leaseMs ?? (input as JoinInput).leaseMs });
   }
 
-  /** What the store knows of an incarnation that is about to be declared dead. */
+  /** What the store knows of an incarnation that has just been declared dead, as it was before. */
   #silence(group: string, input: DeclareDeadInput): { readonly silentMs: number; readonly leaseMs: number; readonly alive: number; readonly held: readonly string[] } | undefined {
     const heard = this.#heard.get(input.incarnation);
     const reading = this.engine.readGroup(group);
     if (heard === undefined || reading === null) return undefined;
     const { nowMs } = this.schedule;
-    const alive = reading.presence.filter((row) => row.state === "alive").length;
+    const alive = reading.presence.filter((row) => row.state === "alive").length + 1;
     const held = reading.elections.filter((row) => row.holder?.incarnation === input.incarnation).map((row) => row.election);
     return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive, held };
   }
