@@ -28,6 +28,8 @@ interface Announcement {
   readonly term: Term<MemoryTransaction>;
   /** Whether a later term was announced. */
   isSuperseded: boolean;
+  /** Whether it was found that it may not act. */
+  isDenied: boolean;
 }
 
 /**
@@ -130,16 +132,16 @@ export class Recorder {
       each.isSuperseded = true;
       this.#ask(each);
     }
-    const announced: Announcement = { watched, term, isSuperseded: false };
+    const announced: Announcement = { watched, term, isSuperseded: false, isDenied: false };
     earlier.push(announced);
     this.#ask(announced);
   }
 
-  /** Something has arrived in a process: once it has been dealt with, its terms that a later one has succeeded are asked, if they still stand. */
+  /** Something has arrived in a process: once it has been dealt with, its terms that a later one has succeeded, or that may not act, are asked, if they still stand. */
   askSuperseded(watched: Watched): void {
     for (const announced of this.#announced.values()) {
       for (const each of announced) {
-        if (each.isSuperseded && each.watched === watched && !each.term.isOver) this.#schedule.in(0, () => this.#ask(each));
+        if ((each.isSuperseded || each.isDenied) && each.watched === watched && !each.term.isOver) this.#schedule.in(0, () => this.#ask(each));
       }
     }
   }
@@ -158,11 +160,18 @@ export class Recorder {
     for (const announced of this.#announced.values()) for (const each of announced) if (each.term.incarnation === incarnation) this.#ask(each);
   }
 
-  #ask({ watched, term }: Announcement): void {
+  #ask(announced: Announcement): void {
+    const { watched, term } = announced;
     if (term.isOver || !watched.canBeAsked()) return;
     this.asked += 1;
-    if (!term.mayAct()) return;
-    this.note({ process: watched.name, node: watched.node, incarnation: term.incarnation }, { kind: "believes", election: term.election, token: term.token });
+    const { election, token } = term;
+    const subject: Subject = { process: watched.name, node: watched.node, incarnation: term.incarnation };
+    if (term.mayAct()) {
+      this.note(subject, { kind: "believes", election, token });
+    } else if (!announced.isDenied) {
+      announced.isDenied = true;
+      this.note(subject, { kind: "denies", election, token });
+    }
   }
 
   #of(election: string): Announcement[] {

@@ -2,8 +2,7 @@ import { TribuneError } from "../../kernel/index.ts";
 import type { BeatInput, BeatReply, DeclareDeadInput, Hint, JoinInput, JoinResult, StoreSession } from "../../store/index.ts";
 import { MemoryEngine } from "../../store/memory/index.ts";
 import type { EngineState } from "../../store/memory/index.ts";
-import type { FencedRow } from "../history/index.ts";
-import type { HistoryEntry } from "../history/index.ts";
+import type { FencedRow, HistoryEntry, HistoryEvent } from "../history/index.ts";
 import { Connection } from "./connection.ts";
 import type { Client } from "./connection.ts";
 import type { Network } from "./network.ts";
@@ -56,6 +55,9 @@ interface Trap {
   readonly spring: (connection: Connection) => void;
 }
 
+/** What the store knows of an incarnation that is being declared dead, and of who does it; see `DeclaredDead`. */
+type Silence = Required<Pick<Extract<HistoryEvent, { kind: "declared-dead" }>, "silentMs" | "leaseMs" | "alive" | "held" | "blindMs">>;
+
 /**
  * A database server that keeps the contract, at the level of single statements: each takes effect at one instant, when it arrives, which may be long after its sender gave up.
  * It has a clock of its own, may be away, hang, restart, and fail over to a copy that lost the last commits.
@@ -75,6 +77,8 @@ export class SimulatedStore {
   readonly #locks = new Map<string, Set<object>>();
   /** When the store last took a beat of an incarnation, or its join, in true time. */
   readonly #heard = new Map<string, { readonly atMs: number; readonly leaseMs: number }>();
+  /** When each `declareDead` that is on its way was sent, on its sender's clock. Those of one connection arrive in order. */
+  readonly #declaring = new WeakMap<Connection, readonly number[]>();
   readonly #traps = new Set<Trap>();
   #epoch = 1;
   #wallMs = Date.UTC(2026, 0, 1);
@@ -193,6 +197,7 @@ export class SimulatedStore {
 
   /** A client has sent a statement. */
   sent(kind: StatementKind, connection: Connection): void {
+    if (kind === "declareDead") this.#declaring.set(connection, [...(this.#declaring.get(connection) ?? []), connection.client.process.monotonicMs()]);
     if (this.#traps.size > 0) this.#spring(kind, connection, "sent");
   }
 
@@ -244,7 +249,7 @@ export class SimulatedStore {
 
   /** Lets one operation of the port take effect, and writes down what only the store knows of it. */
   execute(operation: Operation, connection: Connection, group: string, input: unknown): unknown {
-    const silence = operation === "declareDead" ? this.#silence(group, input as DeclareDeadInput) : undefined;
+    const silence = operation === "declareDead" ? this.#silence(group, input as DeclareDeadInput, connection) : undefined;
     const result = (this.engine[operation] as (group: string, input: unknown) => unknown).call(this.engine, group, input);
     const given = input as Readonly<Record<string, never>>;
     const { client } = connection;
@@ -280,14 +285,16 @@ export class SimulatedStore {
   }
 
   /** What the store knows of an incarnation that is about to be declared dead. */
-  #silence(group: string, input: DeclareDeadInput): { readonly silentMs: number; readonly leaseMs: number; readonly alive: number; readonly held: readonly string[] } | undefined {
+  #silence(group: string, input: DeclareDeadInput, connection: Connection): Silence | undefined {
+    const [sentMs = 0, ...later] = this.#declaring.get(connection) ?? [];
+    this.#declaring.set(connection, later);
     const heard = this.#heard.get(input.incarnation);
     const reading = this.engine.readGroup(group);
     if (heard === undefined || reading === null) return undefined;
     const { nowMs } = this.schedule;
     const alive = reading.presence.filter((row) => row.state === "alive").length;
     const held = reading.elections.filter((row) => row.holder?.incarnation === input.incarnation).map((row) => row.election);
-    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive, held };
+    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive, held, blindMs: connection.client.blindMs(sentMs - heard.leaseMs, sentMs) };
   }
 
   // ---- fenced transactions
