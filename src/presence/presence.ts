@@ -104,6 +104,7 @@ export class Presence {
     this.#ports = ports;
     this.#metadata = options.metadata;
     this.#elapsed = new Elapsed(ports.clock);
+    this.#stop.signal.addEventListener("abort", () => this.#beatNow?.(), { once: true });
     this.events = new Events(ports.onListenerError);
   }
 
@@ -443,13 +444,14 @@ export class Presence {
 
   #untilNextBeat(waitMs: number): Promise<void> {
     if (waitMs <= 0 || this.#stop.signal.aborted) return Promise.resolve();
-    const wake = new AbortController();
-    this.#beatNow = () => wake.abort();
-    const stopped = () => wake.abort();
-    this.#stop.signal.addEventListener("abort", stopped, { once: true });
-    return sleep(this.#ports.clock, waitMs, wake.signal).finally(() => {
-      this.#beatNow = undefined;
-      this.#stop.signal.removeEventListener("abort", stopped);
+    return new Promise((resolve) => {
+      const done = () => {
+        timer.cancel();
+        this.#beatNow = undefined;
+        resolve();
+      };
+      const timer = this.#ports.clock.setTimer(waitMs, done);
+      this.#beatNow = done;
     });
   }
 

@@ -7,4 +7,5 @@ export { storeConformance, storeConformanceCases } from "./store-conformance.ts"
 export type { ConformanceCase, StoreConformanceOptions, StorePlace, TestRunner, UserTable, UserTransaction } from "./store-conformance.ts";
 export { startTcpFaultProxy } from "./tcp-fault-proxy.ts";
 export type { FlowDirection, TcpFault, TcpFaultProxy } from "./tcp-fault-proxy.ts";
+export * from "./simulation/index.ts";
 export { VirtualClock } from "./virtual-clock.ts";

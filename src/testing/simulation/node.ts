@@ -99,7 +99,7 @@ export class SimulatedNode implements Client, Watched {
   }
 
   heard(): void {
-    this.#recorder.askSuperseded(this);
+    this.#recorder.askDoubtful(this);
   }
 
   answered(): void {

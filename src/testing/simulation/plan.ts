@@ -117,6 +117,11 @@ export type ProfileName = keyof typeof PROFILES;
 /** The names of {@link PROFILES}, in the order in which a campaign goes round. */
 export const PROFILE_NAMES = Object.keys(PROFILES) as ProfileName[];
 
+/** The profile that a campaign gives a seed: it goes round all of them. */
+export function profileOf(seed: number): ProfileName {
+  return PROFILE_NAMES[seed % PROFILE_NAMES.length] as ProfileName;
+}
+
 /** What can be asked of a plan beside its seed. */
 export interface PlanOptions {
   /** Default: by the seed. */
@@ -149,7 +154,7 @@ export function drawPlan(seed: number, profileName: ProfileName, options: PlanOp
     throws: profile.restless / 2,
     overstays: 0.3,
     stale: 0.5,
-    writeEveryMs: between(random, 500, 3_000),
+    writeEveryMs: between(random, 2_000, 10_000),
     slow: 0.05,
   };
   const faultsUntilMs = options.faultsMs ?? 250_000;

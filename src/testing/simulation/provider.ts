@@ -141,21 +141,21 @@ class SimulatedTransaction implements MemoryTransaction {
     this.#effects.push(effect);
   }
 
-  /** The server ends it by itself within a lease. */
   async begin(): Promise<void> {
     await this.#call("open", () => {
       this.#store.accept(this.#connection);
       this.#state = "open";
-      this.#store.schedule.in(this.#fence.leaseMs, () => this.#abort());
     });
   }
 
+  /** The server ends it by itself within a lease. */
   async guard(fence: FenceHandle): Promise<void> {
     await this.#call("guard", () => {
       this.#assertOpen(fence);
       const found = this.#store.engine.fence(fence.group, fence.election);
       if (found === undefined) throw fenceNotFound(fence, `${STORE_PLACE}:`);
       assertFence(fence, found);
+      this.#store.schedule.in(fence.leaseMs, () => this.#abort());
       this.#unlocks.push(this.#store.lockFence(fence.group, fence.election, this));
     });
   }

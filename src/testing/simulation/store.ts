@@ -78,7 +78,7 @@ export class SimulatedStore {
   /** When the store last took a beat of an incarnation, or its join, in true time. */
   readonly #heard = new Map<string, { readonly atMs: number; readonly leaseMs: number }>();
   /** When each `declareDead` that is on its way was sent, on its sender's clock. Those of one connection arrive in order. */
-  readonly #declaring = new WeakMap<Connection, readonly number[]>();
+  readonly #declaring = new WeakMap<Connection, number[]>();
   readonly #traps = new Set<Trap>();
   #epoch = 1;
   #wallMs = Date.UTC(2026, 0, 1);
@@ -249,7 +249,7 @@ export class SimulatedStore {
 
   /** Lets one operation of the port take effect, and writes down what only the store knows of it. */
   execute(operation: Operation, connection: Connection, group: string, input: unknown): unknown {
-    const silence = operation === "declareDead" ? this.#silence(group, input as DeclareDeadInput, connection) : undefined;
+    const sentMs = operation === "declareDead" ? (this.#declaring.get(connection)?.shift() ?? 0) : 0;
     const result = (this.engine[operation] as (group: string, input: unknown) => unknown).call(this.engine, group, input);
     const given = input as Readonly<Record<string, never>>;
     const { client } = connection;
@@ -263,7 +263,7 @@ export class SimulatedStore {
         if (result !== null) this.#options.note(about(given["incarnation"] ?? ""), { kind: "granted", election: given["election"] ?? "", token: (result as { token: number }).token });
         break;
       case "declareDead":
-        if (result === true) this.#options.note(about(client.incarnation()), { kind: "declared-dead", dead: given["incarnation"] ?? "", ...silence });
+        if (result === true) this.#options.note(about(client.incarnation()), { kind: "declared-dead", dead: given["incarnation"] ?? "", ...this.#silence(group, input as DeclareDeadInput, client, sentMs) });
         break;
       case "publishView":
         if (result === true) {
@@ -285,16 +285,14 @@ export class SimulatedStore {
   }
 
   /** What the store knows of an incarnation that is about to be declared dead. */
-  #silence(group: string, input: DeclareDeadInput, connection: Connection): Silence | undefined {
-    const [sentMs = 0, ...later] = this.#declaring.get(connection) ?? [];
-    this.#declaring.set(connection, later);
+  #silence(group: string, input: DeclareDeadInput, client: Client, sentMs: number): Silence | undefined {
     const heard = this.#heard.get(input.incarnation);
     const reading = this.engine.readGroup(group);
     if (heard === undefined || reading === null) return undefined;
     const { nowMs } = this.schedule;
-    const alive = reading.presence.filter((row) => row.state === "alive").length;
+    const alive = reading.presence.filter((row) => row.state === "alive").length + 1;
     const held = reading.elections.filter((row) => row.holder?.incarnation === input.incarnation).map((row) => row.election);
-    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive, held, blindMs: connection.client.blindMs(sentMs - heard.leaseMs, sentMs) };
+    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive, held, blindMs: client.blindMs(sentMs - heard.leaseMs, sentMs) };
   }
 
   // ---- fenced transactions

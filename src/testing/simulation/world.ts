@@ -147,11 +147,14 @@ export class SimulatedWorld {
     const { stackTraceLimit } = Error;
     // Errors are daily bread here, and where each was made costs more than everything else about it.
     if (this.#log === undefined) Error.stackTraceLimit = 0;
-    process.on("unhandledRejection", rejected);
+    // Whoever else listens, as test runners do, is not told of what happens in here.
+    const others = process.rawListeners("unhandledRejection") as NodeJS.UnhandledRejectionListener[];
+    process.removeAllListeners("unhandledRejection").on("unhandledRejection", rejected);
     try {
       await runEvents(next, drain, (work) => withTraps((error) => (this.#failure ??= error), work));
     } finally {
       process.off("unhandledRejection", rejected);
+      for (const other of others) process.on("unhandledRejection", other);
       Error.stackTraceLimit = stackTraceLimit;
     }
     if (this.#failure !== undefined) throw this.#failure;

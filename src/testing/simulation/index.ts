@@ -1,0 +1,24 @@
+/**
+ * A cluster, its database and its network in one process, on simulated clocks: what happens is decided by a seed.
+ * @module
+ */
+export { runPlan } from "./campaign.ts";
+export type { RunCounts, RunOptions, RunResult } from "./campaign.ts";
+export { historyDigest, historyText } from "./digest.ts";
+export { FAULT_KINDS } from "./faults.ts";
+export type { Direction, Fault, FaultKind, Harm, Target } from "./faults.ts";
+export { CALM, Flow, Link, Network } from "./network.ts";
+export type { NetworkCounts, Weather } from "./network.ts";
+export { SimulatedNode } from "./node.ts";
+export type { EndCause, Program, ProgramContext } from "./node.ts";
+export { drawPlan, PROFILE_NAMES, PROFILES, profileOf } from "./plan.ts";
+export type { Plan, PlannedNode, PlannedWork, PlanOptions, ProfileName } from "./plan.ts";
+export { SimulatedProcess } from "./process.ts";
+export type { ClockTraits } from "./process.ts";
+export { shrinkPlan } from "./shrink.ts";
+export type { ShrinkOptions } from "./shrink.ts";
+export { SimulatedStore } from "./store.ts";
+export type { Operation, StatementKind, StoreCopy, StoreCounts } from "./store.ts";
+export { NondeterminismError } from "./traps.ts";
+export { SimulatedWorld } from "./world.ts";
+export type { StartOptions, WorldOptions } from "./world.ts";

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { describe, it } from "node:test";
+import { drawPlan, historyDigest, PROFILE_NAMES, profileOf, runPlan } from "../../src/testing/simulation/index.ts";
+import { storyText, violationText } from "./story.ts";
+
+/** New ones each time, so that many runs see many worlds. */
+const SEEDS = Number(process.env["TRIBUNE_TEST_SEEDS"] ?? 96);
+const FIRST = Number(process.env["TRIBUNE_TEST_FIRST_SEED"] ?? randomInt(2 ** 31));
+
+/** A run in which nothing happens proves nothing. */
+const LEAST = { events: 2_000, terms: 5, views: 5, asked: 5, simulatedMs: 200_000 };
+
+describe(`simulated worlds ${FIRST} to ${FIRST + SEEDS - 1}`, () => {
+  for (const profile of PROFILE_NAMES) {
+    const seeds = Array.from({ length: SEEDS }, (_, index) => FIRST + index).filter((seed) => profileOf(seed) === profile);
+    it(`keep every promise under the faults of "${profile}" (${seeds.length} seeds)`, async (context) => {
+      let simulatedMs = 0;
+      for (const seed of seeds) {
+        const result = await runPlan(drawPlan(seed, profile));
+        const [violation] = result.violations;
+        if (violation !== undefined) assert.fail(`${violationText(violation)}\n\n${storyText(result, { around: violation })}\n\nsee it again: npm run simulate -- --seed ${seed} --log`);
+        const seen = { ...result.counts, simulatedMs: result.simulatedMs };
+        for (const [name, least] of Object.entries(LEAST)) assert.ok(seen[name as keyof typeof LEAST] >= least, `seed ${seed}: too little has happened to prove anything: ${name} ${seen[name as keyof typeof LEAST]}`);
+        simulatedMs += result.simulatedMs;
+      }
+      context.diagnostic(`${(simulatedMs / 3_600_000).toFixed(1)} simulated hours`);
+    });
+  }
+});
+
+describe("a simulated world", () => {
+  it("has the same history each time, byte for byte, and another one for another seed", async () => {
+    for (const profile of PROFILE_NAMES) {
+      const digests = [];
+      for (const seed of [1, 1, 2]) digests.push(historyDigest((await runPlan(drawPlan(seed, profile, { faultsMs: 30_000 }))).history));
+      assert.equal(digests[0], digests[1], profile);
+      assert.notEqual(digests[0], digests[2], profile);
+    }
+  });
+
+  it("has the same history whether what its nodes log is read or not", async () => {
+    const plan = drawPlan(7, "swarm", { faultsMs: 30_000 });
+    const lines: string[] = [];
+    const read = await runPlan(plan, { log: (line) => lines.push(line) });
+    assert.equal(historyDigest(read.history), historyDigest((await runPlan(plan)).history));
+    assert.ok(lines.length > 20);
+  });
+});
