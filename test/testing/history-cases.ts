@@ -31,6 +31,7 @@ function withRows(base: History, ...rows: readonly FencedRow[]): History {
 const announced = (t: number, token: number, more: object = {}): Entry => ({ t, kind: "announced", election: "work", token, mayAct: true, ...more });
 const ended = (t: number, token: number, more: object = {}): Entry => ({ t, kind: "ended", election: "work", token, reason: "TERM_RESIGNED", ...more });
 const believes = (t: number, token: number, more: object = {}): Entry => ({ t, kind: "believes", election: "work", token, ...more });
+const denies = (t: number, token: number, more: object = {}): Entry => ({ t, kind: "denies", election: "work", token, ...more });
 const wrote = (t: number, token: number, write: string, outcome = "committed"): Entry => ({ t, kind: "wrote", election: "work", token, write, outcome, code: outcome === "committed" ? "" : "TERM_LOST" });
 const view = (t: number, version: number, members: readonly string[], more: object = {}): Entry => ({
   t,
@@ -126,6 +127,19 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "the two samples of one instant": { history: history(of("a", believes(10, 1)), of("b", believes(10, 2))), says: /for 0\.0 ms/ },
     },
   },
+  beliefNeverReturns: {
+    good: {
+      "it believed, and then not any more": history(of("a", believes(10, 1), denies(20, 1), ended(21, 1))),
+      "the next term is another belief": history(of("a", denies(20, 1), ended(21, 1), announced(30, 2), believes(31, 2))),
+      "another process, or another election": history(of("a", denies(20, 1)), of("b", believes(30, 1)), of("a", believes(31, 1, { election: "other" }))),
+      "nobody asked in between": history(of("a", believes(10, 1), believes(90, 1))),
+    },
+    bad: {
+      "it believes again": { history: history(of("a", believes(10, 1), denies(20, 1), believes(30, 1))), says: /a \(a-i\) believed in term 1 of work again, 10\.0 ms after/ },
+      "it believes for the first time": { history: history(of("a", denies(20, 1), believes(20, 1))), says: /again, 0\.0 ms after/ },
+      "told once for each time that it was found": { history: history(of("a", denies(20, 1), believes(30, 1), believes(31, 1), denies(40, 1), believes(50, 1))), says: /10\.0 ms/, times: 2 },
+    },
+  },
   signalComesFirst: {
     good: {
       "nothing is known of it": history(of("a", announced(10, 1)), of("b", announced(30, 2))),
@@ -179,6 +193,21 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
         times: 2,
       },
       "a token that was never announced, in a row that was lost": { history: withRows(handover, row(1, 3, "c", { committedMs: 10, lostMs: 20 })), says: /never announced/ },
+    },
+  },
+  writesPrecedeTheNextTerm: {
+    good: {
+      "committed before the next is announced": withRows(handover, row(1, 1, "a", { committedMs: 15 }), row(2, 1, "a", { committedMs: 30 }), row(3, 2, "b", { committedMs: 31 })),
+      "nobody knows when": withRows(handover, row(1, 2, "b"), row(2, 1, "a", { committedAt: 90 })),
+      "another election": withRows(handover, row(1, 1, "a", { committedMs: 90, election: "other" })),
+      "a failover took the next term away": withRows(history(of("a", announced(10, 1)), of("b", announced(30, 2)), failedOver(40, 20)), row(1, 1, "a", { committedMs: 50 })),
+      "nobody was announced anything": withRows(history(), row(1, 1, "a", { committedMs: 50 })),
+    },
+    bad: {
+      "committed after the next is announced": { history: withRows(handover, row(1, 1, "a", { committedMs: 30.5 })), says: /a \(a-i\) wrote with token 1 of work 0\.5 ms after term 2 had been announced to b/ },
+      "each row of two": { history: withRows(handover, row(1, 1, "a", { committedMs: 31 }), row(2, 2, "b", { committedMs: 32 }), row(3, 1, "a", { committedMs: 33 })), says: /after term 2/, times: 2 },
+      "a failover that took less away": { history: withRows(history(of("a", announced(10, 1)), of("b", announced(30, 2)), failedOver(40, 35)), row(1, 1, "a", { committedMs: 50 })), says: /20\.0 ms after term 2/ },
+      "the greatest of several": { history: withRows(history(of("a", announced(10, 1)), of("b", announced(30, 3)), of("c", announced(40, 2))), row(1, 2, "c", { committedMs: 50 })), says: /after term 3/ },
     },
   },
   writesAnsweredHonestly: {
@@ -264,7 +293,7 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
     good: {
       "one by one, by one publisher": history(of("a", granted(1, 1, coordinates), published(10, 1, 1, ["a"]), published(20, 2, 1, ["a", "b"]), published(21, 3, 1, ["a"]))),
       "a successor goes on": history(of("a", granted(1, 1, coordinates), published(10, 1, 1, ["a"])), of("b", granted(15, 2, coordinates), published(20, 2, 2, ["b"]))),
-      "a late statement of a deposed one, before the next publishes": history(of("a", granted(1, 1, coordinates), published(16, 1, 1, ["a"])), of("b", granted(15, 2, coordinates), published(20, 2, 2, ["b"]))),
+      "a failover took the successor's claim away": history(of("a", granted(1, 1, coordinates)), of("b", granted(15, 2, coordinates)), failedOver(20, 10), of("a", published(30, 1, 1, ["a"]))),
       "after a failover, in a new range": history(of("a", granted(1, 1, coordinates), published(10, 1, 1, ["a"]), published(20, 2, 1, ["a", "b"])), failedOver(30, 15), of("a", published(40, 2 ** 32 + 1, 1, ["a"]))),
       "nothing is known of grants": history(of("a", granted(1, 9), published(10, 1, 1, ["a"])), of("b", published(20, 2, 2, ["b"]))),
       "tokens of other elections are other tokens": history(of("a", granted(1, 1, coordinates)), of("b", granted(2, 1)), of("a", published(10, 1, 1, ["a"]))),
@@ -273,7 +302,9 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "the same number again": { history: history(of("a", published(10, 1, 1, ["a"]), published(20, 1, 1, ["a"]))), says: /a \(a-i\) published view 1 after view 1/ },
       "a number that a failover lost": { history: history(of("a", published(10, 1, 1, ["a"]), published(20, 2, 1, ["a", "b"])), failedOver(30, 15), of("a", published(40, 2, 1, ["a"]))), says: /view 2 after view 2/ },
       "a deposed publisher": { history: history(of("a", published(10, 1, 1, ["a"]), published(30, 3, 1, ["a"])), of("b", published(20, 2, 2, ["b"]))), says: /view 3 with token 1 after token 2 had been used/ },
-      "another's token": { history: history(of("a", granted(1, 1, coordinates)), of("b", granted(2, 2, coordinates), published(10, 1, 1, ["b"]))), says: /b .* with token 1, which was granted to a/ },
+      "a late statement of a deposed one, before the next publishes": { history: history(of("a", granted(1, 1, coordinates), published(16, 1, 1, ["a"])), of("b", granted(15, 2, coordinates), published(20, 2, 2, ["b"]))), says: /view 1 with token 1 after token 2 had been granted to b/ },
+      "the same, where a failover lost only what came later": { history: history(of("a", granted(1, 1, coordinates)), of("b", granted(15, 2, coordinates)), failedOver(20, 16), of("a", published(30, 1, 1, ["a"]))), says: /after token 2 had been granted/ },
+      "another's token": { history: history(of("a", granted(1, 1, coordinates)), of("b", published(10, 1, 1, ["b"]))), says: /b .* with token 1, which was granted to a/ },
       "a token of nobody": { history: history(of("a", granted(1, 1, coordinates), published(10, 1, 2, ["a"]))), says: /with token 2, which nobody had been granted/ },
       "a token that is granted only later": { history: history(of("a", published(10, 1, 1, ["a"]), granted(11, 1, coordinates))), says: /which nobody had been granted/ },
     },
@@ -359,6 +390,20 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "a little too early": { history: history(of("a", buried(5_000, "b", 988.9))), says: /b-i dead after 988\.9 ms of silence: its lease of 1000 ms was taken away early/ },
       "after another's lease": { history: history(of("a", buried(5_000, "b", 1_000, { leaseMs: 2_000 }))), says: /its lease of 2000 ms/ },
       "while it beats": { history: history(of("a", buried(5_000, "b", 0), buried(6_000, "c", 3))), says: /taken away early/, times: 2 },
+    },
+  },
+  deathNeedsWatching: {
+    good: {
+      "it heard from the store all the time": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_100, { blindMs: 250 }))),
+      "half a lease is not too long": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_100, { blindMs: 501 }))),
+      "of a longer lease": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 2_100, { leaseMs: 2_000, blindMs: 1_001 }))),
+      "a successor wants the name": history(of("b#1", at(1, "joined")), of("b#2", buried(5_000, "b#1", 1_100, { blindMs: 900 }))),
+      "nothing is known of it": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_100), { ...dead(6_000, "c"), blindMs: 900 })),
+    },
+    bad: {
+      "it had heard nothing for long": { history: history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_100, { blindMs: 900 }))), says: /b-i dead, and had heard nothing from the store for 900\.0 ms of the lease of 1000 ms/ },
+      "a little too long": { history: history(of("a", buried(5_000, "b", 1_100, { blindMs: 501.1 }))), says: /for 501\.1 ms/ },
+      "one after the other": { history: history(of("a", buried(5_000, "b", 1_100, { blindMs: 700 }), buried(5_001, "c", 1_100, { blindMs: 700 }))), says: /700\.0 ms/, times: 2 },
     },
   },
   massDeathWaits: {
@@ -502,6 +547,7 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "another node's end touches nobody": history(faultsEnd, coordinating, leading, of("c", announced(100, 1), at(15_000, "killed"))),
       "an old term ends late": history(faultsEnd, coordinating, leading, of("c", announced(100, 1), ended(15_000, 1))),
       "an old term of the leader itself ends late": history(faultsEnd, coordinating, leading, of("b", announced(100, 1), ended(15_000, 1))),
+      "who holds it no more is refused": history(faultsEnd, coordinating, leading, of("a", wrote(12_000, 2, "w", "refused")), of("b", wrote(10_900, 7, "x", "refused"), wrote(12_000, 7, "y"), wrote(12_001, 7, "z", "unknown"))),
       "the faults never end": history(of("a", announced(0, 1), at(100, "killed"))),
     },
     bad: {
@@ -521,6 +567,7 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "one too many in the view": { history: history(faultsEnd, coordinating, leading, of("a", view(3_000, 4, ["a", "b", "c"])), of("b", view(3_000, 4, ["a", "b", "c"]))), says: /view 4 had a, b, c .* where a, b ran/ },
       "a node twice in the view": { history: history(faultsEnd, coordinating, leading, of("a", view(3_000, 4, ["a", "b", "b#0"])), of("b", view(3_000, 4, ["a", "b", "b#0"]))), says: /view 4 had a, b, b/ },
       "one missing in the view": { history: history(faultsEnd, coordinating, leading, of("a", view(3_000, 4, ["a"])), of("b", view(3_000, 4, ["a"]))), says: /view 4 had a 10000/ },
+      "a holder that cannot write": { history: history(faultsEnd, coordinating, leading, of("b", wrote(12_000, 7, "w", "refused"), wrote(13_000, 7, "v", "refused"))), says: /b \(b-i\) held term 7 of work, and its write was refused with TERM_LOST/ },
       "a coordinator that is not in it": { history: history(faultsEnd, coordinating, leading, of("a", view(3_000, 4, ["a", "b"], { coordinator: "x-i" })), of("b", view(3_000, 4, ["a", "b"], { coordinator: "x-i" }))), says: /view 4 named no coordinator/ },
       "a view without a coordinator": { history: history(faultsEnd, coordinating, leading, of("a", view(3_000, 4, ["a", "b"], { coordinator: null })), of("b", view(3_000, 4, ["a", "b"], { coordinator: null }))), says: /view 4 named no coordinator/ },
       "the history ends at the bound": { history: history(faultsEnd, of("a", announced(2_000, 5, coordinates), view(3_000, 3, ["a", "b"]), believes(11_000, 5, coordinates)), of("b", announced(2_000, 7), view(3_000, 3, ["a", "b"]))), says: /the history ends too early: 10000 ms after the last fault/ },

@@ -1,13 +1,13 @@
 import type { Check, CheckConfig, Violation } from "./checks/check.ts";
-import { deadNeverActs, deathNeedsSilence, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
+import { deadNeverActs, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
 import { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
 import { idleWritesNothing } from "./checks/quiet.ts";
 import { recordIsGapFree } from "./checks/record.ts";
 import { coordinatorReturns, deadLeaveTheView, leaderReturns } from "./checks/returns.ts";
 import { comesRight } from "./checks/settling.ts";
-import { beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
+import { beliefNeverReturns, beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
 import { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
-import { fencedRowsInOrder, writesAnsweredHonestly } from "./checks/writes.ts";
+import { fencedRowsInOrder, writesAnsweredHonestly, writesPrecedeTheNextTerm } from "./checks/writes.ts";
 import type { History } from "./history.ts";
 
 /** All checks by name; each stands for one promise. What a history does not tell of breaks none. */
@@ -15,9 +15,11 @@ export const CHECKS = {
   tokensGrow,
   grantedTokensGrow,
   beliefsDoNotOverlap,
+  beliefNeverReturns,
   signalComesFirst,
   workNeverOverlaps,
   fencedRowsInOrder,
+  writesPrecedeTheNextTerm,
   writesAnsweredHonestly,
   viewsAgree,
   viewsGrow,
@@ -26,6 +28,7 @@ export const CHECKS = {
   deadNeverActs,
   runningIsNotDeclaredDead,
   deathNeedsSilence,
+  deathNeedsWatching,
   massDeathWaits,
   recordIsGapFree,
   idleWritesNothing,
@@ -72,7 +75,7 @@ export const PROCESS_CHECKS: readonly CheckName[] = [
 export const SIMULATION_CHECKS: readonly CheckName[] = ALL.filter((name) => !["runningIsNotDeclaredDead", "leaderReturns", "coordinatorReturns", "deadLeaveTheView"].includes(name));
 
 /** What holds whatever clocks do: tokens, the fence, and what stands on it. */
-export const FENCING_CHECKS: readonly CheckName[] = ["tokensGrow", "grantedTokensGrow", "fencedRowsInOrder", "writesAnsweredHonestly", "viewsAgree", "viewsPublishedInOrder"];
+export const FENCING_CHECKS: readonly CheckName[] = ["tokensGrow", "grantedTokensGrow", "fencedRowsInOrder", "writesPrecedeTheNextTerm", "writesAnsweredHonestly", "viewsAgree", "viewsPublishedInOrder"];
 
 /** Runs the checks of these names, or all. What they find is in the order of time. */
 export function checkHistory(history: History, config: CheckConfig, checks: readonly CheckName[] = ALL): Violation[] {

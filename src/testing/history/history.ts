@@ -11,6 +11,7 @@ export type HistoryEvent =
   | Announced
   | Ended
   | Believes
+  | Denies
   | Viewed
   | DeclaredDead
   | Wrote
@@ -87,6 +88,13 @@ export interface Believes extends Happening {
   readonly token: number;
 }
 
+/** `term.mayAct()` was false in a term of which nobody has said yet that it is over. Noted once for each term. */
+export interface Denies extends Happening {
+  readonly kind: "denies";
+  readonly election: string;
+  readonly token: number;
+}
+
 /** A view was delivered. */
 export interface Viewed extends Happening {
   readonly kind: "view";
@@ -112,6 +120,8 @@ export interface DeclaredDead extends Happening {
   readonly alive?: number;
   /** Elections that named the dead one as holder just before. Only a simulation knows. */
   readonly held?: readonly string[];
+  /** The longest that whoever declared it had gone without an answer to a beat or a look, on its own clock, within a lease of the dead one before it said so. Only a simulation knows. */
+  readonly blindMs?: number;
 }
 
 /**

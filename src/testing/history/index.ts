@@ -5,15 +5,15 @@
 export { checkHistory, CHECKS, FENCING_CHECKS, LIVENESS_CHECKS, PROCESS_CHECKS, SAFETY_CHECKS, SIMULATION_CHECKS } from "./checks.ts";
 export type { CheckName } from "./checks.ts";
 export type { Check, CheckConfig, Violation } from "./checks/check.ts";
-export { deadNeverActs, deathNeedsSilence, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
+export { deadNeverActs, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
 export { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
 export { idleWritesNothing } from "./checks/quiet.ts";
 export { recordIsGapFree } from "./checks/record.ts";
 export { coordinatorReturns, deadLeaveTheView, leaderReturns, takeoverBoundMs, waitOf } from "./checks/returns.ts";
 export { comesRight, settleBoundMs } from "./checks/settling.ts";
-export { beliefsDoNotOverlap, grantedTokensGrow, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
+export { beliefNeverReturns, beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
 export { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
-export { fencedRowsInOrder, writesAnsweredHonestly } from "./checks/writes.ts";
+export { fencedRowsInOrder, writesAnsweredHonestly, writesPrecedeTheNextTerm } from "./checks/writes.ts";
 export { mergeHistories, parseHistory } from "./history.ts";
 export type { FencedRow, History, HistoryEvent } from "./history.ts";
 export { COORDINATOR_OFFICE, gaps, reigns } from "./reigns.ts";

@@ -13,6 +13,10 @@ export interface Client {
   incarnation(): string;
   /** Called in the process whenever something has arrived, before it has been dealt with. */
   heard(): void;
+  /** Called in the process when a beat or a look was answered. */
+  answered(): void;
+  /** The longest that it had gone without such an answer when it got one, from and to when on its own clock. */
+  blindMs(fromMs: number, toMs: number): number;
 }
 
 /** What is at the far end of a connection. */
@@ -53,7 +57,11 @@ export class Connection {
   call<T>(kind: StatementKind, statement: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#server.sent(kind, this);
-      this.#requests.send(() => this.#server.arrive(kind, this, () => this.#reply(attempt(statement, resolve, reject))));
+      const answered = (value: T) => {
+        if (kind === "beat" || kind === "look") this.client.answered();
+        resolve(value);
+      };
+      this.#requests.send(() => this.#server.arrive(kind, this, () => this.#reply(attempt(statement, answered, reject))));
     });
   }
 

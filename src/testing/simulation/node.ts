@@ -48,6 +48,9 @@ export type EndCause = "killed" | "stopped" | "failed";
 /** What a process that woke is given, beyond the quarter of a beat in which it looks at its clocks, until it has to have noticed. */
 const WAKING_MS = 5;
 
+/** More than there are in the longest lease. */
+const ANSWERS_KEPT = 1_000;
+
 /** One process of a node: its machine, its cluster, and what can be done to it. */
 export class SimulatedNode implements Client, Watched {
   /** "a#2": the second process of node "a". */
@@ -57,6 +60,8 @@ export class SimulatedNode implements Client, Watched {
   readonly cluster: Cluster<MemoryTransaction>;
   readonly #recorder: Recorder;
   readonly #provider: SimulatedProvider;
+  /** When beats and looks were answered, on its own clock; the latest. */
+  readonly #answersMs: number[] = [];
   #ended: ((cause: EndCause) => void) | undefined;
 
   constructor(options: NodeOptions, program: Program) {
@@ -94,7 +99,15 @@ export class SimulatedNode implements Client, Watched {
   }
 
   heard(): void {
-    this.#recorder.askSuperseded(this);
+    this.#recorder.askDoubtful(this);
+  }
+
+  answered(): void {
+    if (this.#answersMs.push(this.process.monotonicMs()) > 2 * ANSWERS_KEPT) this.#answersMs.splice(0, ANSWERS_KEPT);
+  }
+
+  blindMs(fromMs: number, toMs: number): number {
+    return this.#answersMs.reduce((most, atMs, index) => (atMs < fromMs || atMs > toMs ? most : Math.max(most, atMs - (this.#answersMs[index - 1] ?? atMs))), 0);
   }
 
   // ---- what can be done to it

@@ -26,6 +26,8 @@ const LONGEST_MEMORY = 16;
 interface Announcement {
   readonly watched: Watched;
   readonly term: Term<MemoryTransaction>;
+  /** Whether it was found that it may not act. */
+  isDenied: boolean;
 }
 
 /**
@@ -38,8 +40,8 @@ export class Recorder {
   asked = 0;
   readonly #schedule: Schedule;
   readonly #announced = new Map<string, Announcement[]>();
-  /** Terms that a later one has succeeded and that still stand in their processes. */
-  readonly #superseded = new Set<Announcement>();
+  /** Terms that still stand in their processes although a later one has succeeded them, or it was found that they may not act. */
+  readonly #doubtful = new Set<Announcement>();
   /** Whose each announced term was, by election and token. */
   readonly #owners = new Map<string, string>();
 
@@ -123,18 +125,18 @@ export class Recorder {
     const unaware = earlier.filter((each) => each.watched.hasRun() && !each.term.signal.aborted).map((each) => each.term.incarnation);
     this.note({ process: watched.name, node: watched.node, incarnation }, { kind: "announced", election, token, mayAct: term.mayAct(), ...(unaware.length === 0 ? {} : { unaware }) });
     for (const each of earlier) {
-      if (!each.term.isOver) this.#superseded.add(each);
+      if (!each.term.isOver) this.#doubtful.add(each);
       this.#ask(each);
     }
-    const announced: Announcement = { watched, term };
+    const announced: Announcement = { watched, term, isDenied: false };
     earlier.push(announced);
     this.#ask(announced);
   }
 
-  /** Something has arrived in a process: once it has been dealt with, its terms that a later one has succeeded are asked, if they still stand. */
-  askSuperseded(watched: Watched): void {
-    for (const each of this.#superseded) {
-      if (each.term.isOver) this.#superseded.delete(each);
+  /** Something has arrived in a process: once it has been dealt with, its terms that are doubtful are asked, if they still stand. */
+  askDoubtful(watched: Watched): void {
+    for (const each of this.#doubtful) {
+      if (each.term.isOver) this.#doubtful.delete(each);
       else if (each.watched === watched) this.#schedule.in(0, () => this.#ask(each));
     }
   }
@@ -146,7 +148,7 @@ export class Recorder {
 
   /** Forgets the terms of a process that is gone. */
   forget(watched: Watched): void {
-    for (const each of this.#superseded) if (each.watched === watched) this.#superseded.delete(each);
+    for (const each of this.#doubtful) if (each.watched === watched) this.#doubtful.delete(each);
     for (const [election, announced] of this.#announced) this.#announced.set(election, announced.filter((each) => each.watched !== watched));
   }
 
@@ -154,11 +156,19 @@ export class Recorder {
     for (const announced of this.#announced.values()) for (const each of announced) if (each.term.incarnation === incarnation) this.#ask(each);
   }
 
-  #ask({ watched, term }: Announcement): void {
+  #ask(announced: Announcement): void {
+    const { watched, term } = announced;
     if (term.isOver || !watched.canBeAsked()) return;
     this.asked += 1;
-    if (!term.mayAct()) return;
-    this.note({ process: watched.name, node: watched.node, incarnation: term.incarnation }, { kind: "believes", election: term.election, token: term.token });
+    const { election, token } = term;
+    const subject: Subject = { process: watched.name, node: watched.node, incarnation: term.incarnation };
+    if (term.mayAct()) {
+      this.note(subject, { kind: "believes", election, token });
+    } else if (!announced.isDenied) {
+      announced.isDenied = true;
+      this.#doubtful.add(announced);
+      this.note(subject, { kind: "denies", election, token });
+    }
   }
 
   #of(election: string): Announcement[] {

@@ -2,8 +2,7 @@ import { TribuneError } from "../../kernel/index.ts";
 import type { BeatInput, BeatReply, ClaimInput, ClaimResult, DeclareDeadInput, Hint, JoinInput, JoinResult, PublishViewInput } from "../../store/index.ts";
 import { MemoryEngine } from "../../store/memory/index.ts";
 import type { EngineState } from "../../store/memory/index.ts";
-import type { FencedRow } from "../history/index.ts";
-import type { HistoryEntry } from "../history/index.ts";
+import type { FencedRow, HistoryEntry, HistoryEvent } from "../history/index.ts";
 import { Connection } from "./connection.ts";
 import type { Client, Server } from "./connection.ts";
 import type { Network } from "./network.ts";
@@ -50,6 +49,9 @@ interface Trap {
   readonly spring: (connection: Connection) => void;
 }
 
+/** What the store knows of an incarnation that is being declared dead, and of who does it; see `DeclaredDead`. */
+type Silence = Required<Pick<Extract<HistoryEvent, { kind: "declared-dead" }>, "silentMs" | "leaseMs" | "alive" | "held" | "blindMs">>;
+
 /**
  * A database server that keeps the contract, at the level of single statements: each takes effect at one instant, when it arrives, which may be long after its sender gave up.
  * It has a clock of its own, may be away, hang, restart, and fail over to a copy that lost the last commits.
@@ -69,6 +71,8 @@ export class SimulatedStore implements Server {
   readonly #locks = new Map<string, Set<object>>();
   /** When the store last took a beat of an incarnation, or its join, in true time. */
   readonly #heard = new Map<string, { readonly atMs: number; readonly leaseMs: number }>();
+  /** When each `declareDead` that is on its way was sent, on its sender's clock. Those of one connection arrive in order. */
+  readonly #declaring = new WeakMap<Connection, number[]>();
   readonly #traps = new Set<Trap>();
   #epoch = 1;
   #wallMs = Date.UTC(2026, 0, 1);
@@ -187,6 +191,7 @@ export class SimulatedStore implements Server {
 
   /** A client has sent a statement. */
   sent(kind: StatementKind, connection: Connection): void {
+    if (kind === "declareDead") this.#declaring.set(connection, [...(this.#declaring.get(connection) ?? []), connection.client.process.monotonicMs()]);
     if (this.#traps.size > 0) this.#spring(kind, connection, "sent");
   }
 
@@ -238,10 +243,11 @@ export class SimulatedStore implements Server {
 
   /** Lets one operation of the port take effect, and writes down what only the store knows of it. */
   execute(operation: Operation, connection: Connection, group: string, input: unknown): unknown {
+    const sentMs = operation === "declareDead" ? (this.#declaring.get(connection)?.shift() ?? 0) : 0;
     const result = (this.engine[operation] as (group: string, input: unknown) => unknown).call(this.engine, group, input);
     if (operation === "join" || operation === "beat") this.#hear(operation, input as JoinInput | BeatInput, result as JoinResult | BeatReply);
     else if (operation === "claim" && result !== null) this.#granted(connection, input as ClaimInput, result as ClaimResult);
-    else if (operation === "declareDead" && result === true) this.#buried(connection, group, input as DeclareDeadInput);
+    else if (operation === "declareDead" && result === true) this.#buried(connection, group, input as DeclareDeadInput, sentMs);
     else if (operation === "publishView" && result === true) this.#published(connection, input as PublishViewInput);
     return result;
   }
@@ -250,8 +256,8 @@ export class SimulatedStore implements Server {
     this.#options.note({ process: client.process.name, node: client.node, incarnation }, { kind: "granted", election, token });
   }
 
-  #buried({ client }: Connection, group: string, input: DeclareDeadInput): void {
-    this.#options.note({ process: client.process.name, node: client.node, incarnation: client.incarnation() }, { kind: "declared-dead", dead: input.incarnation, ...this.#silence(group, input) });
+  #buried({ client }: Connection, group: string, input: DeclareDeadInput, sentMs: number): void {
+    this.#options.note({ process: client.process.name, node: client.node, incarnation: client.incarnation() }, { kind: "declared-dead", dead: input.incarnation, ...this.#silence(group, input, client, sentMs) });
   }
 
   #published({ client }: Connection, { token, incarnation, view }: PublishViewInput): void {
@@ -266,15 +272,15 @@ export class SimulatedStore implements Server {
     if (isNews) this.#heard.set(incarnation, { atMs: this.schedule.nowMs, leaseMs: before?.leaseMs ?? (input as JoinInput).leaseMs });
   }
 
-  /** What the store knows of an incarnation that has just been declared dead, as it was before. */
-  #silence(group: string, input: DeclareDeadInput): { readonly silentMs: number; readonly leaseMs: number; readonly alive: number; readonly held: readonly string[] } | undefined {
+  /** What the store knows of an incarnation that is about to be declared dead. */
+  #silence(group: string, input: DeclareDeadInput, client: Client, sentMs: number): Silence | undefined {
     const heard = this.#heard.get(input.incarnation);
     const reading = this.engine.readGroup(group);
     if (heard === undefined || reading === null) return undefined;
     const { nowMs } = this.schedule;
     const alive = reading.presence.filter((row) => row.state === "alive").length + 1;
     const held = reading.elections.filter((row) => row.holder?.incarnation === input.incarnation).map((row) => row.election);
-    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive, held };
+    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive, held, blindMs: client.blindMs(sentMs - heard.leaseMs, sentMs) };
   }
 
   // ---- fenced transactions

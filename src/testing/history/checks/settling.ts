@@ -10,7 +10,7 @@ export function settleBoundMs(config: CheckConfig): number {
 
 /**
  * After the end of all faults everything comes right within {@link settleBoundMs}: each election has a holder, the coordinator's as well, and keeps having one to the end of the history; all nodes
- * have been given one and the same view, which has exactly them as members, one of them as coordinator.
+ * have been given one and the same view, which has exactly them as members, one of them as coordinator; and what a holder writes is committed.
  */
 export function comesRight({ events }: History, config: CheckConfig): Violation[] {
   const endMs = events.at(-1)?.t ?? 0;
@@ -18,7 +18,7 @@ export function comesRight({ events }: History, config: CheckConfig): Violation[
   return calms.flatMap((calm) => {
     const boundMs = calm.t + settleBoundMs(config);
     if (endMs <= boundMs) return [violation(boundMs, `the history ends too early: ${(endMs - calm.t).toFixed(0)} ms after the last fault, where ${settleBoundMs(config)} are needed`, [calm])];
-    return [...vacancies(events, calm, boundMs), ...disagreements(events, calm, boundMs)];
+    return [...vacancies(events, calm, boundMs), ...refusals(events, boundMs), ...disagreements(events, calm, boundMs)];
   });
 }
 
@@ -57,6 +57,23 @@ function vacancies(events: readonly HistoryEvent[], calm: FaultsEnded, boundMs: 
   }
   const last = events.at(-1);
   if (last !== undefined) for (const [election, seat] of seats) judge(election, seat, last, " to the end");
+  return violations;
+}
+
+/** Who holds an election can write: the fence stands at its token. The first refusal of each term. */
+function refusals(events: readonly HistoryEvent[], boundMs: number): Violation[] {
+  const violations: Violation[] = [];
+  const holders = new Map<string, Announced>();
+  for (const event of events) {
+    if (event.kind === "announced") holders.set(event.election, event);
+    else if (event.kind === "ended" && holders.get(event.election)?.token === event.token) holders.delete(event.election);
+    else if (event.kind === "wrote" && event.t > boundMs && event.outcome === "refused") {
+      const holder = holders.get(event.election);
+      if (holder?.token !== event.token) continue;
+      holders.delete(event.election);
+      violations.push(violation(event.t, `${who(event)} held term ${event.token} of ${event.election}, and its write was refused with ${event.code}`, [holder, event]));
+    }
+  }
   return violations;
 }
 

@@ -1,4 +1,4 @@
-import type { Announced, Believes, Granted, History, HistoryEvent, WorkBegan } from "../history.ts";
+import type { Announced, Believes, Denies, Granted, History, HistoryEvent, WorkBegan } from "../history.ts";
 import { ByTerm } from "./by-term.ts";
 import { who } from "./check.ts";
 import type { Violation } from "./check.ts";
@@ -105,6 +105,27 @@ export function beliefsDoNotOverlap(history: History): Violation[] {
       });
     }
     if (before === undefined || interval.last.t > before.last.t) latest.set(election, interval);
+  }
+  return violations;
+}
+
+/** Once a holder has found that it may not act in a term it never may again: what revives a belief is a reply that came too late. */
+export function beliefNeverReturns(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const denials = new ByTerm<Map<string, Denies>>();
+  for (const event of history.events) {
+    if (event.kind === "denies") {
+      const byProcess = denials.get(event.election, event.token);
+      if (byProcess === undefined) denials.set(event.election, event.token, new Map([[event.process, event]]));
+      else if (!byProcess.has(event.process)) byProcess.set(event.process, event);
+    } else if (event.kind === "believes") {
+      const byProcess = denials.get(event.election, event.token);
+      const denial = byProcess?.get(event.process);
+      if (denial === undefined) continue;
+      byProcess?.delete(event.process); // once is enough
+      const message = `${who(event)} believed in term ${event.token} of ${event.election} again, ${(event.t - denial.t).toFixed(1)} ms after it had found that it may not act`;
+      violations.push({ check: "beliefNeverReturns", message, atMs: event.t, evidence: [denial, event] });
+    }
   }
   return violations;
 }

@@ -83,10 +83,15 @@ export function viewsGrow(history: History): Violation[] {
   return violations;
 }
 
-/** The store takes views in the order of their numbers and of their publishers' tokens, also over failovers, and each from the incarnation that the token was granted to. */
+/**
+ * The store takes views in the order of their numbers and of their publishers' tokens, also over failovers, and each from the incarnation that the token was granted to, as long as no later one has been granted
+ * (and not lost).
+ */
 export function viewsPublishedInOrder(history: History): Violation[] {
   const violations: Violation[] = [];
   const grants = new Map<number, Granted>();
+  /** Those that no failover has taken away, in the order of time. */
+  const standing: Granted[] = [];
   const knowsGrants = history.events.some((event) => event.kind === "granted" && event.election === COORDINATOR_OFFICE);
   let newest: Published | undefined;
   let latest: Published | undefined;
@@ -94,7 +99,12 @@ export function viewsPublishedInOrder(history: History): Violation[] {
     violations.push({ check: "viewsPublishedInOrder", message: `${who(event)} published view ${event.version} ${message}`, atMs: event.t, evidence: [...evidence, event] });
   };
   for (const event of history.events) {
-    if (event.kind === "granted" && event.election === COORDINATOR_OFFICE) grants.set(event.token, event);
+    if (event.kind === "granted" && event.election === COORDINATOR_OFFICE) {
+      grants.set(event.token, event);
+      standing.push(event);
+    } else if (event.kind === "failed-over") {
+      while ((standing.at(-1)?.t ?? 0) > event.lostSinceMs) standing.pop();
+    }
     if (event.kind !== "published") continue;
     if (newest !== undefined && event.version <= newest.version) complain(event, `after view ${newest.version}`, newest);
     else newest = event;
@@ -104,6 +114,8 @@ export function viewsPublishedInOrder(history: History): Violation[] {
     const grant = grants.get(event.token);
     if (grant === undefined) complain(event, `with token ${event.token}, which nobody had been granted`);
     else if (grant.incarnation !== event.incarnation) complain(event, `with token ${event.token}, which was granted to ${who(grant)}`, grant);
+    const inOffice = standing.at(-1);
+    if (inOffice !== undefined && inOffice.token > event.token) complain(event, `with token ${event.token} after token ${inOffice.token} had been granted to ${who(inOffice)}`, inOffice);
   }
   return violations;
 }

@@ -1,5 +1,5 @@
 import { bisect } from "../bisect.ts";
-import type { FencedRow, History } from "../history.ts";
+import type { Announced, FencedRow, History } from "../history.ts";
 import { ByTerm } from "./by-term.ts";
 import { who } from "./check.ts";
 import type { Violation } from "./check.ts";
@@ -67,6 +67,39 @@ function comesAfter(row: FencedRow, before: FencedRow, order: "sequence" | "comm
     atMs: row.t,
     evidence: [before, row],
   };
+}
+
+/**
+ * What a term writes is committed before any later term is announced: a term that is announced has passed the fence, and the fence has waited for it. What a failover took away of a later term, its
+ * announcement among it, holds nobody back; where the order of commits is not known, neither is this.
+ */
+export function writesPrecedeTheNextTerm(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const rows = inOrderOfCommits(history.rows.filter((row) => row.committedMs !== undefined));
+  /** By election, in the order of time; each with the greatest token so far. */
+  const announced = new Map<string, Announced[]>();
+  let next = 0;
+  const judge = (untilMs: number) => {
+    for (let row = rows[next]; row !== undefined && committedMs(row) <= untilMs; row = rows[++next]) {
+      const later = announced.get(row.election)?.at(-1);
+      if (later === undefined || later.token <= row.token) continue;
+      const message = `${who(row)} wrote with token ${row.token} of ${row.election} ${(committedMs(row) - later.t).toFixed(1)} ms after term ${later.token} had been announced to ${who(later)}`;
+      violations.push({ check: "writesPrecedeTheNextTerm", message, atMs: committedMs(row), evidence: [later, row] });
+    }
+  };
+  for (const event of history.events) {
+    if (event.kind !== "announced" && event.kind !== "failed-over") continue;
+    judge(event.t);
+    if (event.kind === "failed-over") {
+      for (const [election, terms] of announced) announced.set(election, terms.slice(0, bisect(terms, (term) => term.t > event.lostSinceMs)));
+      continue;
+    }
+    const terms = announced.get(event.election);
+    if (terms === undefined) announced.set(event.election, [event]);
+    else if ((terms.at(-1)?.token ?? 0) < event.token) terms.push(event);
+  }
+  judge(Number.POSITIVE_INFINITY);
+  return violations;
 }
 
 /**

@@ -1,0 +1,16 @@
+import { electionMutants } from "./election.ts";
+import { kernelMutants } from "./kernel.ts";
+import { membershipMutants } from "./membership.ts";
+import type { Mutant } from "./mutant.ts";
+import { presenceMutants } from "./presence.ts";
+import { storeMutants } from "./store.ts";
+
+/** All mutants, in the order in which they are run. */
+export const MUTANTS: readonly Mutant[] = [...kernelMutants, ...presenceMutants, ...electionMutants, ...membershipMutants, ...storeMutants];
+
+/** Throws if there is none of that name. */
+export function mutantNamed(name: string): Mutant {
+  const mutant = MUTANTS.find((each) => each.name === name);
+  if (mutant === undefined) throw new Error(`there is no mutant ${JSON.stringify(name)}`);
+  return mutant;
+}
