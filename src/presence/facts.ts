@@ -27,6 +27,8 @@ export class Facts {
   #lastReplyMs: number | undefined;
   #storeOffsetMs = 0;
   #presence: readonly PresenceRow[] = [];
+  /** Whether the last reply showed everybody. */
+  #showedEverybody = false;
   readonly #elections = new Map<string, ElectionRow>();
   readonly #tokensSeen = new Map<string, number>();
   #observations = new Map<string, Observation>();
@@ -131,7 +133,9 @@ export class Facts {
     this.#storeOffsetMs = reply.storeTimeMs - clock.wallMs();
     this.#generation = Math.max(this.#generation, reply.generation);
     this.#longestLeaseMs = Math.max(this.#longestLeaseMs, reply.longestLeaseMs);
-    const deaths = this.#observe(reply, watched, nowMs, (observed) => epochChanged || sinceLastMs > observerGapMs(observed.leaseMs, ownBeatMs));
+    const isNew = !epochChanged && this.#showedEverybody && watched === "all";
+    this.#showedEverybody = watched === "all";
+    const deaths = this.#observe(reply, watched, nowMs, isNew, (observed) => epochChanged || sinceLastMs > observerGapMs(observed.leaseMs, ownBeatMs));
     if (epochChanged) this.#observations = new Map([...this.#observations].map(([incarnation, observation]) => [incarnation, unmoved(observation)]));
     if (epochChanged) {
       this.#epoch = reply.epoch;
@@ -153,7 +157,8 @@ export class Facts {
     return { epochChanged, elections, viewChanged, deaths };
   }
 
-  #observe(reply: LookReply, watched: "all" | readonly string[], nowMs: number, again: (observed: Observation) => boolean): boolean {
+  /** `isNew`: who has not been observed before has come since the last reply. */
+  #observe(reply: LookReply, watched: "all" | readonly string[], nowMs: number, isNew: boolean, again: (observed: Observation) => boolean): boolean {
     let deaths = false;
     const before = this.#observations;
     const after = new Map<string, Observation>();
@@ -163,7 +168,7 @@ export class Facts {
       if (next.state !== "alive" && previous?.state !== next.state) deaths = true;
       after.set(next.incarnation, next);
     };
-    for (const row of reply.presence) note(observe(before.get(row.incarnation), row, nowMs));
+    for (const row of reply.presence) note(observe(before.get(row.incarnation), row, nowMs, isNew));
     this.#presence = watched === "all" ? reply.presence : [];
     if (watched !== "all") {
       for (const incarnation of watched) {

@@ -12,17 +12,20 @@ export interface Observation {
   readonly beat: number;
   readonly leaseMs: number;
   readonly sinceMs: number;
-  /** Whether its beat number has been seen to move in this epoch: then it was alive there, whatever the store had lost. */
+  /** Whether it is known to have beaten in this epoch, since its number moved there: then it was alive there, whatever the store had lost. */
   readonly moved: boolean;
   /** Whether its lease has been asked of the store's clock for this beat number already, and had not run out. */
   readonly askedStore: boolean;
 }
 
-/** The observation after a reply at `nowMs` that shows `row`. The count goes on only if the beat number stood still. */
-export function observe(before: Observation | undefined, row: PresenceRow, nowMs: number): Observation {
+/**
+ * The observation after a reply at `nowMs` that shows `row`. The count goes on only if the beat number stood still. A `newcomer` has come since an earlier reply of this epoch:
+ * whatever its number is, it moved there from 0.
+ */
+export function observe(before: Observation | undefined, row: PresenceRow, nowMs: number, newcomer = false): Observation {
   const { incarnation, node, state, beat, leaseMs } = row;
   if (before !== undefined && before.state === state && before.beat === beat) return before;
-  const moved = state === "alive" && before?.state === "alive";
+  const moved = state === "alive" && (before === undefined ? newcomer && beat > 0 : before.state === "alive");
   return { incarnation, node, state, beat, leaseMs, sinceMs: nowMs, moved, askedStore: false };
 }
 

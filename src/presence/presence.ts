@@ -348,23 +348,17 @@ export class Presence {
 
   /** Joins as a new incarnation. Waits out an incarnation of the same name that has fallen silent. */
   async #join(session: StoreSession): Promise<void> {
-    const { clock, random, logger } = this.#ports;
+    const { clock, logger } = this.#ports;
     const { node, timing, settings } = this.#options;
     let other: Observation | undefined;
     let epoch = "";
     let moves = 0;
     for (;;) {
-      // An attempt that was not answered may have been written: the next one asks with the same incarnation, as long as nobody can have buried it.
-      const candidate = (this.#candidate ??= { incarnation: random.id(), sureUntilMs: this.#elapsed.nowMs() + trustMs(timing.leaseMs) });
-      const { incarnation } = candidate;
+      const { incarnation, sureUntilMs } = await this.#candidateFor(session);
       const result = await this.#askToJoin(session, incarnation);
-      if (result !== "dead" && this.#elapsed.nowMs() >= candidate.sureUntilMs) {
-        this.#candidate = undefined;
-        await session.leave({ incarnation }, this.#call());
-        continue;
-      }
       if (result === "dead") continue;
       if (result.outcome === "joined") {
+        if (this.#elapsed.nowMs() >= sureUntilMs) continue; // heard of too late: the next round leaves, and asks anew
         this.#candidate = undefined;
         this.#incarnation = incarnation;
         this.#epoch = result.epoch;
@@ -398,6 +392,19 @@ export class Presence {
       const input = { incarnation: other.incarnation, beat: other.beat, epoch, requireExpired: step.requireExpired, by: node, reason: "expired" as const };
       if (!(await session.declareDead(input, this.#call()))) other = { ...other, askedStore: true };
     }
+  }
+
+  /**
+   * The incarnation to join with. An attempt that was not answered may have been written, so the next one asks with the same incarnation; but only as long as nobody can have
+   * declared it dead, for the store may have lost that while others know it.
+   */
+  async #candidateFor(session: StoreSession): Promise<{ readonly incarnation: string; readonly sureUntilMs: number }> {
+    const former = this.#candidate;
+    if (former !== undefined && this.#elapsed.nowMs() >= former.sureUntilMs) {
+      this.#candidate = undefined;
+      await session.leave({ incarnation: former.incarnation }, this.#call());
+    }
+    return (this.#candidate ??= { incarnation: this.#ports.random.id(), sureUntilMs: this.#elapsed.nowMs() + trustMs(this.#options.timing.leaseMs) });
   }
 
   /** `dead`: an earlier attempt was written, and declared dead before it was heard of. */
@@ -483,8 +490,11 @@ export class Presence {
 
   /** The incarnation acts no more; the loop joins with another one. */
   #died(how: string): void {
+    const { node } = this.#options;
+    const reason = new TribuneError("INCARNATION_DEAD", `incarnation ${this.#incarnation} of ${node} ${how}`, { about: node });
+    if (this.#trustEndMs === undefined) this.#ports.logger.warn({ node, incarnation: this.#incarnation }, reason.message);
     this.#state = "none";
-    this.#endTrust("dead", new TribuneError("INCARNATION_DEAD", `incarnation ${this.#incarnation} of ${this.#options.node} ${how}`, { about: this.#options.node }));
+    this.#endTrust("dead", reason);
   }
 
   /** A lapse counts before the reply that came too late. */

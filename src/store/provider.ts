@@ -116,20 +116,23 @@ export interface JoinInput {
   readonly metadata: string;
   /** What must agree in a whole group; the first member sets it. */
   readonly settings: string;
-  /** The highest generation of this group that the caller has seen. If it has seen one and there is no group, the store has lost it, and nothing in it is free for the taking. */
+  /**
+   * The highest generation of this group that the caller has seen; 0 or absent if none. If it has seen one and there is no group, the store has lost it: it is made anew with
+   * a later one, and nothing in it is free for the taking.
+   */
   readonly generation?: number;
 }
 
 /** What became of a join. Only `joined` wrote anything. */
 export type JoinResult =
-  | { readonly outcome: "joined"; readonly joinOrder: number; /** In which it joined. */ readonly epoch: string }
+  | { readonly outcome: "joined"; readonly joinOrder: number; /** In which it was alive when this was answered. */ readonly epoch: string }
   /** Another incarnation that is not dead goes by this node's name. */
   | { readonly outcome: "name-taken"; readonly by: PresenceRow }
   | { readonly outcome: "settings-mismatch"; readonly settings: string };
 
 /** What the caller knows already, so that the store tells only what is new. */
 export interface Cursor {
-  /** The epoch of the reply that the versions are from; `""` at first. A beat is accepted in no other one, and with `""` in any. */
+  /** The epoch of the reply that the versions are from; `""` at first. A beat counts in no other one; with `""` in any. */
   readonly epoch: string;
   readonly electionsVersion: number;
   readonly viewVersion: number;
@@ -234,7 +237,7 @@ export interface ElectionRow {
   readonly election: string;
   readonly token: number;
   readonly holder: Holder | null;
-  /** The epoch in which it was last claimed; `""` if it was made in a group that had already seen another epoch. */
+  /** The epoch in which it was last claimed; `""` if it was made in a group that had already seen another epoch, or was lost before. */
   readonly epoch: string;
   /** The group's election version at the last change of this row. */
   readonly version: number;

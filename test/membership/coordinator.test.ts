@@ -13,6 +13,25 @@ const member = (incarnation: string, joinOrder: number) => ({ incarnation, node:
 const view: StoredView = { version: 1, members: [member("a", 1), member("b", 2)], coordinator: { incarnation: "a", node: "a" } };
 const reply = (over: Partial<LookReply>): LookReply => ({ storeTimeMs: 0, epoch: "e", generation: 1, electionsVersion: 0, elections: [], viewVersion: 1, view: null, presence: [], longestLeaseMs: 4_000, ...over });
 
+describe("joined", () => {
+  it("waits for trust beside a view that has this node: who was frozen meanwhile may be dead", async () => {
+    const clock = new VirtualClock();
+    const facts = new Facts();
+    const events = new Events<PresenceEvents>(() => undefined);
+    let trusted = false;
+    const presence = { incarnation: "b", facts, events, trusted: () => trusted } as unknown as Presence;
+    const membership = new Membership({ presence, clock, random: seededRandom(1), logger: silentLogger, onListenerError: () => undefined });
+    let joined = false;
+    const joining = membership.joined(new AbortController().signal).then(() => (joined = true));
+    events.emit("facts", facts.absorb(reply({ view }), [], clock, 1_000));
+    await clock.advance(0);
+    assert.deepEqual([membership.self?.node, joined], ["b", false]);
+    trusted = true;
+    events.emit("trusted", { incarnation: "b" });
+    await joining;
+  });
+});
+
 describe("a coordinator", () => {
   it("publishes nothing by a reading that does not show everybody, also when one comes in between two of its steps", async () => {
     const clock = new VirtualClock();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { buildView, diffViews, planDeaths, planView, presentView } from "../../src/membership/index.ts";
+import { buildView, diffViews, mustWait, planDeaths, planView, presentView } from "../../src/membership/index.ts";
 import type { Observation } from "../../src/presence/index.ts";
 import type { MemberRow, PresenceRow, StoredView } from "../../src/store/index.ts";
 
@@ -39,6 +39,20 @@ describe("a coordinator", () => {
     const stored = publish(null, [presence("a")])?.view ?? null;
     assert.equal(publish(stored, [presence("a")], { generation: 2 })?.view.version, 2 ** 32 + 1);
     assert.equal(publish(null, [presence("a")], { generation: 3 })?.view.version, 2 * 2 ** 32 + 1);
+  });
+
+  it("waits with the first view of a later generation until everybody else who is alive has beaten in it", () => {
+    const floor = 2 * 2 ** 32; // of generation 3
+    const waits = (over: { generation?: number; viewSeen?: number; beaten?: readonly string[]; rows?: readonly PresenceRow[] }) => {
+      const { generation = 3, viewSeen = 7, beaten = [], rows = [presence("a"), presence("b"), presence("c", { state: "dead" })] } = over;
+      return mustWait({ generation, viewSeen, presence: rows, own: "a", hasBeaten: (incarnation) => beaten.includes(incarnation) });
+    };
+    assert.equal(waits({}), true);
+    assert.equal(waits({ beaten: ["b"] }), false, "neither for the dead nor for itself");
+    assert.equal(waits({ rows: [presence("a"), presence("b", { state: "dead" })] }), false);
+    assert.equal(waits({ viewSeen: floor }), true, "the last number of the generation before");
+    assert.equal(waits({ viewSeen: floor + 1 }), false, "only with the first one");
+    assert.equal(waits({ generation: 1, viewSeen: 0 }), false, "nothing was lost yet");
   });
 
   it("a new one publishes in any case", () => {

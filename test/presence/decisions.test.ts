@@ -82,6 +82,39 @@ describe("Facts", () => {
     assert.equal(facts.observation("i")?.sinceMs, 4_001);
   });
 
+  it("know who has beaten in the present epoch: whose number has moved there, whatever it was in another one", () => {
+    const clock = new VirtualClock();
+    const facts = new Facts();
+    const moved = (epoch: string, beat: number, state: "alive" | "dead" = "alive") => {
+      facts.absorb(reply({ epoch, presence: [row({ beat, state })] }), "all", clock, 1_000);
+      return facts.observation("i")?.moved;
+    };
+    assert.deepEqual([moved("e1", 5), moved("e1", 5), moved("e1", 6), moved("e1", 6)], [false, false, true, true]);
+    assert.deepEqual([moved("e2", 6), moved("e2", 7)], [false, true]);
+    assert.deepEqual([moved("e3", 4), moved("e3", 4)], [false, false], "a failover put the number back");
+    assert.deepEqual([moved("e3", 5), moved("e3", 5, "dead")], [true, false]);
+  });
+
+  it("know that who comes later than a reply that showed everybody has beaten in this epoch, once its number is not 0", () => {
+    const moved = (watchedBefore: "all" | readonly string[], epochBefore: string, beat: number) => {
+      const [clock, facts] = [new VirtualClock(), new Facts()];
+      facts.absorb(reply({ epoch: epochBefore }), watchedBefore, clock, 1_000);
+      facts.absorb(reply({ presence: [row({ beat })] }), "all", clock, 1_000);
+      return facts.observation("i")?.moved;
+    };
+    assert.equal(moved("all", "e1", 3), true);
+    assert.equal(moved("all", "e1", 0), false, "its join may be an old statement that was carried out late");
+    assert.equal(moved([], "e1", 3), false, "it may have been there before");
+    assert.equal(moved("all", "e0", 3), false, "a failover may have brought it back");
+  });
+
+  it("give a cursor of the epoch that is asked for: what is known of another one is left out", () => {
+    const facts = new Facts();
+    facts.absorb(reply({ electionsVersion: 9, viewVersion: 7 }), [], new VirtualClock(), 1_000);
+    assert.deepEqual(facts.cursorIn("e1"), { epoch: "e1", electionsVersion: 9, viewVersion: 7 });
+    assert.deepEqual(facts.cursorIn("e2"), { epoch: "e2", electionsVersion: 0, viewVersion: 0 });
+  });
+
   it("never let a view's number or a token go back, also when the store does", () => {
     const clock = new VirtualClock();
     const facts = new Facts();

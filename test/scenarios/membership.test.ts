@@ -149,6 +149,7 @@ describe("membership", () => {
     const again = world.node("b");
     await world.resolve(again.cluster.start(), 20_000);
     assert.equal(again.cluster.self.node, "b");
+    assert.equal(world.store.engine.readGroup("world")?.presence.filter((row) => row.node === "b").length, 2, "no other incarnation came and went meanwhile");
   });
 
   it("numbers go on growing over a failover that lost views", async () => {

@@ -52,10 +52,10 @@ class Worker {
   }
 
   async workOff(jobs: Iterator<Job>): Promise<void> {
-    const { signal, onReport } = this.#options;
-    for (let job = jobs.next(); job.done !== true && signal?.aborted !== true; job = jobs.next()) {
+    for (let job = jobs.next(); job.done !== true; job = jobs.next()) {
       const report = await this.#run(job.value);
-      if (report !== undefined) onReport(report);
+      if (report === undefined) break;
+      this.#options.onReport(report);
     }
     this.#child?.kill();
   }
@@ -63,6 +63,7 @@ class Worker {
   /** Resolves with `undefined` if the signal aborted meanwhile. */
   #run(job: Job): Promise<Report | undefined> {
     const { signal } = this.#options;
+    if (signal?.aborted === true) return Promise.resolve(undefined);
     const child = (this.#child ??= this.#spawn());
     return new Promise((resolve) => {
       const done = (report: Report | undefined) => {

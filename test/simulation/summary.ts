@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { FENCING_CHECKS, SIMULATION_CHECKS } from "../../src/testing/index.ts";
+import { FENCING_CHECKS, PROFILE_NAMES, SIMULATION_CHECKS } from "../../src/testing/index.ts";
 import type { FaultKind, RunCounts } from "../../src/testing/index.ts";
 import type { Report } from "./pool.ts";
 
@@ -56,7 +56,7 @@ export class Summary {
       simulatedHours: round(this.simulatedHours, 2),
       cpuMinutes: round(this.#cpuMs / 60_000, 2),
       simulatedHoursPerCpuMinute: round(this.simulatedHours / (this.#cpuMs / 60_000 || 1), 1),
-      profiles: Object.fromEntries([...this.#profiles].map(([name, { simulatedMs, ...rest }]) => [name, { ...rest, simulatedHours: round(simulatedMs / 3_600_000, 2) }])),
+      profiles: this.#profilesInOrder(),
       faults: Object.fromEntries([...this.#faults].sort(([a], [b]) => (a < b ? -1 : 1))),
       counts: Object.fromEntries(this.#counts),
       checks: this.#checks,
@@ -64,6 +64,15 @@ export class Summary {
       failed: this.failed.map(({ seed, profile, violations }) => ({ seed, profile, violations })),
       ...(this.digest === undefined ? {} : { digest: this.digest, digests: Object.fromEntries([...this.#digests].sort(([a], [b]) => a - b)) }),
     };
+  }
+
+  #profilesInOrder() {
+    return Object.fromEntries(
+      PROFILE_NAMES.flatMap((name) => {
+        const profile = this.#profiles.get(name);
+        return profile === undefined ? [] : [[name, { seeds: profile.seeds, simulatedHours: round(profile.simulatedMs / 3_600_000, 2), violations: profile.violations }] as const];
+      }),
+    );
   }
 
   toText(): string {

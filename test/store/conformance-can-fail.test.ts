@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { systemClock } from "../../src/kernel/index.ts";
 import type { Clock } from "../../src/kernel/index.ts";
-import { COORDINATOR, TOKENS_PER_GENERATION } from "../../src/store/index.ts";
+import { COORDINATOR, TOKENS_PER_GENERATION, viewFloor } from "../../src/store/index.ts";
 import type {
   BeatReply,
   Call,
@@ -30,6 +30,9 @@ interface Fault {
   readonly alter: (store: MemoryProvider) => StoreProvider<MemoryTransaction>;
 }
 
+/** Of the store that answers a repeated join as it answered the first one. */
+const epochsOfJoins = new Map<string, string>();
+
 const FAULTS: readonly Fault[] = [
   // ---- presence
   inSessions("a late beat revives the dead", [/late beat never revives a dead incarnation/], (inner) => ({
@@ -55,6 +58,43 @@ const FAULTS: readonly Fault[] = [
   inSessions("a beat does not carry the generation", [
     /greater generation raises the group's/,
   ], (inner) => ({ beat: (input, call) => inner.beat({ ...input, generation: 0 }, call) })),
+  inSessions("a beat counts in any epoch", [
+    /counts only in the epoch that its cursor names/,
+    /adopts the new one and does not count/,
+  ], (inner) => ({
+    async beat(input, call) {
+      const { epoch } = await inner.look(input, call);
+      return await inner.beat({ ...input, cursor: { ...input.cursor, epoch } }, call);
+    },
+  })),
+  inSessions("a beat that names no epoch does not count", [/as does one that names no epoch/], (inner) => ({
+    beat: (input, call) => inner.beat(input.cursor.epoch === "" ? { ...input, cursor: { ...input.cursor, epoch: "none" } } : input, call),
+  })),
+  inSessions("a beat that does not count in the server's epoch does not adopt it either", [/adopts the new one and does not count/], (inner) => ({
+    async beat(input, call) {
+      const looked = await inner.look(input, call);
+      return ["", looked.epoch].includes(input.cursor.epoch) ? await inner.beat(input, call) : { ...looked, accepted: false, self: "alive" };
+    },
+  })),
+  inSessions("a join that is repeated answers the epoch of the first one", [/one that is repeated after the epoch has changed/], (inner) => ({
+    async join(input, call) {
+      const result = await inner.join(input, call);
+      if (result.outcome !== "joined") return result;
+      const epoch = epochsOfJoins.get(input.incarnation) ?? result.epoch;
+      epochsOfJoins.set(input.incarnation, epoch);
+      return { ...result, epoch };
+    },
+  })),
+  inSessions("a group that was lost is made as if it had never been there", [
+    /made by somebody who has seen a generation of it/,
+  ], (inner) => ({ join: (input, call) => inner.join({ ...input, generation: 0 }, call) })),
+  inSessions("who joins raises the generation to one more than it has seen", [/joins a group that is there changes nothing in it/], (inner) => ({
+    async join(input, call) {
+      const result = await inner.join(input, call);
+      await inner.beat({ incarnation: "nobody", beat: 0, generation: input.generation ?? 0, viewSeen: 0, cursor: nothing, watch: [] }, call);
+      return result;
+    },
+  })),
   inSessions("a beat's reply is as of before the beat", [/its own reply shows them/], (inner) => ({
     async beat(input, call) {
       const before = await inner.look(input, call);
@@ -257,6 +297,26 @@ const FAULTS: readonly Fault[] = [
     async publishView(input, call) {
       const { epoch } = await inner.look({ cursor: nothing, watch: [] }, call);
       return await inner.publishView({ ...input, epoch }, call);
+    },
+  })),
+  inSessions("publishing adopts the epoch", [/nothing is published before the group has adopted it/], (inner) => ({
+    async publishView(input, call) {
+      await inner.beat({ incarnation: "nobody", beat: 0, generation: 0, viewSeen: 0, cursor: nothing, watch: [] }, call);
+      return await inner.publishView(input, call);
+    },
+  })),
+  inSessions("a view of an earlier generation is taken for published", [/not in the range of the group's generation/], (inner) => ({
+    async publishView(input, call) {
+      const { generation } = await inner.look({ cursor: nothing, watch: [] }, call);
+      return (await inner.publishView(input, call)) || input.view.version <= viewFloor(generation);
+    },
+  })),
+  inSessions("a view that is out of range forgets the dead all the same", [/not in the range of the group's generation/], (inner) => ({
+    async publishView(input, call) {
+      if (await inner.publishView(input, call)) return true;
+      const { generation, viewVersion } = await inner.look({ cursor: nothing, watch: [] }, call);
+      await inner.publishView({ ...input, view: { ...input.view, version: Math.max(viewFloor(generation), viewVersion) + 1 } }, call);
+      return false;
     },
   })),
   inSessions("publishing forgets all the dead, at once", [/publishing forgets who died long enough ago/], (inner) => {

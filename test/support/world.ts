@@ -1,7 +1,7 @@
 import { createCluster } from "../../src/cluster/cluster.ts";
 import type { Cluster } from "../../src/cluster/index.ts";
 import type { ClusterOptions } from "../../src/cluster/index.ts";
-import { seededRandom, TribuneError } from "../../src/kernel/index.ts";
+import { seededRandom, sleep, TribuneError } from "../../src/kernel/index.ts";
 import { MemoryProvider } from "../../src/store/memory/index.ts";
 import type { MemoryTransaction } from "../../src/store/memory/index.ts";
 import type { OpenContext, StoreProvider, StoreSession } from "../../src/store/index.ts";
@@ -76,6 +76,8 @@ export class Node {
   #frozenMs: number | undefined;
   readonly #sessions = new Set<StoreSession>();
   readonly #refused = new Map<keyof StoreSession, Error | "hang">();
+  readonly #late = new Map<keyof StoreSession, number>();
+  #deaf = false;
 
   constructor(world: World, name: string, seed: number, options: Partial<ClusterOptions<MemoryTransaction>>) {
     const random = seededRandom(seed);
@@ -96,10 +98,30 @@ export class Node {
     this.#refused.set(operation, how);
   }
 
+  /** The next operation of that kind is done at once, and its answer arrives after `ms`; from the next session on. */
+  answerLate(operation: keyof StoreSession, ms: number): void {
+    this.#late.set(operation, ms);
+  }
+
+  /** Hears no hints, from its next session on. */
+  deafen(): void {
+    this.#deaf = true;
+  }
+
   #spoiled(session: StoreSession): StoreSession {
-    if (this.#refused.size === 0) return session;
+    if (this.#refused.size === 0 && this.#late.size === 0 && !this.#deaf) return session;
     return new Proxy(session, {
       get: (target, name) => {
+        if (name === "onHint" && this.#deaf) return () => () => undefined;
+        const lateMs = this.#late.get(name as keyof StoreSession);
+        if (lateMs !== undefined) {
+          this.#late.delete(name as keyof StoreSession);
+          return async (...args: unknown[]) => {
+            const answer = await (Reflect.get(target, name) as (...args: unknown[]) => unknown).apply(target, args);
+            await sleep(this.clock, lateMs);
+            return answer;
+          };
+        }
         const how = this.#refused.get(name as keyof StoreSession);
         if (how !== undefined) return () => (how === "hang" ? new Promise((_, reject) => target.ended.addEventListener("abort", () => reject(target.ended.reason as Error))) : Promise.reject(how));
         const value: unknown = Reflect.get(target, name);

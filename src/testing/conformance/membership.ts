@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { COORDINATOR } from "../../store/index.ts";
+import { COORDINATOR, viewFloor, VIEWS_PER_GENERATION } from "../../store/index.ts";
 import type { StoredView } from "../../store/index.ts";
 import { atOnce, emptyView, event, later, still, tick } from "./scene.ts";
 import type { Member, Scene, SceneCase } from "./scene.ts";
@@ -146,9 +146,42 @@ export const membershipCases: readonly SceneCase[] = [
       const { epoch } = await a.look();
       await scene.newEpoch(a);
       assert.equal(await a.publish(token, { epoch }), false);
-      await a.beat();
-      assert.equal(await a.publish(token), true);
-      assert.equal((await a.look()).viewVersion, 2);
+      const { generation } = await a.beat();
+      const version = viewFloor(generation) + 1;
+      assert.equal(await a.publish(token, { view: emptyView(version) }), true);
+      assert.equal((await a.look()).viewVersion, version);
+    },
+  },
+  {
+    title: "after the epoch has changed, nothing is published before the group has adopted it, whatever the number, and nothing is written",
+    async run(scene) {
+      const a = await scene.member();
+      const token = await a.coordinate();
+      await scene.newEpoch(a);
+      const [before, events, { generation }] = [still(await a.reading()), await a.events(), await a.look()];
+      for (const version of [1, viewFloor(generation + 1) + 1]) assert.equal(await a.publish(token, { view: emptyView(version), events: [event("member-joined", "x")] }), false, `view ${version}`);
+      assert.deepEqual(still(await a.reading()), before);
+      assert.deepEqual(await a.events(), events);
+    },
+  },
+  {
+    title: "a view whose number is not in the range of the group's generation or above it answers false and writes nothing",
+    async run(scene) {
+      const [a, gone] = [await scene.member(), await scene.member()];
+      const token = await a.coordinate();
+      await gone.leave();
+      await tick(a);
+      const { generation } = await a.beat({ generation: 5 });
+      const floor = viewFloor(generation);
+      assert.equal(floor, 5 * VIEWS_PER_GENERATION);
+      const [before, events] = [still(await a.reading()), await a.events()];
+      for (const version of [1, floor - VIEWS_PER_GENERATION + 1, floor]) {
+        assert.equal(await a.publish(token, { view: emptyView(version), events: [event("member-left", "x")], forgetDeadAfterMs: 0 }), false, `view ${version}`);
+      }
+      assert.deepEqual(still(await a.reading()), before);
+      assert.deepEqual(await a.events(), events);
+      assert.equal(await a.publish(token, { view: emptyView(floor + 1) }), true);
+      assert.equal(await a.publish(token, { view: emptyView(floor + 2 * VIEWS_PER_GENERATION) }), true, "a number of a later generation");
     },
   },
   {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isTribuneError } from "../../kernel/index.ts";
-import { LARGEST_METADATA_BYTES } from "../../store/index.ts";
+import { LARGEST_METADATA_BYTES, TOKENS_PER_GENERATION } from "../../store/index.ts";
 import type { BeatReply, LookReply, PresenceRow } from "../../store/index.ts";
 import { atOnce, byElection, cursorOf, emptyView, LONG_LEASE_MS, NOTHING_SEEN, SHORT_LEASE_MS, still, stillRows } from "./scene.ts";
 import type { Member, Scene, SceneCase } from "./scene.ts";
@@ -75,8 +75,47 @@ export const presenceCases: readonly SceneCase[] = [
       await a.beat({ beat: 7, viewSeen: 3 });
       const before = still(await a.reading());
       const again = await a.session.join({ incarnation: a.incarnation, node: a.node, leaseMs: LONG_LEASE_MS, metadata: '{"n":1}', settings: "settings" }, a.call);
-      assert.deepEqual(again, { outcome: "joined", joinOrder: a.joinOrder });
+      assert.deepEqual(again, { outcome: "joined", joinOrder: a.joinOrder, epoch: (await a.look()).epoch });
       assert.deepEqual(still(await a.reading()), before);
+    },
+  },
+  {
+    title: "a join answers the server's epoch: the first one, one into a group that is there, and one that is repeated after the epoch has changed",
+    async run(scene) {
+      const inputs = [scene.joinInput(), scene.joinInput()];
+      const epochsOfJoins = async () => {
+        const session = await scene.session();
+        const results = [];
+        for (const input of inputs) results.push(await session.join(input, scene.call));
+        const { epoch } = await session.look({ cursor: NOTHING_SEEN, watch: [] }, scene.call);
+        assert.deepEqual(results.map((result) => (result.outcome === "joined" ? result.epoch : result)), [epoch, epoch]);
+      };
+      await epochsOfJoins();
+      await epochsOfJoins();
+      await scene.newEpoch();
+      await epochsOfJoins();
+    },
+  },
+  {
+    title: "a group that is made by somebody who has seen a generation of it has a later one, and no election in it is born in the server's epoch",
+    async run(scene) {
+      const a = await scene.member({ generation: 4 });
+      assert.equal((await a.look()).generation, 5);
+      await a.createElection("e");
+      assert.deepEqual([(await a.row("e")).epoch, (await a.row("e")).token], ["", 0]);
+      const { generation } = await a.beat({ generation: 5 });
+      assert.equal(generation, 5, "its epoch needs no adopting");
+      assert.equal((await a.claim("e"))?.token, 5 * TOKENS_PER_GENERATION);
+    },
+  },
+  {
+    title: "the generation that somebody has seen who joins a group that is there changes nothing in it",
+    async run(scene) {
+      const a = await scene.member();
+      await scene.member({ generation: 7 });
+      await a.createElection("e");
+      const { generation, epoch } = await a.look();
+      assert.deepEqual([generation, (await a.row("e")).epoch], [1, epoch]);
     },
   },
   {
@@ -295,6 +334,22 @@ export const presenceCases: readonly SceneCase[] = [
     },
   },
   {
+    title: "a beat counts only in the epoch that its cursor names: with another one it is not accepted, writes nothing, and is answered like a look",
+    async run(scene) {
+      const [a, b] = [await scene.member({ leaseMs: SHORT_LEASE_MS }), await scene.member()];
+      await a.beat({ beat: 3, viewSeen: 1 });
+      await b.hold("e");
+      await untilExpired(scene, b, a);
+      const before = still(await b.reading());
+      const cursor = { ...cursorOf(await b.look()), epoch: "another epoch" };
+      const reply = await a.beat({ beat: 9, viewSeen: 7, cursor });
+      assert.deepEqual([reply.accepted, reply.self, rowOf(reply, a).expired], [false, "alive", true]);
+      assert.deepEqual(timeless(reply), timeless(await b.look({ cursor })));
+      assert.deepEqual(still(await b.reading()), before);
+      assert.equal((await a.beat({ beat: 9, viewSeen: 7, cursor: cursorOf(reply) })).accepted, true, "the same beat, from one who knows the epoch");
+    },
+  },
+  {
     title: "the age of a beat counts by the store's clock from the last accepted one",
     async run(scene) {
       const a = await scene.member();
@@ -391,6 +446,21 @@ export const presenceCases: readonly SceneCase[] = [
       assert.equal(looked.generation, before.generation, "a look writes nothing");
       const replies = [await a.beat({ generation: before.generation }), await b.beat({ generation: before.generation }), await a.beat({ generation: before.generation + 1 })];
       for (const reply of replies) assert.deepEqual([reply.epoch, reply.generation, reply.accepted], [looked.epoch, before.generation + 1, true]);
+    },
+  },
+  {
+    title: "after the epoch has changed, a beat of one who knows only the old one adopts the new one and does not count; then it counts, as does one that names no epoch",
+    async run(scene) {
+      const [a, b] = [await scene.member(), await scene.member()];
+      const before = await a.look();
+      await scene.newEpoch(a, b);
+      const refused = await a.beat({ beat: 1, cursor: cursorOf(before), generation: before.generation });
+      assert.deepEqual([refused.accepted, refused.self, rowOf(refused, a).beat, refused.generation], [false, "alive", 0, before.generation + 1]);
+      assert.notEqual(refused.epoch, before.epoch);
+      assert.deepEqual((await a.events()).at(-1)?.type, "epoch-changed");
+      assert.equal((await a.beat({ beat: 2, cursor: cursorOf(refused), generation: refused.generation })).accepted, true);
+      assert.equal((await b.beat({ cursor: NOTHING_SEEN, generation: refused.generation })).accepted, true);
+      assert.equal((await b.look()).generation, refused.generation, "once");
     },
   },
   {

@@ -55,6 +55,8 @@ export interface RunOptions {
   readonly log?: ((line: string) => void) | undefined;
   /** Whether the history is judged. Default true. */
   readonly judge?: boolean;
+  /** Runs in each process instead of the ordinary work: has to contend for all elections of its plan without end. */
+  readonly program?: Program;
 }
 
 /** Plays a plan: faults for a while, then none, and then quiet; and judges what happened. */
@@ -72,10 +74,12 @@ class Run {
   readonly #copies = new Map<number, StoreCopy>();
   readonly #readers = new AbortController();
   readonly #planned: ReadonlyMap<string, PlannedNode>;
+  readonly #program: Program | undefined;
   #calm = false;
 
   constructor(plan: Plan, options: RunOptions) {
     this.#plan = plan;
+    this.#program = options.program;
     this.#planned = new Map(plan.nodes.map((node) => [node.name, node]));
     this.#world = new SimulatedWorld({ seed: plan.seed, log: options.log, asksBelief: !plan.reckless });
   }
@@ -186,7 +190,7 @@ class Run {
     if (planned === undefined || (running !== undefined && running.state !== "dead")) return;
     const { leaseMs, beatMs, rate, wallOffMs, hasBootClock } = planned;
     const first = running === undefined;
-    const node = this.#world.start(name, this.#program(planned), {
+    const node = this.#world.start(name, this.#program ?? this.#workOf(planned), {
       leaseMs,
       beatMs,
       ...(first ? { clocks: { rate, wallMs: Date.UTC(2026, 0, 1) + wallOffMs, hasBootClock } } : {}),
@@ -198,7 +202,7 @@ class Run {
     });
   }
 
-  #program(planned: PlannedNode): Program {
+  #workOf(planned: PlannedNode): Program {
     return (context) => {
       for (const name of planned.elections) void context.cluster.election(name).lead((term) => this.#work(term, context));
       if (this.#plan.reader && planned === this.#plan.nodes[0]) void this.#read(context);

@@ -1,9 +1,9 @@
 import { TribuneError } from "../../kernel/index.ts";
 import type { Hint } from "../../store/index.ts";
-import type { Flow } from "./network.ts";
+import type { Flow, Network } from "./network.ts";
 import type { SimulatedProcess } from "./process.ts";
-import { STORE_PLACE } from "./store.ts";
-import type { SimulatedStore, StatementKind } from "./store.ts";
+import { STORE_PLACE } from "./statements.ts";
+import type { StatementKind } from "./statements.ts";
 
 /** Who is at the near end of a connection. */
 export interface Client {
@@ -19,6 +19,17 @@ export interface Client {
   answersMs(): readonly number[];
 }
 
+/** What is at the far end of a connection. */
+export interface Server {
+  readonly network: Network;
+  /** A client has sent a statement. */
+  sent(kind: StatementKind, connection: Connection): void;
+  /** A statement has arrived. `run` lets it take effect and sends the answer. */
+  arrive(kind: StatementKind, connection: Connection, run: () => void): void;
+  /** Neither side uses the connection any more. */
+  forget(connection: Connection): void;
+}
+
 /** A connection between a process and the store: two flows, and a server process of its own at the far end. */
 export class Connection {
   readonly client: Client;
@@ -26,7 +37,7 @@ export class Connection {
   isServed = false;
   /** Whether the client has ended it. */
   isClosed = false;
-  readonly #store: SimulatedStore;
+  readonly #server: Server;
   readonly #requests: Flow;
   readonly #replies: Flow;
   #onEnd: (reason: TribuneError) => void = () => undefined;
@@ -35,22 +46,22 @@ export class Connection {
   /** Statements that wait while the server process of this connection stands still. */
   #waiting: Array<() => void> | undefined;
 
-  constructor(store: SimulatedStore, client: Client) {
-    this.#store = store;
+  constructor(server: Server, client: Client) {
+    this.#server = server;
     this.client = client;
-    this.#requests = store.network.flow(client.node, STORE_PLACE);
-    this.#replies = store.network.flow(STORE_PLACE, client.node);
+    this.#requests = server.network.flow(client.node, STORE_PLACE);
+    this.#replies = server.network.flow(STORE_PLACE, client.node);
   }
 
   /** Sends one statement; settles as it does, if an answer ever comes. */
   call<T>(kind: StatementKind, statement: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#store.sent(kind, this);
+      this.#server.sent(kind, this);
       const answered = (value: T) => {
         if (kind === "beat" || kind === "look") this.client.answered();
         resolve(value);
       };
-      this.#requests.send(() => this.#store.arrive(kind, this, () => this.#reply(attempt(statement, answered, reject))));
+      this.#requests.send(() => this.#server.arrive(kind, this, () => this.#reply(attempt(statement, answered, reject))));
     });
   }
 
@@ -69,7 +80,7 @@ export class Connection {
     if (this.isClosed) return;
     this.isClosed = true;
     this.#onHint = undefined;
-    this.#requests.send(() => this.#store.arrive("close", this, () => this.endByServer("the client has closed it", { told: false })));
+    this.#requests.send(() => this.#server.arrive("close", this, () => this.endByServer("the client has closed it", { told: false })));
     this.#requests.end();
   }
 
@@ -90,7 +101,7 @@ export class Connection {
     if (!this.isServed) return;
     this.isServed = false;
     this.#waiting = undefined;
-    this.#store.forget(this);
+    this.#server.forget(this);
     for (const listener of this.#atServerEnd) listener();
     if (options.told) this.#reply(() => this.#onEnd(new TribuneError("STORE_SESSION_ENDED", `the connection ended: ${why}`, { about: STORE_PLACE })));
     this.#replies.end();

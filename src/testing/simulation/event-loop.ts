@@ -24,7 +24,7 @@ function queuesCanBeEmptied(): boolean {
   let steps = 0;
   const chain = async () => {
     for (let i = 0; i < 20; i++) {
-      await null;
+      await Promise.resolve();
       steps += 1;
     }
     await new Promise<void>((resolve) => queueMicrotask(() => process.nextTick(resolve)));
@@ -49,7 +49,7 @@ export function runEvents(next: () => boolean, drain: Drain, within: (work: () =
         });
         resolve();
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     };
     const one = () => {
@@ -57,7 +57,7 @@ export function runEvents(next: () => boolean, drain: Drain, within: (work: () =
         if (next()) nextTurn(one);
         else resolve();
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     };
     nextTurn(drain === "queues" ? all : () => nextTurn(one));

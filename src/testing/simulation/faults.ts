@@ -1,8 +1,9 @@
 import type { SimulatedNode } from "./node.ts";
 import type { Weather } from "./network.ts";
 import { CALM } from "./network.ts";
-import { STORE_PLACE } from "./store.ts";
-import type { StatementKind, StoreCopy } from "./store.ts";
+import { STORE_PLACE } from "./statements.ts";
+import type { StatementKind } from "./statements.ts";
+import type { StoreCopy } from "./store.ts";
 import type { SimulatedWorld } from "./world.ts";
 
 /** Whom a fault meets: whoever holds an election at that time, if one is named and held; otherwise this node. */
@@ -51,9 +52,10 @@ export type Harm =
   | { readonly kind: "ask-to-resign"; readonly election: string }
   | (Target & { readonly kind: "metadata"; readonly value: number });
 
+/** What can go wrong, by name. */
 export type FaultKind = Fault["kind"];
 
-/** Everything that can go wrong, by name. */
+/** All of them. */
 export const FAULT_KINDS = [
   "cut",
   "lag",
@@ -131,7 +133,7 @@ export function inflict(fault: Fault, stage: Stage): readonly Undo[] | undefined
         stage.boot(victim.node);
       });
     case "crowd":
-      return fault.nodes.flatMap((node) => inflict({ atMs: fault.atMs, kind: fault.what, node, direction: "both", lastsMs: fault.lastsMs } as Fault, stage) ?? []);
+      return fault.nodes.flatMap((node) => inflict({ atMs: fault.atMs, kind: fault.what, node, direction: "both", lastsMs: fault.lastsMs }, stage) ?? []);
     case "late":
       return [{ afterMs: Number.POSITIVE_INFINITY, undo: world.store.trap({ kind: fault.statement, node: "", moment: "arrives", spring: (connection) => void world.schedule.in(fault.byMs, connection.stall()) }) }];
     case "drop-connection":

@@ -1,7 +1,7 @@
 import type { Random } from "../../kernel/index.ts";
 import type { Direction, Fault, FaultKind, Harm, Target } from "./faults.ts";
 import { CALM } from "./network.ts";
-import type { StatementKind } from "./store.ts";
+import type { StatementKind } from "./statements.ts";
 import { between, pick, pickWeighted, randomStreams } from "./streams.ts";
 
 /** A node of a plan. */
@@ -112,6 +112,7 @@ export const PROFILES = {
   beyond: { faults: { ...ALL, "clock-rate": 5 }, paceMs: 3_500, rateError: 0.25, holders: 0.6, restless: 0.1, swarm: true },
 } as const satisfies Record<string, Profile>;
 
+/** The name of a profile. */
 export type ProfileName = keyof typeof PROFILES;
 
 /** The names of {@link PROFILES}, in the order in which a campaign goes round. */
@@ -128,6 +129,8 @@ export interface PlanOptions {
   readonly nodes?: number | undefined;
   /** How long faults go on. Default 250 s. */
   readonly faultsMs?: number | undefined;
+  /** The elections that every node contends for, and whose holders faults look for. Default: two to four, drawn. */
+  readonly elections?: readonly string[] | undefined;
 }
 
 /** By then all nodes have started. Who makes a group anew that was lost with its creation, and never knew it, cannot know better; that is not promised. */
@@ -145,10 +148,11 @@ export function drawPlan(seed: number, profileName: ProfileName, options: PlanOp
   const profile: Profile = PROFILES[profileName];
   const random = randomStreams(seed)("plan");
   const count = options.nodes ?? 3 + Math.floor(random.next() ** 2 * 7); // 3 to 9, most of them small
-  const elections = Array.from({ length: 2 + Math.floor(random.next() * 3) }, (_, index) => `work-${index + 1}`);
+  const drawn = Array.from({ length: 2 + Math.floor(random.next() * 3) }, (_, index) => `work-${index + 1}`);
+  const elections = options.elections ?? drawn;
   const [leaseMs = 4_000, beatMs = 1_000] = pickWeighted(random, TIMINGS).split("/").map(Number);
   const mixed = random.next() < 0.25;
-  const nodes = Array.from({ length: count }, (_, index) => drawNode(random, `n${index + 1}`, { elections, leaseMs, beatMs, mixed, rateError: profile.rateError, isFirst: index === 0 }));
+  const nodes = Array.from({ length: count }, (_, index) => drawNode(random, `n${index + 1}`, { elections, leaseMs, beatMs, mixed, rateError: profile.rateError, forAll: index === 0 || options.elections !== undefined }));
   const work: PlannedWork = {
     returns: profile.restless / 2,
     throws: profile.restless / 2,
@@ -162,9 +166,9 @@ export function drawPlan(seed: number, profileName: ProfileName, options: PlanOp
   return { seed, profile: profileName, nodes, work, reckless: random.next() < 0.5, reader: random.next() < 0.25, faultsUntilMs, faults };
 }
 
-function drawNode(random: Random, name: string, of: { readonly elections: readonly string[]; readonly leaseMs: number; readonly beatMs: number; readonly mixed: boolean; readonly rateError: number; readonly isFirst: boolean }): PlannedNode {
+function drawNode(random: Random, name: string, of: { readonly elections: readonly string[]; readonly leaseMs: number; readonly beatMs: number; readonly mixed: boolean; readonly rateError: number; readonly forAll: boolean }): PlannedNode {
   const factor = of.mixed ? between(random, 1, 2.5) : 1;
-  const all = of.isFirst || random.next() < 0.8;
+  const all = random.next() < 0.8 || of.forAll;
   return {
     name,
     startMs: Math.round(random.next() * 3_000),

@@ -4,8 +4,9 @@ import type { FencedTransactions, FenceHandle, OpenContext, StoreProvider, Store
 import type { MemoryTransaction } from "../../store/memory/index.ts";
 import type { Client, Connection } from "./connection.ts";
 import { openedSession } from "./session.ts";
-import { STORE_PLACE } from "./store.ts";
-import type { SimulatedStore, StatementKind } from "./store.ts";
+import { STORE_PLACE } from "./statements.ts";
+import type { StatementKind } from "./statements.ts";
+import type { SimulatedStore } from "./store.ts";
 
 /** Who hears what a fenced transaction came to. */
 export interface TransactionWitness {

@@ -55,7 +55,7 @@ export class Recorder {
   }
 
   note(subject: Subject, entry: HistoryEntry): void {
-    this.events.push({ t: this.#schedule.nowMs, ...subject, ...entry } as HistoryEvent);
+    this.events.push({ t: this.#schedule.nowMs, ...subject, ...entry });
     if (entry.kind === "declared-dead") this.#askDead(entry.dead);
   }
 
@@ -85,10 +85,10 @@ export class Recorder {
     cluster.on("rejoined", () => note({ kind: "told", what: "rejoined", code: "", detail: "" }));
     cluster.on("overrun", ({ election, token }) => note({ kind: "told", what: "overrun", code: "", detail: `${election} ${token}` }));
     cluster.on("error", (error) => note({ kind: "told", what: "error", code: error.code, detail: error.message }));
-    const { election } = cluster;
+    const election = cluster.election.bind(cluster);
     const known = new Set<string>();
     cluster.election = (name, options) => {
-      const found = election.call(cluster, name, options);
+      const found = election(name, options);
       if (!known.has(name)) this.#listen(watched, found);
       known.add(name);
       return found;
@@ -101,20 +101,16 @@ export class Recorder {
     election.on("ended", ({ term, reason }) => {
       this.note({ process: watched.name, node: watched.node, incarnation: term.incarnation }, { kind: "ended", election: term.election, token: term.token, reason: isTribuneError(reason) ? reason.code : "" });
     });
-    const { lead } = election;
+    const lead = election.lead.bind(election);
     election.lead = (callback, options) =>
-      lead.call(
-        election,
-        async (term) => {
-          this.noteOf(watched, { kind: "work-began", election: term.election, token: term.token });
-          try {
-            return await callback(term);
-          } finally {
-            this.noteOf(watched, { kind: "work-settled", election: term.election, token: term.token });
-          }
-        },
-        options,
-      );
+      lead(async (term) => {
+        this.noteOf(watched, { kind: "work-began", election: term.election, token: term.token });
+        try {
+          return await callback(term);
+        } finally {
+          this.noteOf(watched, { kind: "work-settled", election: term.election, token: term.token });
+        }
+      }, options);
   }
 
   /** The incarnation to which a term was announced; "" if it never was. */

@@ -2,8 +2,9 @@ import { TribuneError } from "../../kernel/index.ts";
 import { SessionGate } from "../../store/index.ts";
 import type { Call, Hint, OpenContext, SessionInfo, StoreSession } from "../../store/index.ts";
 import type { Connection } from "./connection.ts";
-import { STORE_PLACE } from "./store.ts";
-import type { Operation, SimulatedStore } from "./store.ts";
+import { STORE_PLACE } from "./statements.ts";
+import type { Operation } from "./statements.ts";
+import type { SimulatedStore } from "./store.ts";
 
 /** All operations of the port. The compiler sees to it that none is missing. */
 const OPERATIONS: Readonly<Record<Operation, true>> = {

@@ -1,21 +1,14 @@
 import { TribuneError } from "../../kernel/index.ts";
-import type { BeatInput, BeatReply, DeclareDeadInput, Hint, JoinInput, JoinResult, StoreSession } from "../../store/index.ts";
+import type { BeatInput, BeatReply, ClaimInput, ClaimResult, DeclareDeadInput, Hint, JoinInput, JoinResult, PublishViewInput } from "../../store/index.ts";
 import { MemoryEngine } from "../../store/memory/index.ts";
 import type { EngineState } from "../../store/memory/index.ts";
 import type { FencedRow, HistoryEntry, HistoryEvent } from "../history/index.ts";
 import { Connection } from "./connection.ts";
-import type { Client } from "./connection.ts";
+import type { Client, Server } from "./connection.ts";
 import type { Network } from "./network.ts";
 import type { Schedule } from "./schedule.ts";
-
-/** The operations that are one statement each. */
-export type Operation = Exclude<keyof StoreSession, "ended" | "info" | "onHint" | "close" | "destroy">;
-
-/** What statements are of, for faults that wait for one: an operation of the port, or a step of a connection or of a fenced transaction. */
-export type StatementKind = Operation | "open" | "close" | "guard" | "commit";
-
-/** What the store is to the network. */
-export const STORE_PLACE = "store";
+import { STORE_PLACE } from "./statements.ts";
+import type { Operation, StatementKind } from "./statements.ts";
 
 /** A copy of what was committed, as a replica that lags would have it. */
 export interface StoreCopy {
@@ -39,6 +32,7 @@ export interface Subject {
   readonly incarnation: string;
 }
 
+/** What a simulated store is made of. */
 export interface SimulatedStoreOptions {
   readonly schedule: Schedule;
   readonly network: Network;
@@ -74,7 +68,7 @@ function blindMs({ sentMs, answersMs }: Declaring, leaseMs: number): number {
  * A database server that keeps the contract, at the level of single statements: each takes effect at one instant, when it arrives, which may be long after its sender gave up.
  * It has a clock of its own, may be away, hang, restart, and fail over to a copy that lost the last commits.
  */
-export class SimulatedStore {
+export class SimulatedStore implements Server {
   readonly engine: MemoryEngine;
   /** All rows that were ever committed in fenced transactions; those that a failover took away say so. */
   readonly rows: FencedRow[] = [];
@@ -263,29 +257,23 @@ export class SimulatedStore {
   execute(operation: Operation, connection: Connection, group: string, input: unknown): unknown {
     const declaring = operation === "declareDead" ? this.#declaring.get(connection)?.shift() : undefined;
     const result = (this.engine[operation] as (group: string, input: unknown) => unknown).call(this.engine, group, input);
-    const given = input as Readonly<Record<string, never>>;
-    const { client } = connection;
-    const about = (incarnation: string): Subject => ({ process: client.process.name, node: client.node, incarnation });
-    switch (operation) {
-      case "join":
-      case "beat":
-        this.#hear(operation, input as JoinInput | BeatInput, result as JoinResult | BeatReply);
-        break;
-      case "claim":
-        if (result !== null) this.#options.note(about(given["incarnation"] ?? ""), { kind: "granted", election: given["election"] ?? "", token: (result as { token: number }).token });
-        break;
-      case "declareDead":
-        if (result === true) this.#options.note(about(client.incarnation()), { kind: "declared-dead", dead: given["incarnation"] ?? "", ...this.#silence(group, input as DeclareDeadInput, declaring) });
-        break;
-      case "publishView":
-        if (result === true) {
-          const { token, incarnation, view } = input as { token: number; incarnation: string; view: { version: number; members: readonly { incarnation: string }[] } };
-          this.#options.note(about(incarnation), { kind: "published", version: view.version, token, members: view.members.map((member) => member.incarnation) });
-        }
-        break;
-      default:
-    }
+    if (operation === "join" || operation === "beat") this.#hear(operation, input as JoinInput | BeatInput, result as JoinResult | BeatReply);
+    else if (operation === "claim" && result !== null) this.#granted(connection, input as ClaimInput, result as ClaimResult);
+    else if (operation === "declareDead" && result === true) this.#buried(connection, group, input as DeclareDeadInput, declaring);
+    else if (operation === "publishView" && result === true) this.#published(connection, input as PublishViewInput);
     return result;
+  }
+
+  #granted({ client }: Connection, { election, incarnation }: ClaimInput, { token }: ClaimResult): void {
+    this.#options.note({ process: client.process.name, node: client.node, incarnation }, { kind: "granted", election, token });
+  }
+
+  #buried({ client }: Connection, group: string, input: DeclareDeadInput, declaring: Declaring | undefined): void {
+    this.#options.note({ process: client.process.name, node: client.node, incarnation: client.incarnation() }, { kind: "declared-dead", dead: input.incarnation, ...this.#silence(group, input, declaring) });
+  }
+
+  #published({ client }: Connection, { token, incarnation, view }: PublishViewInput): void {
+    this.#options.note({ process: client.process.name, node: client.node, incarnation }, { kind: "published", version: view.version, token, members: view.members.map((member) => member.incarnation) });
   }
 
   /** A join that finds the incarnation there already writes nothing. */

@@ -11,7 +11,8 @@ import type { Program } from "./node.ts";
 import type { ClockTraits } from "./process.ts";
 import { Recorder } from "./recorder.ts";
 import { Schedule } from "./schedule.ts";
-import { STORE_PLACE, SimulatedStore } from "./store.ts";
+import { STORE_PLACE } from "./statements.ts";
+import { SimulatedStore } from "./store.ts";
 import { between, randomStreams } from "./streams.ts";
 import { withTraps } from "./traps.ts";
 

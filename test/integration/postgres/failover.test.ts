@@ -66,6 +66,35 @@ await describeWithServer("failover of PostgreSQL", {}, (server) => {
     await server.start();
   });
 
+  it("the generation rises by as many timelines as the server has gone through since the group's epoch; from another server's epoch, or a later one, by one", async (t) => {
+    const scene = sceneOn(t, postgres({ url: server.url }));
+    const member = await scene.member();
+    const born = await member.look();
+    await server.restartOnNewTimeline();
+    await server.restartOnNewTimeline(); // nobody of this group saw the one before
+    await member.reconnect();
+    let { generation, epoch } = await member.beat();
+    assert.equal(generation, born.generation + 2);
+    const [identity = "", timeline = ""] = epoch.split(":");
+    const back = (by: number) => (Number.parseInt(timeline, 16) - by).toString(16).padStart(8, "0").toUpperCase();
+    const cases: readonly (readonly [string, number])[] = [
+      [`${identity}:${back(1)}`, 1],
+      [`${identity}:${back(2)}`, 2],
+      [`${identity}:${back(2)}:1700000000000`, 2], // written with fsync off
+      [`${identity}:${back(-9)}`, 1], // of a timeline that this server has not come to yet
+      [`${identity}0:${back(2)}`, 1],
+    ];
+    for (const [stored, rise] of cases) {
+      await server.query("update tribune.groups set epoch = $1 where grp = $2", [stored, scene.group]);
+      const adopted = await member.beat({ generation });
+      assert.deepEqual([adopted.epoch, adopted.generation], [epoch, generation + rise], stored);
+      generation = adopted.generation;
+    }
+    await server.query("update tribune.groups set epoch = $1 where grp = $2", [`${identity}:${back(2)}`, scene.group]);
+    assert.equal((await member.beat({ generation: generation + 40 })).generation, generation + 41, "a sender that has seen more counts for more");
+    await scene.end();
+  });
+
   it("a plain restart is the same epoch, with fsync off another one", async (t) => {
     const scene = sceneOn(t, postgres({ url: server.url }));
     const member = await scene.member();
