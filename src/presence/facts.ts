@@ -124,11 +124,16 @@ export class Facts {
     this.#observations.set(observation.incarnation, { ...observation, state: "dead", sinceMs: nowMs });
   }
 
+  /** For how long the store has not answered, at `nowMs`. */
+  silentMs(nowMs: number): number {
+    return nowMs - (this.#lastReplyMs ?? nowMs);
+  }
+
   /** Takes in one reply that arrived now. `watched` is what was asked for. */
   absorb(reply: LookReply, watched: "all" | readonly string[], clock: Clock, ownBeatMs: number): FactsChange {
     const nowMs = clock.monotonicMs();
     const epochChanged = reply.epoch !== this.#epoch;
-    const sinceLastMs = nowMs - (this.#lastReplyMs ?? nowMs);
+    const sinceLastMs = this.silentMs(nowMs);
     this.#lastReplyMs = nowMs;
     this.#storeOffsetMs = reply.storeTimeMs - clock.wallMs();
     this.#generation = Math.max(this.#generation, reply.generation);

@@ -3,7 +3,7 @@ import type { Clock, ListenerErrorHandler, Logger, Random, Timer } from "../kern
 import type { BeatReply, Call, Hint, JoinResult, LookReply, StoreProvider, StoreSession } from "../store/index.ts";
 import { Facts } from "./facts.ts";
 import type { FactsChange } from "./facts.ts";
-import { deathStep, observe } from "./observation.ts";
+import { deathStep, observe, observerGapMs, restarted } from "./observation.ts";
 import type { Observation } from "./observation.ts";
 import { BEAT_JITTER, trustMs } from "./timing.ts";
 import type { Timing } from "./timing.ts";
@@ -252,6 +252,8 @@ export class Presence {
   /** Declares an incarnation dead if its beat number has not moved and `deathStep` allowed it. An observation that is no longer the present one, also of another epoch, counts for nothing. */
   async declareDead(observation: Observation, requireExpired: boolean): Promise<boolean> {
     if (this.facts.observation(observation.incarnation) !== observation) return false;
+    // Frozen, or left without an answer, until just now: the next reply makes it count again.
+    if (this.facts.silentMs(this.#ports.clock.monotonicMs()) > observerGapMs(observation.leaseMs, this.#options.timing.beatMs)) return false;
     const dead = await this.perform((session, call) =>
       session.declareDead(
         { incarnation: observation.incarnation, beat: observation.beat, epoch: this.facts.epoch, requireExpired, by: this.#options.node, reason: "expired" },
@@ -353,6 +355,7 @@ export class Presence {
     let other: Observation | undefined;
     let epoch = "";
     let moves = 0;
+    let lookedMs = clock.monotonicMs();
     for (;;) {
       const { incarnation, sureUntilMs } = await this.#candidateFor(session);
       const result = await this.#askToJoin(session, incarnation);
@@ -378,11 +381,14 @@ export class Presence {
         other = undefined; // another history, or another bearer: counted from here
         epoch = reply.epoch;
       }
-      const seen = observe(other, reply.presence[0] ?? result.by, clock.monotonicMs());
+      const nowMs = clock.monotonicMs();
+      const seen = observe(other, reply.presence[0] ?? result.by, nowMs);
       if (other !== undefined && seen !== other) moves += 1;
       // One move may be a beat that a dead process had sent before; two are a process that lives.
       if (moves >= 2) throw this.#nameTaken();
-      other = seen;
+      // Whoever was not looking counts again, here as everywhere: the store may have been away for the other one, too.
+      other = seen === other && nowMs - lookedMs > observerGapMs(seen.leaseMs, timing.beatMs) ? restarted(seen, nowMs) : seen;
+      lookedMs = nowMs;
       const step = deathStep(other, clock.monotonicMs());
       if (step.kind === "wait") {
         await sleep(clock, Math.min(step.untilMs - clock.monotonicMs(), timing.beatMs / 2), this.#stop.signal);
