@@ -50,6 +50,28 @@ describe("a member whose trust is unbroken when the store fails over", () => {
     assert.deepEqual(nodes.map((node) => node.cluster.self.incarnation), incarnations);
     assert.deepEqual([terms.length, terms[0]?.mayAct()], [1, true]);
   });
+
+  it("passes the fence again, where that was lost and its claim was not, and can write", async () => {
+    const world = new World();
+    const [, b] = (await world.start("a", "b")) as [Node, Node];
+    const { engine } = world.store;
+    let claimed: ReturnType<typeof engine.snapshot> | undefined;
+    const claim = engine.claim.bind(engine);
+    engine.claim = (group, input) => {
+      const result = claim(group, input);
+      if (result !== null) claimed = engine.snapshot();
+      return result;
+    };
+    const terms: Held[] = [];
+    lead(b, terms);
+    await world.until(() => terms.length === 1);
+    failOver(world, claimed);
+    assert.equal(engine.fence("world", "e"), 0);
+    await world.pass(3_000);
+    const [term] = terms;
+    assert.deepEqual([terms.length, term?.mayAct(), engine.fence("world", "e")], [1, true, term?.token]);
+    await term?.transaction(() => undefined);
+  });
 });
 
 describe("a member that has no trust left when it hears of a failover", () => {

@@ -398,12 +398,13 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "half a lease is not too long": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_100, { blindMs: 501 }))),
       "of a longer lease": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 2_100, { leaseMs: 2_000, blindMs: 1_001 }))),
       "a successor wants the name": history(of("b#1", at(1, "joined")), of("b#2", buried(5_000, "b#1", 1_100, { blindMs: 900 }))),
+      "nobody knows whose it was": history(of("a", buried(5_000, "b", 1_100, { blindMs: 900 }))),
       "nothing is known of it": history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_100), { ...dead(6_000, "c"), blindMs: 900 })),
     },
     bad: {
       "it had heard nothing for long": { history: history(of("b", at(1, "joined")), of("a", buried(5_000, "b", 1_100, { blindMs: 900 }))), says: /b-i dead, and had heard nothing from the store for 900\.0 ms of the lease of 1000 ms/ },
-      "a little too long": { history: history(of("a", buried(5_000, "b", 1_100, { blindMs: 501.1 }))), says: /for 501\.1 ms/ },
-      "one after the other": { history: history(of("a", buried(5_000, "b", 1_100, { blindMs: 700 }), buried(5_001, "c", 1_100, { blindMs: 700 }))), says: /700\.0 ms/, times: 2 },
+      "a little too long": { history: history(of("c", view(1, 1, ["a", "b"])), of("a", buried(5_000, "b", 1_100, { blindMs: 501.1 }))), says: /for 501\.1 ms/ },
+      "one after the other": { history: history(of("b", at(1, "joined")), of("c", at(1, "joined")), of("a", buried(5_000, "b", 1_100, { blindMs: 700 }), buried(5_001, "c", 1_100, { blindMs: 700 }))), says: /700\.0 ms/, times: 2 },
     },
   },
   massDeathWaits: {

@@ -15,8 +15,8 @@ export interface Client {
   heard(): void;
   /** Called in the process when a beat or a look was answered. */
   answered(): void;
-  /** The longest that it had gone without such an answer when it got one, from and to when on its own clock. */
-  blindMs(fromMs: number, toMs: number): number;
+  /** When that was, on its own clock; the latest, in order. */
+  answersMs(): readonly number[];
 }
 
 /** What is at the far end of a connection. */

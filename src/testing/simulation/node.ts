@@ -106,8 +106,8 @@ export class SimulatedNode implements Client, Watched {
     if (this.#answersMs.push(this.process.monotonicMs()) > 2 * ANSWERS_KEPT) this.#answersMs.splice(0, ANSWERS_KEPT);
   }
 
-  blindMs(fromMs: number, toMs: number): number {
-    return this.#answersMs.reduce((most, atMs, index) => (atMs < fromMs || atMs > toMs ? most : Math.max(most, atMs - (this.#answersMs[index - 1] ?? atMs))), 0);
+  answersMs(): readonly number[] {
+    return [...this.#answersMs];
   }
 
   // ---- what can be done to it

@@ -52,6 +52,18 @@ interface Trap {
 /** What the store knows of an incarnation that is being declared dead, and of who does it; see `DeclaredDead`. */
 type Silence = Required<Pick<Extract<HistoryEvent, { kind: "declared-dead" }>, "silentMs" | "leaseMs" | "alive" | "held" | "blindMs">>;
 
+/** A statement that somebody is dead, on its way; times on its sender's clock. */
+interface Declaring {
+  readonly sentMs: number;
+  /** When its sender had been answered beats and looks. */
+  readonly answersMs: readonly number[];
+}
+
+/** The longest that a sender had gone without an answer when it got one, within `leaseMs` before it sent this. */
+function blindMs({ sentMs, answersMs }: Declaring, leaseMs: number): number {
+  return answersMs.reduce((most, atMs, index) => (atMs <= sentMs - leaseMs ? most : Math.max(most, atMs - (answersMs[index - 1] ?? atMs))), 0);
+}
+
 /**
  * A database server that keeps the contract, at the level of single statements: each takes effect at one instant, when it arrives, which may be long after its sender gave up.
  * It has a clock of its own, may be away, hang, restart, and fail over to a copy that lost the last commits.
@@ -71,8 +83,8 @@ export class SimulatedStore implements Server {
   readonly #locks = new Map<string, Set<object>>();
   /** When the store last took a beat of an incarnation, or its join, in true time. */
   readonly #heard = new Map<string, { readonly atMs: number; readonly leaseMs: number }>();
-  /** When each `declareDead` that is on its way was sent, on its sender's clock. Those of one connection arrive in order. */
-  readonly #declaring = new WeakMap<Connection, number[]>();
+  /** Of each `declareDead` that is on its way: when it was sent, and what its sender had heard by then. Those of one connection arrive in order. */
+  readonly #declaring = new WeakMap<Connection, Declaring[]>();
   readonly #traps = new Set<Trap>();
   #epoch = 1;
   #wallMs = Date.UTC(2026, 0, 1);
@@ -191,7 +203,7 @@ export class SimulatedStore implements Server {
 
   /** A client has sent a statement. */
   sent(kind: StatementKind, connection: Connection): void {
-    if (kind === "declareDead") this.#declaring.set(connection, [...(this.#declaring.get(connection) ?? []), connection.client.process.monotonicMs()]);
+    if (kind === "declareDead") this.#declaring.set(connection, [...(this.#declaring.get(connection) ?? []), { sentMs: connection.client.process.monotonicMs(), answersMs: connection.client.answersMs() }]);
     if (this.#traps.size > 0) this.#spring(kind, connection, "sent");
   }
 
@@ -243,11 +255,11 @@ export class SimulatedStore implements Server {
 
   /** Lets one operation of the port take effect, and writes down what only the store knows of it. */
   execute(operation: Operation, connection: Connection, group: string, input: unknown): unknown {
-    const sentMs = operation === "declareDead" ? (this.#declaring.get(connection)?.shift() ?? 0) : 0;
+    const declaring = operation === "declareDead" ? this.#declaring.get(connection)?.shift() : undefined;
     const result = (this.engine[operation] as (group: string, input: unknown) => unknown).call(this.engine, group, input);
     if (operation === "join" || operation === "beat") this.#hear(operation, input as JoinInput | BeatInput, result as JoinResult | BeatReply);
     else if (operation === "claim" && result !== null) this.#granted(connection, input as ClaimInput, result as ClaimResult);
-    else if (operation === "declareDead" && result === true) this.#buried(connection, group, input as DeclareDeadInput, sentMs);
+    else if (operation === "declareDead" && result === true) this.#buried(connection, group, input as DeclareDeadInput, declaring);
     else if (operation === "publishView" && result === true) this.#published(connection, input as PublishViewInput);
     return result;
   }
@@ -256,8 +268,8 @@ export class SimulatedStore implements Server {
     this.#options.note({ process: client.process.name, node: client.node, incarnation }, { kind: "granted", election, token });
   }
 
-  #buried({ client }: Connection, group: string, input: DeclareDeadInput, sentMs: number): void {
-    this.#options.note({ process: client.process.name, node: client.node, incarnation: client.incarnation() }, { kind: "declared-dead", dead: input.incarnation, ...this.#silence(group, input, client, sentMs) });
+  #buried({ client }: Connection, group: string, input: DeclareDeadInput, declaring: Declaring | undefined): void {
+    this.#options.note({ process: client.process.name, node: client.node, incarnation: client.incarnation() }, { kind: "declared-dead", dead: input.incarnation, ...this.#silence(group, input, declaring) });
   }
 
   #published({ client }: Connection, { token, incarnation, view }: PublishViewInput): void {
@@ -273,14 +285,14 @@ export class SimulatedStore implements Server {
   }
 
   /** What the store knows of an incarnation that is about to be declared dead. */
-  #silence(group: string, input: DeclareDeadInput, client: Client, sentMs: number): Silence | undefined {
+  #silence(group: string, input: DeclareDeadInput, declaring: Declaring | undefined): Silence | undefined {
     const heard = this.#heard.get(input.incarnation);
     const reading = this.engine.readGroup(group);
     if (heard === undefined || reading === null) return undefined;
     const { nowMs } = this.schedule;
     const alive = reading.presence.filter((row) => row.state === "alive").length + 1;
     const held = reading.elections.filter((row) => row.holder?.incarnation === input.incarnation).map((row) => row.election);
-    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive, held, blindMs: client.blindMs(sentMs - heard.leaseMs, sentMs) };
+    return { silentMs: nowMs - heard.atMs, leaseMs: heard.leaseMs, alive, held, blindMs: declaring === undefined ? 0 : blindMs(declaring, heard.leaseMs) };
   }
 
   // ---- fenced transactions

@@ -7,10 +7,3 @@ import { storeMutants } from "./store.ts";
 
 /** All mutants, in the order in which they are run. */
 export const MUTANTS: readonly Mutant[] = [...kernelMutants, ...presenceMutants, ...electionMutants, ...membershipMutants, ...storeMutants];
-
-/** Throws if there is none of that name. */
-export function mutantNamed(name: string): Mutant {
-  const mutant = MUTANTS.find((each) => each.name === name);
-  if (mutant === undefined) throw new Error(`there is no mutant ${JSON.stringify(name)}`);
-  return mutant;
-}

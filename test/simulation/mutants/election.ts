@@ -88,6 +88,7 @@ export const electionMutants: readonly Mutant[] = [
     changes: [
       { file: TAKEOVER, from: "  if (row === undefined) return false;\n", to: "  if (row === undefined) return true;\n" },
       { file: TAKEOVER, from: "  return !epochChanged && row.token < token;", to: "  return row.token < token;" },
+      { file: ELECTOR, from: "    if (epochChanged) this.#passFenceAgain = true;\n", to: "" },
     ],
   },
   {

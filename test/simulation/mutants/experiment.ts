@@ -106,7 +106,7 @@ class ControlGroup {
 
 async function observe(mutant: Mutant, control: ControlGroup, options: MutantsOptions, tell: (line: string) => void): Promise<Finding> {
   const beganMs = performance.now();
-  const subject = new Subject(mutant.name);
+  const subject = new Subject(mutant);
   const by: Record<string, number> = {};
   let seeds = 0;
   let caught = 0;

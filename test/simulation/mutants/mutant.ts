@@ -5,8 +5,16 @@ export interface Mutant {
   /** One sentence: what is wrong, and where that is seen. */
   readonly wrong: string;
   readonly changes: readonly Change[];
-  /** Why no check finds it, where that is as it should be: which other line of defence makes up for it. */
-  readonly survives?: string;
+  /** Set where the simulator does not find it, and that is as it should be. */
+  readonly survives?: Survival;
+}
+
+/** Why a mutant survives a campaign. */
+export interface Survival {
+  /** Which other line of defence makes up for it, or why no fault plan gets there. */
+  readonly why: string;
+  /** A test file that fails on it; `undefined` only where it breaks no promise. */
+  readonly foundBy: string | undefined;
 }
 
 /** One place of the source that a mutant replaces. */

@@ -10,7 +10,7 @@ export function experimentText({ control, findings, passed, tookMs }: Experiment
     `the correct code: ${control.seeds - control.failed.length} of ${control.seeds} seeds clean, ${(control.simulatedMs / 3_600_000).toFixed(1)} simulated hours`,
     ...control.failed.map(({ seed, profile, by }) => `THE CORRECT CODE FAILED on seed ${seed} (${profile}): ${by.join(", ")}`),
     ...findings.flatMap(({ mutant, cutShort, seeds }) => (cutShort === undefined ? [] : [`${mutant.name} was ended after ${seeds} seeds: ${cutShort}`])),
-    ...survivors.map(({ mutant, seeds }) => `${mutant.name} survived ${seeds} seeds: ${mutant.survives ?? "NO REASON IS GIVEN"}`),
+    ...survivors.map(({ mutant, seeds }) => `${mutant.name} survived ${seeds} seeds: ${mutant.survives?.why ?? "NO REASON IS GIVEN"}`),
     ...findings.flatMap(({ mutant, caught }) => (caught > 0 && mutant.survives !== undefined ? [`${mutant.name} was caught, though its source says why it would not be`] : [])),
     `${passed ? "passed" : "FAILED"}: ${findings.length - survivors.length} of ${findings.length} mutants caught, ${(tookMs / 60_000).toFixed(1)} min`,
   ].join("\n");

@@ -2,7 +2,7 @@
  * A process in which one mutant, or the correct code, plays the seeds that it is told. What is under test is imported only after the mutant is in place.
  */
 import type { ProfileName } from "../../../src/testing/simulation/plan.ts";
-import { mutantNamed } from "./all.ts";
+import type { Mutant } from "./mutant.ts";
 import { mutate } from "./mutate.ts";
 
 /** A seed to be played. */
@@ -14,12 +14,13 @@ export interface Order {
 /** What came of it: the checks that found something, or why the run did not come to its end. */
 export type Report = { readonly kind: "judged"; readonly checks: readonly string[]; readonly simulatedMs: number } | { readonly kind: "crashed"; readonly message: string };
 
-const [name] = process.argv.slice(2);
-const place = name === undefined ? undefined : mutate(mutantNamed(name));
+const [text] = process.argv.slice(2);
+const mutant = text === undefined ? undefined : (JSON.parse(text) as Mutant);
+const place = mutant === undefined ? undefined : mutate(mutant);
 const { runPlan } = await import("../../../src/testing/simulation/campaign.ts");
 const { drawPlan } = await import("../../../src/testing/simulation/plan.ts");
 const missing = place?.missing() ?? [];
-if (missing.length > 0) throw new Error(`mutant ${name}: nothing has loaded ${missing.join(", ")}`);
+if (missing.length > 0) throw new Error(`mutant ${mutant?.name}: nothing has loaded ${missing.join(", ")}`);
 
 process.on("disconnect", () => process.exit());
 process.on("message", ({ seed, profile }: Order) => {

@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
+import type { Mutant } from "./mutant.ts";
 import type { Order, Report } from "./runner.ts";
 
 /** What a seed came to; `hung`: the run did not end in time, and its process was ended. */
@@ -22,11 +23,11 @@ process.on("exit", () => {
 
 /** A process of its own for one mutant, or for the correct code, that plays one seed after the other. Another one takes its place when it is gone. */
 export class Subject {
-  readonly #mutant: string | undefined;
+  readonly #mutant: Mutant | undefined;
   readonly #runLimitMs: number;
   #child: ChildProcess | undefined;
 
-  constructor(mutant: string | undefined, runLimitMs = RUN_LIMIT_MS) {
+  constructor(mutant: Mutant | undefined, runLimitMs = RUN_LIMIT_MS) {
     this.#mutant = mutant;
     this.#runLimitMs = runLimitMs;
   }
@@ -60,7 +61,7 @@ export class Subject {
   }
 
   #begin(): Promise<ChildProcess> {
-    const child = fork(RUNNER, this.#mutant === undefined ? [] : [this.#mutant], { stdio: ["ignore", "ignore", "pipe", "ipc"], execArgv: [`--max-old-space-size=${HEAP_MB}`] });
+    const child = fork(RUNNER, this.#mutant === undefined ? [] : [JSON.stringify(this.#mutant)], { stdio: ["ignore", "ignore", "pipe", "ipc"], execArgv: [`--max-old-space-size=${HEAP_MB}`] });
     running.add(child);
     let said = "";
     child.stderr?.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-4_000)));
@@ -71,7 +72,7 @@ export class Subject {
       });
       child.once("exit", (code, signal) => {
         running.delete(child);
-        reject(new Error(`${this.#mutant ?? "the correct code"} could not be begun (${signal ?? `code ${code}`}): ${/^(?:\w*Error: )(.*)$/m.exec(said)?.[1] ?? said}`));
+        reject(new Error(`${this.#mutant?.name ?? "the correct code"} could not be begun (${signal ?? `code ${code}`}): ${/^(?:\w*Error: )(.*)$/m.exec(said)?.[1] ?? said}`));
       });
       child.once("error", reject);
     });

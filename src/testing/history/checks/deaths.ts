@@ -118,16 +118,18 @@ export function deathNeedsSilence(history: History): Violation[] {
 
 /**
  * Whoever declares another dead has been looking: within the lease of the dead one it never went for longer without an answer of the store than half of that lease, or one and a half of its own beats. Otherwise
- * an outage would remove those who could not beat. A successor that wants the name of a dead predecessor looks as often as it can.
+ * an outage would remove those who could not beat. A successor that wants the name of a dead predecessor looks as often as it can; nor is anybody accused where the history does not tell the dead one's name.
  */
 export function deathNeedsWatching(history: History, config: CheckConfig): Violation[] {
   const violations: Violation[] = [];
   const nodes = new Map<string, string>();
   for (const event of history.events) {
     if (event.incarnation !== "") nodes.set(event.incarnation, event.node);
+    if (event.kind === "view") for (const member of event.members) nodes.set(member.incarnation, member.node);
     if (event.kind !== "declared-dead" || event.blindMs === undefined || event.leaseMs === undefined) continue;
     const mostMs = Math.max(event.leaseMs / 2, config.beatMs * 1.5) + GRAIN_MS;
-    if (event.blindMs <= mostMs || nodes.get(event.dead) === event.node) continue;
+    const node = nodes.get(event.dead);
+    if (event.blindMs <= mostMs || node === undefined || node === event.node) continue;
     violations.push({
       check: "deathNeedsWatching",
       message: `${who(event)} declared incarnation ${event.dead} dead, and had heard nothing from the store for ${event.blindMs.toFixed(1)} ms of the lease of ${event.leaseMs} ms before`,
