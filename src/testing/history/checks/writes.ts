@@ -70,8 +70,8 @@ function comesAfter(row: FencedRow, before: FencedRow, order: "sequence" | "comm
 }
 
 /**
- * What a term writes is committed before any later term is announced: a term that is announced has passed the fence, and the fence has waited for it. What a failover took away of a later term, its
- * announcement among it, holds nobody back; where the order of commits is not known, neither is this.
+ * What a term writes is committed before any later term is announced: a term that is announced has passed the fence, and the fence has waited for it. A later term that passed the fence in what
+ * a failover took away, or may have, holds nobody back; where the order of commits is not known, neither is this.
  */
 export function writesPrecedeTheNextTerm(history: History): Violation[] {
   const violations: Violation[] = [];
@@ -87,13 +87,18 @@ export function writesPrecedeTheNextTerm(history: History): Violation[] {
       violations.push({ check: "writesPrecedeTheNextTerm", message, atMs: committedMs(row), evidence: [later, row] });
     }
   };
+  const grantedMs = new ByTerm<number>();
+  let failedOverMs = Number.NEGATIVE_INFINITY;
   for (const event of history.events) {
+    if (event.kind === "granted") grantedMs.set(event.election, event.token, event.t);
     if (event.kind !== "announced" && event.kind !== "failed-over") continue;
     judge(event.t);
     if (event.kind === "failed-over") {
+      failedOverMs = event.t;
       for (const [election, terms] of announced) announced.set(election, terms.slice(0, bisect(terms, (term) => term.t > event.lostSinceMs)));
       continue;
     }
+    if ((grantedMs.get(event.election, event.token) ?? event.t) <= failedOverMs) continue; // the answer that it has passed was on its way when the server died
     const terms = announced.get(event.election);
     if (terms === undefined) announced.set(event.election, [event]);
     else if ((terms.at(-1)?.token ?? 0) < event.token) terms.push(event);
