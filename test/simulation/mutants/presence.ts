@@ -71,7 +71,7 @@ export const presenceMutants: readonly Mutant[] = [
     wrong: "The observer's wait is a lease and nothing more, without the database's word: clock rates alone take a lease away early.",
     survives: {
       why: "It breaks no promise: trust ends at L(1 − ρ) − δ from the sending, and no observer can have seen that beat before it was sent, so L on the observer's own clock is later while rates differ by less than ρ. The longer wait is a second margin.",
-      foundBy: "test/election/takeover.test.ts",
+      foundBy: "test/presence/decisions.test.ts",
     },
     changes: [{ file: OBSERVATION, from: 'return { kind: "declare", requireExpired: true };', to: 'return { kind: "declare", requireExpired: false };' }],
   },
