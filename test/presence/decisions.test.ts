@@ -37,6 +37,14 @@ describe("the time argument", () => {
     );
   });
 
+  it("between a lease of stillness and the full wait it takes the word of the store's clock", () => {
+    const seen = observe(undefined, row(), 500);
+    assert.deepEqual(deathStep(seen, 4_499), { kind: "wait", untilMs: 4_500 });
+    assert.deepEqual(deathStep(seen, 4_500), { kind: "declare", requireExpired: true });
+    assert.deepEqual(deathStep({ ...seen, askedStore: true }, 4_500), { kind: "wait", untilMs: 4_690 });
+    assert.deepEqual(deathStep({ ...seen, askedStore: true }, 4_690), { kind: "declare", requireExpired: false });
+  });
+
   it("counting goes on only while state and beat number stand still", () => {
     const first = observe(undefined, row({ beat: 5 }), 100);
     assert.equal(observe(first, row({ beat: 5 }), 2_000), first);

@@ -2,6 +2,7 @@ import type { SimulatedNode } from "./node.ts";
 import type { Weather } from "./network.ts";
 import { CALM } from "./network.ts";
 import { STORE_PLACE } from "./statements.ts";
+import type { Appointment } from "./schedule.ts";
 import type { StatementKind } from "./statements.ts";
 import type { StoreCopy } from "./store.ts";
 import type { SimulatedWorld } from "./world.ts";
@@ -47,6 +48,8 @@ export type Harm =
   | { readonly kind: "lock-store"; readonly lastsMs: number }
   /** Another server takes over after `gapMs`, with what was committed `lostMs` before the old one died; 0: with everything. */
   | { readonly kind: "fail-over"; readonly lostMs: number; readonly gapMs: number; readonly told: boolean }
+  /** The same, with what was committed up to the next such statement, of anybody: the old server dies `lostMs` after that. */
+  | { readonly kind: "fail-over-at"; readonly statement: StatementKind; readonly lostMs: number; readonly gapMs: number; readonly told: boolean }
   | (Target & { readonly kind: "resign"; readonly election: string })
   /** An operator asks the holder to resign. */
   | { readonly kind: "ask-to-resign"; readonly election: string }
@@ -76,6 +79,7 @@ export const FAULT_KINDS = [
   "restart-store",
   "lock-store",
   "fail-over",
+  "fail-over-at",
   "resign",
   "ask-to-resign",
   "metadata",
@@ -161,6 +165,8 @@ export function inflict(fault: Fault, stage: Stage): readonly Undo[] | undefined
       return later(fault.lastsMs, world.store.hold());
     case "fail-over":
       return later(fault.gapMs, world.store.failOver({ copy: fault.lostMs === 0 ? undefined : stage.copies.get(fault.atMs), told: fault.told }));
+    case "fail-over-at":
+      return failOverAt(world, fault);
     case "resign":
       if (victim?.state !== "running" || victim.cluster.election(fault.election).term === undefined) return undefined;
       void victim.cluster.election(fault.election).resign();
@@ -246,6 +252,37 @@ function freezeAt(world: SimulatedWorld, node: string, fault: Extract<Fault, { k
       undo: () => {
         untrap();
         wake();
+      },
+    },
+  ];
+}
+
+function failOverAt(world: SimulatedWorld, fault: Extract<Fault, { kind: "fail-over-at" }>): readonly Undo[] {
+  let takeOver: (() => void) | undefined;
+  let death: Appointment | undefined;
+  const finish = () => {
+    death?.cancel();
+    takeOver?.();
+    takeOver = undefined;
+  };
+  const untrap = world.store.trap({
+    kind: fault.statement,
+    node: "",
+    moment: "executed",
+    spring: () => {
+      const copy = world.store.copy();
+      death = world.schedule.in(fault.lostMs, () => {
+        takeOver = world.store.failOver({ copy, told: fault.told });
+        world.schedule.in(fault.gapMs, finish);
+      });
+    },
+  });
+  return [
+    {
+      afterMs: Number.POSITIVE_INFINITY,
+      undo: () => {
+        untrap();
+        finish();
       },
     },
   ];

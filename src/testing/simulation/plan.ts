@@ -87,6 +87,7 @@ const ALL: Readonly<Record<FaultKind, number>> = {
   "restart-store": 1,
   "lock-store": 1,
   "fail-over": 2,
+  "fail-over-at": 2,
   "resign": 1,
   "ask-to-resign": 1,
   "metadata": 1,
@@ -99,7 +100,7 @@ export const PROFILES = {
   /** Processes that freeze, sleep, die and come back. */
   processes: { faults: { freeze: 4, sleep: 3, "freeze-at": 4, kill: 4, stop: 1, crowd: 1, "step-clock": 1, late: 1 }, paceMs: 5_000, rateError: RATE_ERROR, holders: 0.6, restless: 0.05, swarm: false },
   /** A database that restarts, hangs, and fails over to a copy that lost the last commits. */
-  store: { faults: { "fail-over": 5, "restart-store": 2, "lock-store": 2, "drop-connection": 2, late: 3, "step-store-clock": 2, kill: 2, cut: 2, freeze: 2 }, paceMs: 7_000, rateError: RATE_ERROR, holders: 0.6, restless: 0.1, swarm: false },
+  store: { faults: { "fail-over": 4, "fail-over-at": 4, "restart-store": 2, "lock-store": 2, "drop-connection": 2, late: 3, "step-store-clock": 2, kill: 2, cut: 2, freeze: 2 }, paceMs: 7_000, rateError: RATE_ERROR, holders: 0.6, restless: 0.1, swarm: false },
   /** Clocks that run at other rates and are stepped, those of nodes and of the store. */
   clocks: { faults: { "step-clock": 3, "clock-rate": 3, "step-store-clock": 4, "store-clock-rate": 2, sleep: 4, cut: 3, freeze: 2, lag: 3 }, paceMs: 4_000, rateError: RATE_ERROR, holders: 0.7, restless: 0.05, swarm: false },
   /** Terms that end by themselves, are resigned and asked for, while statements are late and processes freeze at named points. */
@@ -140,6 +141,9 @@ const GROUP_MADE_MS = 4_000;
 const TIMINGS = { "4000/1000": 6, "2000/500": 3, "1000/250": 1, "6000/2000": 1 } as const;
 
 const LATE: Readonly<Partial<Record<StatementKind, number>>> = { beat: 4, join: 1, look: 1, declareDead: 3, claim: 4, passFence: 3, resign: 3, publishView: 3, createElection: 1, leave: 1, updateMetadata: 1, guard: 2, commit: 3 };
+
+/** What a failover takes the copy after. Not `join`: a group whose creation is lost is another matter. */
+const FAILS_OVER_AT: Readonly<Partial<Record<StatementKind, number>>> = { beat: 2, claim: 4, passFence: 3, publishView: 4, resign: 2, declareDead: 3, leave: 1, commit: 1 };
 
 const FREEZES_AT: Readonly<Partial<Record<StatementKind, number>>> = { beat: 3, claim: 4, passFence: 4, publishView: 3, resign: 1, declareDead: 1, join: 1, commit: 3, guard: 1 };
 
@@ -197,7 +201,8 @@ function drawFaults(random: Random, profile: Profile, scenery: Scenery): Fault[]
     atMs += Math.round(-Math.log(1 - random.next()) * paceMs);
     if (atMs >= scenery.faultsUntilMs) return faults;
     const harm = drawHarm(random, pickWeighted(random, kinds), profile, scenery);
-    faults.push({ atMs, ...(harm.kind === "fail-over" ? { ...harm, lostMs: Math.max(0, Math.min(harm.lostMs, atMs - GROUP_MADE_MS)) } : harm) });
+    if (harm.kind === "fail-over-at") faults.push({ atMs: Math.max(atMs, GROUP_MADE_MS), ...harm });
+    else faults.push({ atMs, ...(harm.kind === "fail-over" ? { ...harm, lostMs: Math.max(0, Math.min(harm.lostMs, atMs - GROUP_MADE_MS)) } : harm) });
   }
 }
 
@@ -245,6 +250,8 @@ function drawHarm(random: Random, kind: FaultKind, profile: Profile, { names, el
       return { kind, lastsMs };
     case "fail-over":
       return { kind, lostMs: random.next() < 0.7 ? Math.round(leaseMs * between(random, 0.005, random.next() < 0.5 ? 0.5 : 3)) : 0, gapMs: Math.round(leaseMs * between(random, 0.02, 1)), told: random.next() < 0.5 };
+    case "fail-over-at":
+      return { kind, statement: pickWeighted(random, FAILS_OVER_AT as Record<StatementKind, number>), lostMs: Math.round(leaseMs * random.next() ** 2), gapMs: Math.round(leaseMs * between(random, 0.02, 1)), told: random.next() < 0.5 };
     case "resign":
       return { kind, node: target.node, holderOf: election, election };
     case "ask-to-resign":

@@ -44,6 +44,10 @@ export const electionMutants: readonly Mutant[] = [
   {
     name: "claim-whatever-the-token",
     wrong: "A claim does not compare the token that the claimant saw: one that comes late takes a free row that others have held since.",
+    survives: {
+      why: "The row has to be free, or its holder dead, all the same, and its token only grows. Who sent a late claim adopts nothing and resigns, so that it costs a moment without a holder.",
+      foundBy: "test/store/memory-conformance.test.ts",
+    },
     changes: [{ file: ENGINE, from: "row === undefined || row.token !== input.expectedToken) return null;", to: "row === undefined) return null;" }],
   },
   {

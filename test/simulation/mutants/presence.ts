@@ -69,6 +69,10 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "no-wait-longer-than-the-lease",
     wrong: "The observer's wait is a lease and nothing more, without the database's word: clock rates alone take a lease away early.",
+    survives: {
+      why: "It breaks no promise: trust ends at L(1 − ρ) − δ from the sending, and no observer can have seen that beat before it was sent, so L on the observer's own clock is later while rates differ by less than ρ. The longer wait is a second margin.",
+      foundBy: "test/presence/decisions.test.ts",
+    },
     changes: [{ file: OBSERVATION, from: 'return { kind: "declare", requireExpired: true };', to: 'return { kind: "declare", requireExpired: false };' }],
   },
   {
@@ -90,6 +94,10 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "beats-not-numbered",
     wrong: "A beat is taken whatever its number is, so that one that comes late, or twice, puts an older number back.",
+    survives: {
+      why: "A connection delivers each statement once and in order, and nobody hears the answer to a beat of a connection that was given up: an older number only makes observers wait anew. It takes a statement that arrives twice, which a simulated connection does not do.",
+      foundBy: "test/store/memory-conformance.test.ts",
+    },
     changes: [{ file: ENGINE, from: 'row?.state === "alive" && row.beat < input.beat', to: 'row?.state === "alive"' }],
   },
   {
@@ -105,6 +113,10 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "lost-beats-look-like-a-move",
     wrong: "A beat number that a failover has put back counts as one that has moved: who may be dead seems to have beaten in this epoch.",
+    survives: {
+      why: "The coordinator that makes the first view of an epoch would have to have seen the lost beats of somebody whose death it has not seen, though a view without it was published: whoever published that had seen the death, and its successor begins to watch everybody only then.",
+      foundBy: "test/presence/decisions.test.ts",
+    },
     changes: [{ file: FACTS, from: "    if (epochChanged) this.#observations = new Map([...this.#observations].map(([incarnation, observation]) => [incarnation, unmoved(observation)]));\n", to: "" }],
   },
   {

@@ -31,11 +31,19 @@ export const storeMutants: readonly Mutant[] = [
   {
     name: "generation-counts-one",
     wrong: "A new epoch raises the generation by one, also where epochs in between, of which nobody can tell any more, have handed out tokens.",
+    survives: {
+      why: "A token is granted in another epoch only after a full wait, and by then everybody who beats has seen that epoch's generation, and says so with each beat in the next one. All of them would have to be gone.",
+      foundBy: "test/store/generations.test.ts",
+    },
     changes: [{ file: ENGINE, from: "group.generation + Math.max(1, epochNumber - group.epochNumber)", to: "group.generation + 1" }],
   },
   {
     name: "group-made-anew-is-born-free",
     wrong: "A group that the store has lost is made anew as if there had never been one: its elections are free for the taking, and its tokens begin again.",
+    survives: {
+      why: "No plan takes the creation of a group away: a process that begins after that cannot know that there was one, and what it does is not promised.",
+      foundBy: "test/scenarios/lossy-failover.test.ts",
+    },
     changes: [
       { file: ENGINE, from: '    birthEpoch: generation === 0 ? epoch : "",', to: "    birthEpoch: epoch," },
       { file: ENGINE, from: "    generation: generation + 1,", to: "    generation: 1," },
