@@ -58,6 +58,7 @@ export class SimulatedProcess implements Clock {
   #wallOffsetMs: number;
   #sleptMs = 0;
   #wokeMs: number | undefined;
+  #steppedBackMs = Number.NEGATIVE_INFINITY;
 
   constructor(name: string, traits: ClockTraits, schedule: Schedule, random: Random) {
     this.name = name;
@@ -93,6 +94,11 @@ export class SimulatedProcess implements Clock {
   /** For how long it has been awake, on its own clock; since ever, if its machine never slept. */
   awakeMs(): number {
     return this.#wokeMs === undefined ? Number.POSITIVE_INFINITY : this.monotonicMs() - this.#wokeMs;
+  }
+
+  /** How long ago, in true time, its wall clock was last stepped back. */
+  get sinceSteppedBackMs(): number {
+    return this.#schedule.nowMs - this.#steppedBackMs;
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
@@ -155,6 +161,7 @@ export class SimulatedProcess implements Clock {
 
   /** Steps the wall clock, as an administrator or a time server does. */
   stepWall(byMs: number): void {
+    if (byMs < 0) this.#steppedBackMs = this.#schedule.nowMs;
     this.#wallOffsetMs += byMs;
   }
 
