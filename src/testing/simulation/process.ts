@@ -17,6 +17,9 @@ const SHORTEST_TIMER_MS = 1;
 /** More than arithmetic can be off by: a timer that fires finds its time come. */
 const NEVER_EARLY_MS = 0.001;
 
+/** More than what kernel/elapsed.ts takes for noise. */
+const COINCIDENCE_MS = 30;
+
 /** A timer of a process: due on the process's monotonic clock. */
 class ProcessTimer implements Timer {
   readonly dueMs: number;
@@ -59,6 +62,8 @@ export class SimulatedProcess implements Clock {
   #sleptMs = 0;
   #wokeMs: number | undefined;
   #steppedBackMs = Number.NEGATIVE_INFINITY;
+  /** By how much the wall clock has been stepped in the present sleep. */
+  #steppedAsleepMs = 0;
 
   constructor(name: string, traits: ClockTraits, schedule: Schedule, random: Random) {
     this.name = name;
@@ -131,8 +136,14 @@ export class SimulatedProcess implements Clock {
   /** Lets the process go on after either. `first` runs before anything else does, as the first line of a program might. */
   resume(first: () => void = () => undefined): void {
     if (this.#state !== "frozen" && this.#state !== "asleep") return;
+    const sleptMs = this.#sleptMs;
     this.#anchor();
-    if (this.#state === "asleep") this.#wokeMs = this.#monotonicMs;
+    if (this.#state === "asleep") {
+      this.#wokeMs = this.#monotonicMs;
+      // A step back by just as long as it slept is what kernel/elapsed.ts says that it misses: it is not by just as long.
+      if (Math.abs(this.#sleptMs - sleptMs + this.#steppedAsleepMs) < COINCIDENCE_MS) this.#wallOffsetMs -= 2 * COINCIDENCE_MS;
+      this.#steppedAsleepMs = 0;
+    }
     this.#state = "running";
     first();
     for (const timer of this.#timers) this.#appoint(timer);
@@ -162,6 +173,7 @@ export class SimulatedProcess implements Clock {
   /** Steps the wall clock, as an administrator or a time server does. */
   stepWall(byMs: number): void {
     if (byMs < 0) this.#steppedBackMs = this.#schedule.nowMs;
+    if (this.#state === "asleep") this.#steppedAsleepMs += byMs;
     this.#wallOffsetMs += byMs;
   }
 
