@@ -45,7 +45,12 @@ async function campaign(options: SimulateOptions): Promise<number> {
   say(`seeds ${options.first} to ${options.first + options.seeds - 1}, profiles ${options.profile ?? "in turn"}; the same with --seeds ${options.seeds} --first ${options.first}`);
   const summary = new Summary();
   const progress = progressOf(options, summary);
-  await runJobs(jobsOf(options), { workers: options.workers, signal: interrupted.signal, onReport: (report) => summary.add(report) });
+  const onReport = (report: Report) => {
+    summary.add(report);
+    const [violation] = report.violations;
+    if (violation !== undefined) progress.tell(`seed ${report.seed}, profile ${report.profile}: ${violationText(violation)}`);
+  };
+  await runJobs(jobsOf(options), { workers: options.workers, signal: interrupted.signal, onReport });
   progress.end();
   if (interrupted.signal.aborted) say("interrupted: what follows is of the seeds that were done");
   say(options.json ? "" : summary.toText());
@@ -59,11 +64,13 @@ function* jobsOf({ first, seeds, profile, nodes, faultsMs, digest }: SimulateOpt
   for (let seed = first; seed < first + seeds; seed++) yield { seed, profile: profile ?? profileOf(seed), nodes, faultsMs, digest };
 }
 
-function progressOf(options: SimulateOptions, summary: Summary): { readonly end: () => void } {
+/** A line that says how far it is, the same again on a terminal, a new one now and then elsewhere; and what is told above it. */
+function progressOf(options: SimulateOptions, summary: Summary): { readonly tell: (line: string) => void; readonly end: () => void } {
   const { isTTY } = process.stderr;
   const show = () => process.stderr.write(`${isTTY ? "\r\u001b[K" : ""}${summary.seeds} of ${options.seeds} seeds, ${summary.simulatedHours.toFixed(1)} simulated hours, ${summary.violations} violations${isTTY ? "" : "\n"}`);
   const timer = setInterval(show, isTTY ? PROGRESS_EVERY_MS.terminal : PROGRESS_EVERY_MS.file);
   return {
+    tell: (line) => void process.stderr.write(`${isTTY ? "\r\u001b[K" : ""}${line}\n`),
     end: () => {
       clearInterval(timer);
       if (isTTY) process.stderr.write("\r\u001b[K");

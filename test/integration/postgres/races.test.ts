@@ -116,6 +116,15 @@ await describeWithServer("statements that meet in PostgreSQL", {}, (server) => {
     assert.equal((await a.look()).generation, 8);
   });
 
+  it("a beat that would have adopted the epoch, and waited while another one did, adopts it no further", async (t) => {
+    const { a, scene, other, behind } = await stage(t);
+    const { epoch } = await a.look();
+    await other.query("update tribune.groups set epoch = 'another:00000001' where grp = $1", [scene.group]);
+    const reply = await behind(`update tribune.groups set epoch = '${epoch}', generation = 4 where grp = $1`, () => a.beat());
+    assert.deepEqual([reply.accepted, reply.generation, (await a.look()).generation], [true, 4, 4]);
+    assert.deepEqual(await a.events(), []);
+  });
+
   it("a beat does not wait for somebody who holds the group, unless it must raise the generation", async (t) => {
     const { a, scene, other } = await stage(t);
     await other.query("begin");
@@ -141,8 +150,8 @@ await describeWithServer("statements that meet in PostgreSQL", {}, (server) => {
     const { scene, behind } = await stage(t);
     const session = await scene.session();
     const joined = await behind("update tribune.groups set join_order = 41, longest_lease_ms = 900000 where grp = $1", () => session.join(scene.joinInput({ leaseMs: 1_000 }), scene.call));
-    assert.deepEqual(joined, { outcome: "joined", joinOrder: 42 });
-    const { longestLeaseMs } = await session.look({ cursor: { epoch: "", electionsVersion: 0, viewVersion: 0 }, watch: [] }, scene.call);
+    const { longestLeaseMs, epoch } = await session.look({ cursor: { epoch: "", electionsVersion: 0, viewVersion: 0 }, watch: [] }, scene.call);
+    assert.deepEqual(joined, { outcome: "joined", joinOrder: 42, epoch });
     assert.equal(longestLeaseMs, 900_000);
   });
 
@@ -279,6 +288,8 @@ await describeWithServer("statements that meet in PostgreSQL", {}, (server) => {
     ["the fence moved on", "update tribune.fences set token = token + 1 where grp = $1"],
     ["the coordinator was deposed", "update tribune.elections set token = token + 1, holder_incarnation = 'x', holder_node = 'x' where grp = $1"],
     ["another view was published", "update tribune.groups set view_version = 7 where grp = $1"],
+    ["the generation was raised", "update tribune.groups set generation = 2 where grp = $1"],
+    ["another epoch was adopted", "update tribune.groups set epoch = 'another:00000001' where grp = $1"],
   ] as const) {
     it(`a view that waited while ${what} is not published`, async (t) => {
       const { a, behind } = await stage(t);

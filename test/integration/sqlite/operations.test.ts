@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, beforeEach, describe, it } from "node:test";
+import { viewFloor } from "../../../src/store/index.ts";
 import { Connection } from "../../../src/store/sqlite/connection.ts";
 import { Operations } from "../../../src/store/sqlite/operations.ts";
 import { statementsFor } from "../../../src/store/sqlite/statements.ts";
@@ -90,7 +91,7 @@ describe("what operations write to a SQLite file", () => {
       [NORMAL, () => operations.requestResign({ election: "coordinator", token })],
       [
         FULL,
-        () => operations.publishView({ token, incarnation, epoch, expectedVersion: 0, view: { version: 1, members: [], coordinator: null }, events: [], forgetDeadAfterMs: 0 }),
+        () => operations.publishView({ token, incarnation, epoch, expectedVersion: 0, view: { version: viewFloor(11) + 1, members: [], coordinator: null }, events: [], forgetDeadAfterMs: 0 }),
       ],
       [NORMAL, () => operations.resign({ election: "coordinator", incarnation, token, reason: "done" })],
       [NORMAL, () => operations.declareDead({ incarnation: other, beat: 0, epoch, requireExpired: false, by: node, reason: "expired" })],
