@@ -9,7 +9,7 @@ const NOISE_MS = 25;
  * a system call or more. So this follows the monotonic one. When the wall clock has jumped against it, either way, the boot clock is asked too, and
  * the larger gain is added. A wall clock stepped forward therefore looks like a sleep, which is the safe mistake for whoever asks "may I still?".
  *
- * What is missed: a sleep during which the wall clock is stepped back by as much, to within the noise; and, without a boot clock, by as much or more.
+ * What is missed: a sleep, where the wall clock is stepped back by as much between the same two readings, to within the noise; and, without a boot clock, by as much or more.
  */
 export class Elapsed {
   readonly #clock: Clock;

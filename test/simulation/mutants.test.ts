@@ -124,7 +124,7 @@ describe("the command that runs mutants", () => {
   const read = (...args: string[]) => readOptions(args, 3);
 
   it("takes all mutants, a thousand seeds and all cores unless told otherwise", () => {
-    assert.deepEqual({ ...read(), mutants: 0 }, { seeds: 1_000, mutants: 0, profile: undefined, enough: 50, workers: 3, json: false });
+    assert.deepEqual({ ...read(), mutants: 0 }, { seeds: 1_000, mutants: 0, profile: undefined, enough: 25, workers: 3, json: false });
     assert.equal(read().mutants, MUTANTS);
     const { mutants, seeds, enough } = read("--mutant", "belief-as-a-flag", "--mutant", "belief-as-a-flag", "--seeds", "7", "--until-caught");
     assert.deepEqual([mutants.map(({ name }) => name), seeds, enough], [["belief-as-a-flag"], 7, 1]);

@@ -121,6 +121,8 @@ export function inflict(fault: Fault, stage: Stage): readonly Undo[] | undefined
     case "freeze":
     case "sleep":
       if (victim?.state !== "running") return undefined;
+      // What kernel/elapsed.ts says that it misses, once more: nothing need have read the clocks since the step.
+      if (fault.kind === "sleep" && victim.process.bootMs === undefined && victim.process.sinceSteppedBackMs < victim.cluster.timing.beatMs) return undefined;
       victim[fault.kind]();
       return later(fault.lastsMs, () => victim.resume());
     case "freeze-at":

@@ -11,14 +11,14 @@ export interface ClockTraits {
   readonly hasBootClock: boolean;
 }
 
-/** More than the noise of `Elapsed`. */
-const NOISE_MS = 60;
-
 /** Node's timers take no less. */
 const SHORTEST_TIMER_MS = 1;
 
 /** More than arithmetic can be off by: a timer that fires finds its time come. */
 const NEVER_EARLY_MS = 0.001;
+
+/** More than what kernel/elapsed.ts takes for noise. */
+const COINCIDENCE_MS = 30;
 
 /** A timer of a process: due on the process's monotonic clock. */
 class ProcessTimer implements Timer {
@@ -61,8 +61,8 @@ export class SimulatedProcess implements Clock {
   #wallOffsetMs: number;
   #sleptMs = 0;
   #wokeMs: number | undefined;
-  /** What this sleep began at, and by how much the wall clock was stepped in it. */
-  #sleepBeganMs = 0;
+  #steppedBackMs = Number.NEGATIVE_INFINITY;
+  /** By how much the wall clock has been stepped in the present sleep. */
   #steppedAsleepMs = 0;
 
   constructor(name: string, traits: ClockTraits, schedule: Schedule, random: Random) {
@@ -101,6 +101,11 @@ export class SimulatedProcess implements Clock {
     return this.#wokeMs === undefined ? Number.POSITIVE_INFINITY : this.monotonicMs() - this.#wokeMs;
   }
 
+  /** How long ago, in true time, its wall clock was last stepped back. */
+  get sinceSteppedBackMs(): number {
+    return this.#schedule.nowMs - this.#steppedBackMs;
+  }
+
   setTimer(delayMs: number, callback: () => void): Timer {
     const timer = new ProcessTimer(this.monotonicMs() + Math.max(SHORTEST_TIMER_MS, delayMs), callback, this.#timers);
     this.#timers.add(timer);
@@ -126,18 +131,18 @@ export class SimulatedProcess implements Clock {
     if (this.#state !== "running") return;
     this.#anchor();
     this.#state = "asleep";
-    this.#sleepBeganMs = this.#sleptMs;
-    this.#steppedAsleepMs = 0;
   }
 
   /** Lets the process go on after either. `first` runs before anything else does, as the first line of a program might. */
   resume(first: () => void = () => undefined): void {
     if (this.#state !== "frozen" && this.#state !== "asleep") return;
+    const sleptMs = this.#sleptMs;
     this.#anchor();
     if (this.#state === "asleep") {
       this.#wokeMs = this.#monotonicMs;
-      // A step back that hides a sleep to within the noise of two clocks: kernel/elapsed.ts says that it misses that, and nothing more is promised.
-      if (Math.abs(this.#sleptMs - this.#sleepBeganMs + this.#steppedAsleepMs) < NOISE_MS && this.#steppedAsleepMs !== 0) this.#wallOffsetMs -= 2 * NOISE_MS;
+      // A step back by just as long as it slept is what kernel/elapsed.ts says that it misses: it is not by just as long.
+      if (Math.abs(this.#sleptMs - sleptMs + this.#steppedAsleepMs) < COINCIDENCE_MS) this.#wallOffsetMs -= 2 * COINCIDENCE_MS;
+      this.#steppedAsleepMs = 0;
     }
     this.#state = "running";
     first();
@@ -167,7 +172,8 @@ export class SimulatedProcess implements Clock {
 
   /** Steps the wall clock, as an administrator or a time server does. */
   stepWall(byMs: number): void {
-    this.#steppedAsleepMs += byMs;
+    if (byMs < 0) this.#steppedBackMs = this.#schedule.nowMs;
+    if (this.#state === "asleep") this.#steppedAsleepMs += byMs;
     this.#wallOffsetMs += byMs;
   }
 

@@ -18,7 +18,7 @@ export interface MutantsOptions {
 }
 
 /** Beyond so many catches the share of seeds is known well enough. */
-const ENOUGH = 50;
+const ENOUGH = 25;
 
 export const USAGE = `usage: npm run mutants -- [options]
 

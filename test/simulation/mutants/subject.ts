@@ -38,43 +38,49 @@ export class Subject {
     return await new Promise((resolve) => {
       const settle = (outcome: Outcome) => {
         clearTimeout(timer);
-        child.removeAllListeners("message");
-        child.removeAllListeners("exit");
-        if (outcome.kind === "hung" || child.exitCode !== null || child.signalCode !== null) this.close();
+        child.off("message", reported);
+        child.off("exit", exited);
+        child.off("error", failed);
         resolve(outcome);
       };
-      const timer = setTimeout(() => settle({ kind: "hung", afterMs: this.#runLimitMs }), this.#runLimitMs);
-      child.once("message", (report) => settle(report as Report));
-      child.once("exit", (code, signal) => settle({ kind: "crashed", message: `its process ended with ${signal ?? `code ${code}`}` }));
+      const end = (outcome: Outcome) => {
+        this.close();
+        settle(outcome);
+      };
+      const reported = (report: unknown) => settle(report as Report);
+      const exited = (code: number | null, signal: string | null) => end({ kind: "crashed", message: `its process ended with ${signal ?? `code ${code}`}` });
+      const failed = (error: Error) => end({ kind: "crashed", message: error.message });
+      const timer = setTimeout(() => end({ kind: "hung", afterMs: this.#runLimitMs }), this.#runLimitMs);
+      child.on("message", reported);
+      child.on("exit", exited);
+      child.on("error", failed);
       child.send(order);
     });
   }
 
   close(): void {
-    const child = this.#child;
+    this.#child?.kill("SIGKILL");
     this.#child = undefined;
-    if (child === undefined) return;
-    child.removeAllListeners();
-    child.on("error", () => undefined);
-    child.kill("SIGKILL");
-    running.delete(child);
   }
 
   #begin(): Promise<ChildProcess> {
     const child = fork(RUNNER, this.#mutant === undefined ? [] : [JSON.stringify(this.#mutant)], { stdio: ["ignore", "ignore", "pipe", "ipc"], execArgv: [`--max-old-space-size=${HEAP_MB}`] });
     running.add(child);
+    child.once("exit", () => running.delete(child));
+    child.on("error", () => undefined); // whoever waits for it listens as well
     let said = "";
     child.stderr?.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-4_000)));
     return new Promise((resolve, reject) => {
-      child.once("message", () => {
-        child.removeAllListeners("exit");
+      const ready = () => {
+        child.off("exit", gone);
         resolve(child);
-      });
-      child.once("exit", (code, signal) => {
-        running.delete(child);
-        reject(new Error(`${this.#mutant?.name ?? "the correct code"} could not be begun (${signal ?? `code ${code}`}): ${/^(?:\w*Error: )(.*)$/m.exec(said)?.[1] ?? said}`));
-      });
-      child.once("error", reject);
+      };
+      const gone = (code: number | null, signal: string | null) => {
+        child.off("message", ready);
+        reject(new Error(`${this.#mutant?.name ?? "the correct code"} could not be begun (${signal ?? `code ${code}`}): ${/^\w*Error: (.*)$/m.exec(said)?.[1] ?? said}`));
+      };
+      child.once("message", ready);
+      child.once("exit", gone);
     });
   }
 }
