@@ -45,7 +45,7 @@ interface NodeOptions {
 /** Why a process is gone: it was killed, it ended in good order, or it could not start. */
 export type EndCause = "killed" | "stopped" | "failed";
 
-/** What a process that woke is given, beyond the quarter of a beat in which it looks at its clocks, until it has to have noticed. */
+/** What a process that goes on is given until it has to have noticed; after a sleep beyond the quarter of a beat in which it looks at its clocks. */
 const WAKING_MS = 5;
 
 /** More than there are in the longest lease. */
@@ -90,7 +90,7 @@ export class SimulatedNode implements Client, Watched {
   }
 
   hasRun(): boolean {
-    return this.process.state === "running" && this.process.awakeMs() > this.cluster.timing.beatMs / 4 + WAKING_MS;
+    return this.process.ranMs > WAKING_MS && this.process.awakeMs() > this.cluster.timing.beatMs / 4 + WAKING_MS;
   }
 
   /** Whether its clocks can be asked: those of a machine that sleeps stand still, until its first line runs. */

@@ -61,6 +61,7 @@ export class SimulatedProcess implements Clock {
   #wallOffsetMs: number;
   #sleptMs = 0;
   #wokeMs: number | undefined;
+  #resumedMs = Number.NEGATIVE_INFINITY;
   #steppedBackMs = Number.NEGATIVE_INFINITY;
   /** By how much the wall clock has been stepped in the present sleep. */
   #steppedAsleepMs = 0;
@@ -99,6 +100,11 @@ export class SimulatedProcess implements Clock {
   /** For how long it has been awake, on its own clock; since ever, if its machine never slept. */
   awakeMs(): number {
     return this.#wokeMs === undefined ? Number.POSITIVE_INFINITY : this.monotonicMs() - this.#wokeMs;
+  }
+
+  /** For how long it has run without having stood still, in true time. */
+  get ranMs(): number {
+    return this.#state === "running" ? this.#schedule.nowMs - this.#resumedMs : 0;
   }
 
   /** How long ago, in true time, its wall clock was last stepped back. */
@@ -145,6 +151,7 @@ export class SimulatedProcess implements Clock {
       this.#steppedAsleepMs = 0;
     }
     this.#state = "running";
+    this.#resumedMs = this.#schedule.nowMs;
     first();
     for (const timer of this.#timers) this.#appoint(timer);
     const timers = this.#overdue.splice(0).sort((a, b) => a.dueMs - b.dueMs);
