@@ -456,6 +456,11 @@ export class MemoryEngine {
     return this.#groups.get(groupName)?.fences.get(election);
   }
 
+  /** What the last beat of an incarnation was armed with, for simulations. */
+  evidenceKeyOf(groupName: string, incarnation: string): string | undefined {
+    return this.#groups.get(groupName)?.presence.get(incarnation)?.armed?.key;
+  }
+
   #group(name: string): Group {
     const group = this.#groups.get(name);
     if (group === undefined) throw new TribuneError("GROUP_UNKNOWN", `there is no group ${name} in this store`, { about: name, next: "start a member of it first, or look for a slip in the name" });

@@ -188,11 +188,13 @@ class Run {
     const planned = this.#planned.get(name);
     const running = this.#world.nodes.get(name);
     if (planned === undefined || (running !== undefined && running.state !== "dead")) return;
-    const { leaseMs, beatMs, rate, wallOffMs, hasBootClock } = planned;
+    const { leaseMs, beatMs, rate, wallOffMs, hasBootClock, pooled = false } = planned;
     const first = running === undefined;
     const node = this.#world.start(name, this.#program ?? this.#workOf(planned), {
       leaseMs,
       beatMs,
+      pooled,
+      crashDetection: this.#plan.crashDetection ?? "lease",
       ...(first ? { clocks: { rate, wallMs: Date.UTC(2026, 0, 1) + wallOffMs, hasBootClock } } : {}),
     });
     const restart = this.#world.chance(`restart/${node.name}`);

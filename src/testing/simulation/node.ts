@@ -40,6 +40,8 @@ interface NodeOptions {
   readonly log: ((line: string) => void) | undefined;
   /** Whether fenced transactions ask the holder if it still may, beside the fence. */
   readonly asksBelief: boolean;
+  /** It reaches the store by way of a pooler. */
+  readonly isPooled: boolean;
 }
 
 /** Why a process is gone: it was killed, it ended in good order, or it could not start. */
@@ -56,6 +58,7 @@ export class SimulatedNode implements Client, Watched {
   /** "a#2": the second process of node "a". */
   readonly name: string;
   readonly node: string;
+  readonly isPooled: boolean;
   readonly process: SimulatedProcess;
   readonly cluster: Cluster<MemoryTransaction>;
   readonly #recorder: Recorder;
@@ -65,7 +68,8 @@ export class SimulatedNode implements Client, Watched {
   #ended: ((cause: EndCause) => void) | undefined;
 
   constructor(options: NodeOptions, program: Program) {
-    const { name, node, group, traits, cluster, random, store, recorder, schedule, log, asksBelief } = options;
+    const { name, node, group, traits, cluster, random, store, recorder, schedule, log, asksBelief, isPooled } = options;
+    this.isPooled = isPooled;
     this.name = name;
     this.node = node;
     this.#recorder = recorder;

@@ -14,6 +14,8 @@ export interface PlannedNode {
   /** How far its wall clock is off at first. */
   readonly wallOffMs: number;
   readonly hasBootClock: boolean;
+  /** It reaches the store by way of a pooler. */
+  readonly pooled?: boolean;
   /** The elections that it contends for. */
   readonly elections: readonly string[];
 }
@@ -44,6 +46,8 @@ export interface Plan {
   readonly reckless: boolean;
   /** Whether somebody reads the group's record all the time. */
   readonly reader: boolean;
+  /** By what nodes tell that others are dead. Default: by silence alone. */
+  readonly crashDetection?: "evidence" | "lease";
   /** Faults happen until then. */
   readonly faultsUntilMs: number;
   readonly faults: readonly Fault[];
@@ -167,7 +171,10 @@ export function drawPlan(seed: number, profileName: ProfileName, options: PlanOp
   };
   const faultsUntilMs = options.faultsMs ?? 250_000;
   const faults = drawFaults(random, profile, { names: nodes.map((node) => node.name), elections, leaseMs, faultsUntilMs });
-  return { seed, profile: profileName, nodes, work, reckless: random.next() < 0.5, reader: random.next() < 0.25, faultsUntilMs, faults };
+  const plan = { seed, profile: profileName, nodes, work, reckless: random.next() < 0.5, reader: random.next() < 0.25, faultsUntilMs, faults };
+  const crashDetection = random.next() < 0.75 ? "evidence" : "lease";
+  const pooled = random.next() < 0.2;
+  return { ...plan, crashDetection, nodes: nodes.map((node) => (pooled && random.next() < 0.5 ? { ...node, pooled: true } : node)) };
 }
 
 function drawNode(random: Random, name: string, of: { readonly elections: readonly string[]; readonly leaseMs: number; readonly beatMs: number; readonly mixed: boolean; readonly rateError: number; readonly forAll: boolean }): PlannedNode {

@@ -1,6 +1,7 @@
 import type { Announced, Believes, Denies, Granted, History, HistoryEvent, WorkBegan } from "../history.ts";
 import { ByTerm } from "./by-term.ts";
 import { who } from "./check.ts";
+import { doubleFaulted } from "./exception.ts";
 import type { Violation } from "./check.ts";
 
 /** Tokens strictly increase in the order of announcement, and each belongs to one incarnation of one process. */
@@ -56,10 +57,11 @@ export function grantedTokensGrow(history: History): Violation[] {
 
 /** When a term is announced, whoever held an earlier one and runs has been told to stop. */
 export function signalComesFirst(history: History): Violation[] {
+  const excepted = doubleFaulted(history);
   return history.events
     .filter((event) => event.kind === "announced")
     .flatMap((event) =>
-      (event.unaware ?? []).map((incarnation) => ({
+      (event.unaware ?? []).filter((incarnation) => !excepted.has(incarnation)).map((incarnation) => ({
         check: "signalComesFirst",
         message: `${who(event)} was announced term ${event.token} of ${event.election} while ${incarnation.slice(0, 8)}, which ran and held an earlier one, had not been told to stop`,
         atMs: event.t,
@@ -92,10 +94,11 @@ export function beliefsDoNotOverlap(history: History): Violation[] {
   }
   const violations: Violation[] = [];
   const latest = new Map<string, Interval>();
+  const excepted = doubleFaulted(history);
   for (const interval of intervals.sort((a, b) => a.first.t - b.first.t)) {
     const { election } = interval.first;
     const before = latest.get(election);
-    if (before !== undefined && before.last.t >= interval.first.t) {
+    if (before !== undefined && before.last.t >= interval.first.t && !excepted.has(before.first.incarnation)) {
       const overlapMs = Math.min(before.last.t, interval.last.t) - interval.first.t;
       violations.push({
         check: "beliefsDoNotOverlap",
