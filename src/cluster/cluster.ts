@@ -292,7 +292,8 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   }
 
   #lookAtHealth(): void {
-    const members = fullMembers(this.#presence.facts.view);
+    const { view } = this.#presence.facts;
+    const members = view === null ? Number.POSITIVE_INFINITY : fullMembers(view); // nobody is missed before the first view
     const found = ailments({ members, minimumMembers: this.#options.minimumMembers, latencyMs: this.#presence.latencyMs, loopP999Ms: this.#loopDelay?.p999Ms() ?? 0 }, this.timing);
     const nowMs = this.#options.clock.monotonicMs();
     if (found.length > 0 && this.#ailingSince === undefined) {
