@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, beforeEach, describe, it } from "node:test";
+import { SCHEMA_WORKS_WITH } from "../../../src/store/index.ts";
 import { DEFAULT_TABLE_PREFIX } from "../../../src/store/sqlite/options.ts";
 import { sqlite } from "../../../src/store/sqlite/index.ts";
 import { joined } from "./member.ts";
@@ -19,7 +20,7 @@ describe("the schema of a SQLite store", () => {
     const { schema } = sqlite({ path });
     const statements = schema.statements(0);
     for (let times = 0; times < 2; times++) withDatabase(path, (database) => database.exec(statements.join(";\n")));
-    assert.equal(await schema.installed(contextOf()), schema.version);
+    assert.deepEqual(await schema.installed(contextOf()), { version: schema.version, worksWith: SCHEMA_WORKS_WITH });
     const a = await joined(path, { createSchema: false });
     assert.equal((await a.beat(1)).accepted, true);
     await a.session.close();
@@ -28,7 +29,7 @@ describe("the schema of a SQLite store", () => {
   it("that was half made by hand is completed", async () => {
     const { schema } = sqlite({ path });
     withDatabase(path, (database) => database.exec(schema.statements(0).slice(0, 4).join(";\n")));
-    assert.equal(await schema.installed(contextOf()), 0);
+    assert.deepEqual(await schema.installed(contextOf()), { version: 0, worksWith: 0 });
     assert.deepEqual(await schema.migrate(contextOf()), { from: 0, to: schema.version });
   });
 
@@ -44,6 +45,6 @@ describe("the schema of a SQLite store", () => {
     const provider = sqlite({ path });
     pretendSchema(path, provider.schema.version + 1);
     await assert.rejects(provider.schema.migrate(contextOf()), { code: "SCHEMA_TOO_NEW" });
-    assert.equal(await provider.schema.installed(contextOf()), provider.schema.version + 1);
+    assert.equal((await provider.schema.installed(contextOf())).version, provider.schema.version + 1);
   });
 });
