@@ -401,9 +401,9 @@ export class Operations {
   }
 
   #shown(row: PresenceRecord, nowMs: number): PresenceRow {
-    const { beatAtMs, evidenceKey: _key, evidenceEpoch: _epoch, ...shown } = row;
-    const [expired, beatAgeMs] = [beatAtMs + row.leaseMs <= nowMs, nowMs - beatAtMs];
-    return { ...shown, expired, beatAgeMs, observer: row.observer === 1, evicted: row.evicted === 1, evidence: this.#evidenceOf(row) };
+    const { incarnation, node, state, beat, leaseMs, beatAtMs, joinOrder, viewSeen, metadataVersion } = row;
+    const [observer, evicted, evidence] = [row.observer === 1, row.evicted === 1, this.#evidenceOf(row)];
+    return { incarnation, node, state, beat, leaseMs, expired: beatAtMs + leaseMs <= nowMs, beatAgeMs: nowMs - beatAtMs, joinOrder, viewSeen, metadataVersion, observer, evicted, evidence };
   }
 
   /** Evidence of another epoch is of another file, or of processes that ended with the machine. */
@@ -467,6 +467,6 @@ function electionRow(row: ElectionRecord): ElectionRow {
   };
 }
 
-function candidateRow({ election: _, fit, ...row }: CandidateRecord): CandidateRow {
-  return { ...row, fit: fit === 1 };
+function candidateRow({ incarnation, node, priority, fit, joinOrder }: CandidateRecord): CandidateRow {
+  return { incarnation, node, priority, fit: fit === 1, joinOrder };
 }

@@ -80,7 +80,7 @@ export function pretendSchema(path: string, version: number): void {
 }
 
 export function withDatabase<T>(path: string, work: (database: DatabaseSync) => T): T {
-  const database = new DatabaseSync(path);
+  const database = new DatabaseSync(path, { timeout: 10_000 });
   try {
     return work(database);
   } finally {
