@@ -363,7 +363,7 @@ export class Operations {
         storeTimeMs: nowMs,
         epoch: this.#epoch,
         generation: group.generation,
-        schemaVersion: SCHEMA_VERSION,
+        schemaVersion: this.#db.get(this.#sql.schemaRow)?.version ?? SCHEMA_VERSION,
         settings: group.settings,
         view: this.#view(),
         presence: this.#db.all(this.#sql.readAllPresence, this.#group).map((row) => this.#shown(row, nowMs)),
