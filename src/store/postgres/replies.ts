@@ -1,4 +1,4 @@
-import type { BeatReply, ElectionRow, EventPage, EventType, GroupReading, Holder, LookReply, MemberRow, PresenceRow, StoredView, TermRow } from "../index.ts";
+import type { BeatReply, CandidateRow, ElectionRow, EventPage, EventType, GroupReading, Holder, LookReply, MemberRow, PresenceRow, StoredView, TermRow } from "../index.ts";
 import type { Row } from "./connection.ts";
 
 /** A bigint column. All that Tribune stores in one is a safe integer. */
@@ -28,14 +28,20 @@ export function beatReplyOf(row: Row): BeatReply {
   return { ...lookReplyOf(row), accepted: isTrue(row, "accepted"), self: (row["self"] ?? "absent") as BeatReply["self"] };
 }
 
-export function presenceRowOf([incarnation, node, state, beat, leaseMs, expired, beatAgeMs, joinOrder, viewSeen, metadataVersion]: Json[]): PresenceRow {
-  return { incarnation, node, state, beat, leaseMs, expired, beatAgeMs, joinOrder, viewSeen, metadataVersion } as PresenceRow;
+export function presenceRowOf([incarnation, node, state, beat, leaseMs, expired, beatAgeMs, joinOrder, viewSeen, metadataVersion, observer, evicted, evidence]: Json[]): PresenceRow {
+  return { incarnation, node, state, beat, leaseMs, expired, beatAgeMs, joinOrder, viewSeen, metadataVersion, observer, evicted, evidence } as PresenceRow;
 }
 
 export function membersOf(row: Row): readonly MemberRow[] {
   return listOf(row, "members").map(
-    ([incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason]) =>
-      ({ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason }) as MemberRow,
+    ([incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason, observer]) =>
+      ({ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason, observer }) as MemberRow,
+  );
+}
+
+export function candidatesOf(row: Row): readonly (CandidateRow & { readonly election: string })[] {
+  return listOf(row, "candidates").map(
+    ([election, incarnation, node, priority, fit, joinOrder]) => ({ election, incarnation, node, priority, fit, joinOrder }) as CandidateRow & { readonly election: string },
   );
 }
 
@@ -65,6 +71,7 @@ export function groupReadingOf(row: Row): GroupReading {
     view: viewOf(row),
     presence: listOf(row, "presence").map(presenceRowOf),
     elections: listOf(row, "elections").map(electionRowOf),
+    candidates: candidatesOf(row),
     fences: listOf(row, "fences").map(([election, token]) => ({ election: election as string, token: token as number })),
     terms: listOf(row, "terms").map(
       ([election, token, node, incarnation, beganAtMs, endedAtMs, endReason]) => ({ election, token, node, incarnation, beganAtMs, endedAtMs, endReason }) as TermRow,
@@ -89,7 +96,10 @@ function viewOf(row: Row): StoredView | null {
   return text === null || text === undefined ? null : (JSON.parse(text) as StoredView);
 }
 
-function electionRowOf([election, token, incarnation, node, epoch, version, resignRequested, changedAtMs]: Json[]): ElectionRow {
-  const holder = incarnation === null ? null : ({ incarnation, node } as Holder);
-  return { election, token, holder, epoch, version, resignRequested, changedAtMs } as ElectionRow;
+function electionRowOf(columns: Json[]): ElectionRow {
+  const [election, token, incarnation, node, epoch, version, resignRequested, changedAtMs, resignRequestedFor, reservedFor, reservedMs, reason, by, atMs, priority, minimumTermMs, ranked] = columns;
+  const holder = incarnation === null ? null : { incarnation, node };
+  const reservation = reservedFor === null ? null : { node: reservedFor, forMs: reservedMs };
+  const paused = atMs === null ? null : { reason, by, atMs };
+  return { election, token, holder, epoch, version, resignRequested, resignRequestedFor, reservation, paused, priority, minimumTermMs, ranked, changedAtMs } as ElectionRow;
 }
