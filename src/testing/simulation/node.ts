@@ -61,6 +61,8 @@ export class SimulatedNode implements Client, Watched {
   readonly isPooled: boolean;
   readonly process: SimulatedProcess;
   readonly cluster: Cluster<MemoryTransaction>;
+  /** For probes of the program: a fault says that what they ask is out of order. */
+  isUnfit = false;
   readonly #recorder: Recorder;
   readonly #provider: SimulatedProvider;
   /** When beats and looks were answered, on its own clock; the latest. */
@@ -81,6 +83,7 @@ export class SimulatedNode implements Client, Watched {
     });
     this.cluster = createCluster<MemoryTransaction>({ ...cluster, group, node, store: this.#provider, clock: this.process, random, logger: simulationLogger(this, schedule, log) });
     recorder.watch(this, this.cluster);
+    this.cluster.on("error", (error) => error.code === "EVICTED" && void this.stop());
     this.#note({ kind: "started" });
     void this.#run(program, random);
   }

@@ -27,7 +27,7 @@ export function deadNeverActs(history: History): Violation[] {
     } else {
       const death = deaths.get(event.incarnation);
       const did = death === undefined ? undefined : deedOf(event);
-      if (death === undefined || did === undefined || (event.kind === "believes" && excepted.has(event.incarnation))) continue;
+      if (death === undefined || did === undefined || (event.kind !== "granted" && excepted.has(event.incarnation))) continue;
       violations.push({ check: "deadNeverActs", message: `${who(event)} ${did} ${(event.t - death.t).toFixed(1)} ms after it was declared dead`, atMs: event.t, evidence: [death, event] });
       deaths.delete(event.incarnation); // once is enough
     }

@@ -7,6 +7,7 @@ import type { Violation } from "./check.ts";
 /** Tokens strictly increase in the order of announcement, and each belongs to one incarnation of one process. */
 export function tokensGrow(history: History): Violation[] {
   const violations: Violation[] = [];
+  const excepted = doubleFaulted(history);
   const owners = new ByTerm<HistoryEvent>();
   const newest = new Map<string, Announced>();
   for (const event of history.events) {
@@ -16,7 +17,7 @@ export function tokensGrow(history: History): Violation[] {
     else if (owner.incarnation !== event.incarnation || owner.node !== event.node) {
       violations.push({ check: "tokensGrow", message: `token ${event.token} of ${event.election} belongs to ${who(owner)} and to ${who(event)}`, atMs: event.t, evidence: [owner, event] });
     }
-    if (event.kind !== "announced" || !event.mayAct) continue;
+    if (event.kind !== "announced" || !event.mayAct || excepted.has(event.incarnation)) continue;
     const before = newest.get(event.election);
     if (before !== undefined && before.token >= event.token) {
       violations.push({ check: "tokensGrow", message: `token ${event.token} of ${event.election} was announced after ${before.token}`, atMs: event.t, evidence: [before, event] });
@@ -60,6 +61,7 @@ export function signalComesFirst(history: History): Violation[] {
   const excepted = doubleFaulted(history);
   return history.events
     .filter((event) => event.kind === "announced")
+    .filter((event) => !excepted.has(event.incarnation))
     .flatMap((event) =>
       (event.unaware ?? []).filter((incarnation) => !excepted.has(incarnation)).map((incarnation) => ({
         check: "signalComesFirst",
@@ -98,7 +100,7 @@ export function beliefsDoNotOverlap(history: History): Violation[] {
   for (const interval of intervals.sort((a, b) => a.first.t - b.first.t)) {
     const { election } = interval.first;
     const before = latest.get(election);
-    if (before !== undefined && before.last.t >= interval.first.t && !excepted.has(before.first.incarnation)) {
+    if (before !== undefined && before.last.t >= interval.first.t && !excepted.has(before.first.incarnation) && !excepted.has(interval.first.incarnation)) {
       const overlapMs = Math.min(before.last.t, interval.last.t) - interval.first.t;
       violations.push({
         check: "beliefsDoNotOverlap",
