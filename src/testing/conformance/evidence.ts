@@ -318,6 +318,7 @@ export const evidenceCases: readonly SceneCase[] = [
         assert.equal(results.filter(Boolean).length, 1, `round ${round}: ${results.join(", ")}`);
         const { state, evidence } = await observer.presenceOf(a);
         assert.deepEqual([state, evidence], results[round % 2 === 0 ? 0 : 1] === true ? ["dead", "none"] : ["alive", "held"]);
+        await a.session.close(); // a server has room for so many and no more
       }
     },
   },
