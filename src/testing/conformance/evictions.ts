@@ -49,7 +49,7 @@ export const evictionCases: readonly SceneCase[] = [
     },
   },
   {
-    title: "a refused beat of somebody evicted shows everything that any other shows, and adopts an epoch or a generation as any other",
+    title: "a refused beat of somebody evicted shows everything that any other shows, and raises the generation as any other",
     async run(scene) {
       const [a, victim] = [await scene.member(), await scene.member()];
       await a.lead("e");

@@ -60,7 +60,7 @@ export const pauseCases: readonly SceneCase[] = [
     },
   },
   {
-    title: "a pause keeps other elections, and an election that was never held is refused as any other",
+    title: "a pause is of one election: another can be claimed meanwhile",
     async run(scene) {
       const a = await scene.member();
       await a.createElection(ELECTION);
