@@ -164,9 +164,9 @@ export class Operations {
     });
   }
 
-  /** Whether the evidence of one of them is free. */
-  anyIsFree(incarnations: readonly string[]): boolean {
-    return this.#db.read(() => this.#each(incarnations, (incarnation) => this.#presence(incarnation)).some((row) => this.#evidenceOf(row) === "free"));
+  /** The evidence that those of them who are alive are armed with in this epoch. */
+  evidenceKeysOf(incarnations: readonly string[]): readonly string[] {
+    return this.#db.read(() => this.#each(incarnations, (incarnation) => this.#presence(incarnation)).flatMap((row) => this.#armedWith(row) ?? []));
   }
 
   /** Whether the row of somebody alive names this evidence. */
@@ -406,10 +406,15 @@ export class Operations {
     return { incarnation, node, state, beat, leaseMs, expired: beatAtMs + leaseMs <= nowMs, beatAgeMs: nowMs - beatAtMs, joinOrder, viewSeen, metadataVersion, observer, evicted, evidence };
   }
 
+  #evidenceOf(row: PresenceRecord): PresenceRow["evidence"] {
+    const key = this.#armedWith(row);
+    if (key === null) return "none";
+    return this.#evidence.isFree(key) ? "free" : "held";
+  }
+
   /** Evidence of another epoch is of another file, or of processes that ended with the machine. */
-  #evidenceOf({ state, evidenceKey, evidenceEpoch }: PresenceRecord): PresenceRow["evidence"] {
-    if (state === "dead" || evidenceKey === null || evidenceEpoch !== this.#epoch) return "none";
-    return this.#evidence.isFree(evidenceKey) ? "free" : "held";
+  #armedWith({ state, evidenceKey, evidenceEpoch }: PresenceRecord): string | null {
+    return state === "alive" && evidenceEpoch === this.#epoch ? evidenceKey : null;
   }
 
   #state(incarnation: string): "alive" | "dead" | undefined {

@@ -56,25 +56,25 @@ class SqliteProvider implements StoreProvider<DatabaseSync> {
 
   async open(context: OpenContext): Promise<StoreSession> {
     if (!context.createSchema && identityOf(this.#path) === undefined) schemaStep({ version: 0, worksWith: 0 }, { label: this.label, createSchema: false }); // throws; and makes no file
-    const { epoch, ...parts } = await this.#connected("open", context, { create: context.createSchema, keep: true }, async (connection, untilFree) => {
+    const { epoch, real, ...parts } = await this.#connected("open", context, { create: context.createSchema, keep: true }, async (connection, untilFree) => {
       const step = await untilFree(() => schemaStep(installedSchema(connection, this.#prefix), { label: this.label, createSchema: context.createSchema }));
       await untilFree(() => this.#switchToWal(connection));
       if (step === "migrate") await untilFree(() => this.#migrateOn(connection, context));
       return await untilFree(() => this.#partsOf(connection, context));
     });
     // Only now, and without giving anything away in between: from here on somebody ends what is opened.
-    const evidence = this.#evidence(context);
+    const evidence = this.#evidence(context, real);
     const operations = new Operations({ connection: parts.connection, statements: this.#statements, group: context.group, epoch, evidence });
     if (evidence.key !== null) discardLeftovers(operations);
     return new SqliteSession({ ...parts, evidence, operations });
   }
 
-  #evidence(context: OpenContext): Evidence {
-    const folder = `${realpathSync(this.#path)}-${this.#prefix}alive`;
+  #evidence(context: OpenContext, real: string): Evidence {
+    const folder = `${real}-${this.#prefix}alive`;
     if (context.evidence === undefined) return Evidence.none(folder, "this session was not asked to hold any");
-    const network = networkFileSystem(this.#path);
+    const network = networkFileSystem(real);
     if (network !== undefined) return Evidence.none(folder, `${this.#path} lies on a network file system (${network}), where a lock may be lost while its process lives`);
-    return Evidence.take(folder, { path: this.#path, random: context.random });
+    return Evidence.take(folder, { path: real, random: context.random });
   }
 
   /** Closes the connection of fenced transactions. Sessions are ended by those who opened them. A later transaction opens another connection. */
@@ -103,7 +103,7 @@ class SqliteProvider implements StoreProvider<DatabaseSync> {
     return result;
   }
 
-  #partsOf(connection: Connection, context: OpenContext): Omit<SessionParts, "evidence" | "operations"> & { readonly epoch: string } {
+  #partsOf(connection: Connection, context: OpenContext): Omit<SessionParts, "evidence" | "operations"> & { readonly epoch: string; readonly real: string } {
     const sql = this.#statements;
     const { fileId, version } = connection.read(() => ({
       fileId: connection.get(sql.fileId)?.fileId ?? "",
@@ -111,11 +111,13 @@ class SqliteProvider implements StoreProvider<DatabaseSync> {
     }));
     const files = DatabaseFiles.of(this.#path, connection.identity);
     const epoch = `sqlite:${fileId}:${files.identity}:${bootId()}`;
-    const network = networkFileSystem(this.#path);
+    const real = realpathSync(this.#path);
+    const network = networkFileSystem(real);
     return {
+      real,
       label: this.label,
       path: this.#path,
-      hintPath: `${realpathSync(this.#path)}-${this.#prefix}hint`,
+      hintPath: `${real}-${this.#prefix}hint`,
       group: context.group,
       clock: context.clock,
       random: context.random,

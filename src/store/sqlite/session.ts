@@ -1,5 +1,5 @@
-import { abortError, Events, TribuneError } from "../../kernel/index.ts";
-import type { Clock, Logger, Random, Timer } from "../../kernel/index.ts";
+import { Events, TribuneError } from "../../kernel/index.ts";
+import type { Clock, Logger, Random } from "../../kernel/index.ts";
 import { SessionGate } from "../index.ts";
 import type {
   AttendInput,
@@ -28,6 +28,7 @@ import type {
   SessionInfo,
   StoreSession,
 } from "../index.ts";
+import { attendLocks } from "./attend.ts";
 import type { Connection } from "./connection.ts";
 import { isBusy, leavesSessionUsable, mapSqliteError, storeBusy } from "./errors.ts";
 import type { Evidence } from "./evidence.ts";
@@ -38,9 +39,6 @@ import { patienceWithinMs, Turns } from "./turns.ts";
 
 /** How long `passFence` waits for a busy file before it says so: beats wait behind it. */
 const FENCE_PATIENCE_MS = 50;
-
-/** How often `attend` looks: a death is heard of 10 ms later on average, and it costs about a thousandth of one processor (see README). */
-const ATTEND_POLL_MS = 20;
 
 /** What the provider has opened, for the session to use and to end. */
 export interface SessionParts {
@@ -132,30 +130,11 @@ export class SqliteSession implements StoreSession {
     return this.#run("evict", call, (operations) => operations.evict(input), { hint: presenceIf });
   }
 
-  /** Looks at the locks again and again, which the kernel tells nobody of. It needs no turn: reading waits for nobody, and a file that is busy all the same is looked at the next time. */
+  /** Needs no turn: reading waits for nobody. */
   attend({ incarnations, signal }: AttendInput): Promise<void> {
-    const { clock, operations, path } = this.#parts;
+    const { clock, evidence } = this.#parts;
     const over = AbortSignal.any([signal, this.ended]);
-    return new Promise((resolve, reject) => {
-      let timer: Timer | undefined;
-      const end = (settle: () => void) => {
-        timer?.cancel();
-        over.removeEventListener("abort", aborted);
-        settle();
-      };
-      const aborted = () => end(() => reject(abortError(over, "attend")));
-      const look = () => {
-        try {
-          if (operations.anyIsFree(incarnations)) return end(resolve);
-        } catch (error) {
-          if (!isBusy(error)) return end(() => reject(mapSqliteError(error, "attend", path)));
-        }
-        timer = clock.setTimer(ATTEND_POLL_MS, look);
-      };
-      if (over.aborted) return aborted();
-      over.addEventListener("abort", aborted, { once: true });
-      look();
-    });
+    return attendLocks({ clock, over, readKeys: () => this.#keysOf(incarnations), isFree: (key) => evidence.isFree(key) });
   }
 
   async createElection(input: { readonly election: string }, call: Call): Promise<void> {
@@ -228,6 +207,17 @@ export class SqliteSession implements StoreSession {
       throw storeBusy(operation, path, cause);
     };
     return this.#gate.run(operation, call, () => this.#turns.run(() => this.#attempt(operation, work, options), { clock, giveUpAfterMs: patienceMs, whenBusy }));
+  }
+
+  /** What they are armed with; `undefined` if the file is busy even for readers, as it is for a moment after a process died in it. */
+  #keysOf(incarnations: readonly string[]): readonly string[] | undefined {
+    const { operations, path } = this.#parts;
+    try {
+      return operations.evidenceKeysOf(incarnations);
+    } catch (error) {
+      if (isBusy(error)) return undefined;
+      throw mapSqliteError(error, "attend", path);
+    }
   }
 
   /** One try. Throws a busy error as it is, for the next try. */

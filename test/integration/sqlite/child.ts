@@ -105,8 +105,9 @@ async function holdWriteLock(): Promise<never> {
 
 /** Joins with evidence of life, and lives on. `beats`: is armed; `silent`: is not; `parent`: is, and has a child of its own that outlives it, with all the files it may inherit. */
 async function live(how: string): Promise<never> {
-  const { session, incarnation, node, epoch, beat } = await joined(path, { evidence: { leaseMs: 60_000 } });
-  if (how !== "silent") await beat(1);
+  const me = await joined(path, { evidence: { leaseMs: 60_000 } });
+  const { session, incarnation, node, epoch } = me;
+  if (how !== "silent") await me.beat(1);
   const outlives = how === "parent" ? spawn(process.execPath, ["-e", "setTimeout(() => {}, 600_000)"], { stdio: "ignore", detached: true }).pid : undefined;
   setInterval(() => {}, 60_000); // a session alone keeps no process running
   console.log(JSON.stringify({ incarnation, node, epoch, evidence: session.info.evidence, outlives }));

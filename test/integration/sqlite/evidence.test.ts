@@ -3,7 +3,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, uti
 import { join } from "node:path";
 import { after, beforeEach, describe, it } from "node:test";
 import { systemRandom } from "../../../src/kernel/index.ts";
+import type { Timer } from "../../../src/kernel/index.ts";
 import type { PresenceRow, SessionEvidence } from "../../../src/store/index.ts";
+import { VirtualClock } from "../../../src/testing/virtual-clock.ts";
 import { Evidence } from "../../../src/store/sqlite/evidence.ts";
 import { child } from "./children.ts";
 import type { Child } from "./children.ts";
@@ -195,18 +197,50 @@ describe("evidence of death in a SQLite store", { timeout: 120_000 }, () => {
     assert.equal(await declareDead(a, b), true);
   });
 
+  it("is heard of by who began to attend before there was any", async () => {
+    const clock = new VirtualClock();
+    const [a, b] = [await member({ clock }), await member({ evidence: EVIDENCE })];
+    let heard = false;
+    const attending = attend(a, b.incarnation).then(() => (heard = true));
+    await b.beat(1);
+    await clock.advance(1_000);
+    assert.equal(heard, false);
+    await b.session.close();
+    await clock.advance(20);
+    await attending;
+  });
+
+  it("that is attended is attended no more after the signal, or the end of the session; neither leaves a timer behind", async () => {
+    const clock = new CountingClock();
+    const [a, b] = [await member({ clock }), await member({ evidence: EVIDENCE })];
+    await b.beat(1);
+    const enough = new AbortController();
+    const called = assert.rejects(a.session.attend({ incarnations: [b.incarnation], signal: enough.signal }), { code: "ABORTED" });
+    enough.abort();
+    await called;
+    assert.equal(clock.running, 0);
+    const ended = assert.rejects(attend(a, b.incarnation), { code: "STORE_SESSION_ENDED" });
+    assert.equal(clock.running, 1);
+    await a.session.close();
+    await ended;
+    assert.equal(clock.running, 0);
+    await assert.rejects(attend(a, b.incarnation), { code: "STORE_SESSION_ENDED" });
+  });
+
   it("is left behind by the dead until the next session opens; what is fresh, held, or still needed stays", async () => {
+    const found = () => readdirSync(alive()).map((name) => join(alive(), name)).sort();
+    await living("silent");
+    const heldByAnUnnamed = found();
     const [unnamed, needed, held] = [await living("silent"), await living(), await living()];
     await unnamed.process.kill();
     await needed.process.kill();
-    const kept = [fileOf(needed.incarnation), fileOf(held.incarnation)].sort();
-    const found = () => readdirSync(alive()).map((name) => join(alive(), name)).sort();
+    const kept = [...heldByAnUnnamed, fileOf(needed.incarnation), fileOf(held.incarnation)].sort();
     const opens = async () => {
       const each = await member({ evidence: EVIDENCE });
       await each.session.close();
     };
     await opens();
-    assert.equal(found().length, 3, "they are fresh");
+    assert.equal(found().length, 4, "they are fresh");
     const longAgo = new Date(Date.now() - 3_600_000);
     for (const file of found()) utimesSync(file, longAgo, longAgo);
     writeFileSync(join(alive(), "somebody's notes"), "");
@@ -260,4 +294,28 @@ describe("evidence of death in a SQLite store", { timeout: 120_000 }, () => {
 async function frozen(pid: number | undefined): Promise<void> {
   const stat = `/proc/${pid}/stat`;
   while (existsSync(stat) && !/\) T /.test(readFileSync(stat, "utf8"))) await turnOfTheLoop();
+}
+
+/** Knows how many of its timers have neither fired nor been called off. */
+class CountingClock extends VirtualClock {
+  running = 0;
+
+  override setTimer(delayMs: number, callback: () => void): Timer {
+    let runs = true;
+    this.running += 1;
+    const stop = () => {
+      if (runs) this.running -= 1;
+      runs = false;
+    };
+    const timer = super.setTimer(delayMs, () => {
+      stop();
+      callback();
+    });
+    return {
+      cancel: () => {
+        stop();
+        timer.cancel();
+      },
+    };
+  }
 }
