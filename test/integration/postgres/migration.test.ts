@@ -31,7 +31,7 @@ await describeWithServer("migrating a schema in PostgreSQL", {}, async (server) 
     assert.equal(reply.accepted, true);
     const row = reply.elections.find((each) => each.election === "e");
     assert.deepEqual([row?.token, row?.holder?.node, row?.paused, row?.reservation, row?.priority, row?.minimumTermMs, row?.ranked], [4294967301, "one", null, null, 0, 0, false]);
-    assert.deepEqual(reply.presence.map(({ node, state, observer, evicted, evidence }) => [node, state, observer, evicted, evidence]).sort(), [
+    assert.deepEqual(reply.presence.toSorted((x, y) => x.joinOrder - y.joinOrder).map(({ node, state, observer, evicted, evidence }) => [node, state, observer, evicted, evidence]), [
       ["one", "alive", false, false, "none"],
       ["two", "dead", false, false, "none"],
     ]);
@@ -74,10 +74,11 @@ await describeWithServer("migrating a schema in PostgreSQL", {}, async (server) 
     const provider = postgres({ url });
     const scene = sceneOn(t, provider);
     const node = await connected(t, url);
-    let [over, beats] = [false, 0];
+    let beats = 0;
+    const over = new AbortController();
     const beating = (async () => {
       // A beat as code of version 1 sends it: it takes the tables' locks in its own order.
-      while (!over) {
+      while (!over.signal.aborted) {
         await node.query("with e as (select count(*) from tribune.elections) update tribune.presence p set beat = beat + 1 from e where p.grp = 'busy' and p.state = 'alive'");
         beats += 1;
       }
@@ -86,7 +87,7 @@ await describeWithServer("migrating a schema in PostgreSQL", {}, async (server) 
     await provider.schema.migrate(scene.context());
     const then = beats;
     await scene.until("it beats on", async () => (beats > then + 10 ? true : undefined));
-    over = true;
+    over.abort();
     await beating;
     const [row] = await server.query("select beat::int as beat from tribune.presence where grp = 'busy' and state = 'alive'", [], { database: name });
     assert.equal(row?.["beat"], 7 + beats);
@@ -130,7 +131,8 @@ await describeWithServer("migrating a schema in PostgreSQL", {}, async (server) 
   /** A database with a schema of version 1, in which a group has had a life. */
   async function filled(group: string): Promise<{ readonly name: string; readonly url: string }> {
     const database = await server.createDatabase();
-    const [{ epoch } = {}] = await server.query("select (select system_identifier from pg_control_system())::text || ':' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as epoch");
+    const [told] = await server.query("select (select system_identifier from pg_control_system())::text || ':' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as epoch");
+    const epoch = String(told?.["epoch"]);
     const life = [
       `insert into tribune.groups values ('${group}', '${epoch}', '${epoch}', 1, 'settings', 15000, 2, 2, 2, 3)`,
       `insert into tribune.presence values ('${group}', 'i-1', 'one', 'alive', 7, 15000, 1000, 16000, 1, 500, 3, '{"a":1}', 2, null, null),

@@ -57,9 +57,9 @@ if ("missing" in programs) {
       },
     };
     const cases = storeConformanceCases({ place: () => place }).filter(({ record }) => !RECORDS_LEFT_OUT.includes(record));
-    for (const { record, title, run } of cases) {
-      it(`${record}: ${title}`, { timeout: 120_000 }, async (t) => {
-        const { skipped } = await run();
+    for (const each of cases) {
+      it(`${each.record}: ${each.title}`, { timeout: 120_000 }, async (t) => {
+        const { skipped } = await each.run();
         if (skipped !== undefined) t.skip(skipped);
       });
     }
