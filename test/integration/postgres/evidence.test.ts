@@ -279,7 +279,18 @@ await describeWithServer("evidence of death in PostgreSQL", {}, async (server) =
     await observer.scene.until("it waits again", async () => [undefined, first].includes(await waits() as string) ? undefined : true);
     holder.session.destroy(new Error("the process is gone"));
     await attended;
-    assert.deepEqual(server.log.filter((line) => /ERROR: .*(timeout|lock)/.test(line)), []);
+    assert.deepEqual(server.log.filter((line) => /ERROR: .*canceling/.test(line)), []);
+  });
+
+  it("is attended by looking again and again where there is no PL/pgSQL to wait with", async (t) => {
+    const bare = await server.createDatabase();
+    const scene = sceneOn(t, postgres({ url: bare.url }));
+    const [observer, holder] = [await scene.member(), await armed(scene)];
+    await server.query("drop extension plpgsql", [], { database: bare.name });
+    const attended = observer.attend([holder]);
+    await scene.until("it looks without waiting", async () => ((await server.query("select from pg_stat_activity where application_name like '%:attend' and query like '%evidence_key%' and state = 'idle'")).length > 0 ? true : undefined));
+    holder.session.destroy(new Error("the process is gone"));
+    await attended;
   });
 
   it("does not hold up fenced transactions, nor do they hold it", async (t) => {
