@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
+import { setImmediate } from "node:timers/promises";
 import { isTribuneError } from "../../kernel/index.ts";
 import type { LookReply, PresenceRow, StoreSession } from "../../store/index.ts";
 import { atOnce, NOTHING_SEEN, SHORT_LEASE_MS, Skipped, still } from "./scene.ts";
@@ -29,7 +30,7 @@ export const evidenceCases: readonly SceneCase[] = [
         assert.equal(session.info.evidence.held, false);
         assert.ok(session.info.evidence.why.length > 0);
         assert.equal((await observer.presenceOf(a)).evidence, "none");
-        if (scene.provider.capabilities.evidence === null) await assert.rejects(a.attend([observer]), isTribuneError);
+        if (scene.provider.capabilities.evidence === null) await assert.rejects(inTime(scene, "attending is refused", a.attend([observer])), isTribuneError);
       }
     },
   },
@@ -179,7 +180,7 @@ export const evidenceCases: readonly SceneCase[] = [
         const attended = settled(session.attend({ incarnations: [a.incarnation], signal: new AbortController().signal }));
         for (let n = 0; n < 5; n++) await session.look({ cursor: NOTHING_SEEN, watch: "all" }, scene.call);
         await end(session);
-        await attended;
+        await inTime(scene, "attending ends with its session", attended);
         await steadily(observer, a, "held");
       }
       assert.equal((await a.beat()).accepted, true);
@@ -387,7 +388,7 @@ export const evidenceCases: readonly SceneCase[] = [
       const attend = async (each: Member) => {
         while (!calledOff.signal.aborted) {
           await settled(each.attend([a, b], calledOff.signal));
-          await each.look();
+          await setImmediate(); // a store in this process may answer without ever letting others go on
         }
       };
       const attending = attenders.map((each) => attend(each));
@@ -463,7 +464,7 @@ export const evidenceCases: readonly SceneCase[] = [
       const attended = settled(observer.attend([a], calledOff.signal));
       await observer.look();
       calledOff.abort();
-      await attended;
+      await inTime(scene, "attending is called off", attended);
       assert.deepEqual(still(await observer.reading()), before);
       assert.deepEqual(await observer.events(), events);
     },

@@ -217,12 +217,12 @@ export class Member {
     return row ?? assert.fail(`there is no presence row of ${who.node}`);
   }
 
-  /** Declares `who` dead as seen now, whether or not the lease has run out. */
+  /** Declares `who` dead as seen now, whether or not the lease has run out. Where beat and epoch are given it does not look, so that it meets others at once. */
   async declareDead(who: Member, over: Partial<DeclareDeadInput> = {}): Promise<boolean> {
-    const seen = await this.look();
-    const beat = seen.presence.find((row) => row.incarnation === who.incarnation)?.beat ?? 0;
+    const seen = over.beat === undefined || over.epoch === undefined ? await this.look() : undefined;
+    const beat = seen?.presence.find((row) => row.incarnation === who.incarnation)?.beat ?? 0;
     return await this.session.declareDead(
-      { incarnation: who.incarnation, beat, epoch: seen.epoch, requireExpired: false, by: this.node, reason: "expired", ...over },
+      { incarnation: who.incarnation, beat, epoch: seen?.epoch ?? "", requireExpired: false, by: this.node, reason: "expired", ...over },
       this.call,
     );
   }
@@ -256,12 +256,12 @@ export class Member {
     return (await this.look()).elections.find((each) => each.election === election);
   }
 
-  /** A claim on what the row shows now, unless told otherwise. */
+  /** A claim on what the row shows now, unless told otherwise. Where token and epoch are given it does not look, so that it meets others at once. */
   async claim(election: string, over: Partial<ClaimInput> = {}): Promise<ClaimResult | null> {
-    const seen = await this.look({ watch: [] });
-    const expectedToken = seen.elections.find((row) => row.election === election)?.token ?? 0;
+    const seen = over.expectedToken === undefined || over.epoch === undefined ? await this.look({ watch: [] }) : undefined;
+    const expectedToken = seen?.elections.find((row) => row.election === election)?.token ?? 0;
     const { incarnation, node } = this;
-    return await this.session.claim({ election, incarnation, node, expectedToken, epoch: seen.epoch, tokenSeen: 0, ...over }, this.call);
+    return await this.session.claim({ election, incarnation, node, expectedToken, epoch: seen?.epoch ?? "", tokenSeen: 0, ...over }, this.call);
   }
 
   async passFence(election: string, token: number, over: Partial<PassFenceInput> = {}): Promise<"passed" | "busy" | "superseded"> {
