@@ -42,7 +42,7 @@ export async function attend({ source, context, signal, incarnations, statement,
     // Through a pooler waiting would keep one of its server connections from everybody else.
     let waits = connection.facts.direct && incarnations.length === 1;
     for (;;) {
-      const [row] = await connection.query(statement, [context.group, incarnations]);
+      const [row] = await connection.query(statement, [context.group, incarnations], "tribune_attend");
       if (isTrue(row, "free")) return;
       const key = row?.["key"] ?? null;
       if (waits && key !== null) waits = await waitFor(connection, key);

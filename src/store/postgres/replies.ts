@@ -1,4 +1,4 @@
-import type { BeatReply, CandidateRow, ElectionRow, EventPage, EventType, GroupReading, Holder, LookReply, MemberRow, PresenceRow, StoredView, TermRow } from "../index.ts";
+import type { BeatReply, CandidateRow, ElectionRow, EventPage, EventType, GroupReading, LookReply, MemberRow, PresenceRow, StoredView, TermRow } from "../index.ts";
 import type { Row } from "./connection.ts";
 
 /** A bigint column. All that Tribune stores in one is a safe integer. */
@@ -39,10 +39,8 @@ export function membersOf(row: Row): readonly MemberRow[] {
   );
 }
 
-export function candidatesOf(row: Row): readonly (CandidateRow & { readonly election: string })[] {
-  return listOf(row, "candidates").map(
-    ([election, incarnation, node, priority, fit, joinOrder]) => ({ election, incarnation, node, priority, fit, joinOrder }) as CandidateRow & { readonly election: string },
-  );
+export function candidatesOf(row: Row): readonly CandidateRow[] {
+  return listOf(row, "candidates").map(candidateOf);
 }
 
 export function eventPageOf(row: Row, after: number): EventPage {
@@ -71,7 +69,7 @@ export function groupReadingOf(row: Row): GroupReading {
     view: viewOf(row),
     presence: listOf(row, "presence").map(presenceRowOf),
     elections: listOf(row, "elections").map(electionRowOf),
-    candidates: candidatesOf(row),
+    candidates: listOf(row, "candidates").map((columns) => ({ election: columns[0] as string, ...candidateOf(columns) })),
     fences: listOf(row, "fences").map(([election, token]) => ({ election: election as string, token: token as number })),
     terms: listOf(row, "terms").map(
       ([election, token, node, incarnation, beganAtMs, endedAtMs, endReason]) => ({ election, token, node, incarnation, beganAtMs, endedAtMs, endReason }) as TermRow,
@@ -94,6 +92,10 @@ export function textOf(row: Row, column: string): string {
 function viewOf(row: Row): StoredView | null {
   const text = row["view"];
   return text === null || text === undefined ? null : (JSON.parse(text) as StoredView);
+}
+
+function candidateOf([, incarnation, node, priority, fit, joinOrder]: Json[]): CandidateRow {
+  return { incarnation, node, priority, fit, joinOrder } as CandidateRow;
 }
 
 function electionRowOf(columns: Json[]): ElectionRow {

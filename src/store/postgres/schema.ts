@@ -4,12 +4,12 @@ import { SCHEMA_VERSION, SCHEMA_WORKS_WITH } from "../index.ts";
 import type { InstalledSchema, OpenContext, SchemaAdmin } from "../index.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionSource } from "./connection.ts";
-import { DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, mapPostgresError, sqlState } from "./errors.ts";
+import { LOCK_NOT_AVAILABLE, mapPostgresError, sqlState } from "./errors.ts";
 import { tablesIn } from "./statements.ts";
 
 /**
  * How long a migration waits for the lock of a table. While it does, whatever else wants that table waits behind it: running nodes, whose beats have to come
- * in time. Less than `deadlock_timeout`, so that where a node and a migration wait for each other it is the migration that gives way.
+ * in time. Less than `deadlock_timeout`, so that it is never a node that has to give way.
  */
 const TABLE_LOCK_MS = 500;
 const LOCK_ATTEMPTS = 5;
@@ -52,44 +52,61 @@ export class PostgresSchema implements SchemaAdmin {
     return { version, worksWith: Number(row?.["works_with"] ?? version) };
   }
 
-  /** Concurrent ones wait for each other. Gives way to running nodes and to transactions that stay open, and tries again some times. */
+  /**
+   * Makes the schema in one transaction. Brings an older one up to date in one for each statement, since nodes may be at work, which lock the tables in many an order: so it never keeps one table from them
+   * while it waits for another. What is broken off is an older schema with some more in it, and goes on when it is run again.
+   */
   async migrateOn(connection: Connection, context: OpenContext): Promise<{ readonly from: number; readonly to: number }> {
+    const from = await this.#alone(connection, async (version) => {
+      if (version === 0) await this.#make(connection);
+      return version;
+    });
+    if (from === 0) return { from, to: SCHEMA_VERSION };
+    for (const statement of this.statements(from)) await this.#step(connection, context, statement);
+    return { from, to: Math.max(from, SCHEMA_VERSION) };
+  }
+
+  /** Gives way to running nodes and to transactions that stay open, and tries again some times. */
+  async #step(connection: Connection, context: OpenContext, statement: string): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await connection.transaction(async () => await this.#migrateInTransaction(connection));
+        return await this.#alone(connection, async (version) => {
+          if (version >= SCHEMA_VERSION) return; // somebody else did it meanwhile
+          await connection.query("select set_config('lock_timeout', $1, true)", [String(TABLE_LOCK_MS)]);
+          await connection.query(statement);
+        });
       } catch (error) {
-        const state = sqlState(error);
-        if (state !== LOCK_NOT_AVAILABLE && state !== DEADLOCK_DETECTED) throw error;
-        if (attempt === LOCK_ATTEMPTS) throw this.#tablesInUse(error);
+        if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+        if (attempt === LOCK_ATTEMPTS) throw this.#tableInUse(error);
         await sleep(context.clock, BETWEEN_ATTEMPTS_MS, context.signal);
       }
     }
   }
 
-  async #migrateInTransaction(connection: Connection): Promise<{ readonly from: number; readonly to: number }> {
-    await connection.query("select pg_advisory_xact_lock($1, $2)", [...lockKey(this.#schema)]);
-    const { version: from } = await this.installedOn(connection);
-    if (from >= SCHEMA_VERSION) return { from, to: from };
-    await connection.query("select set_config('lock_timeout', $1, true)", [String(TABLE_LOCK_MS)]);
-    await this.#raise(connection, from);
-    return { from, to: SCHEMA_VERSION };
-  }
-
-  #tablesInUse(cause: unknown): TribuneError {
-    return new TribuneError("STORE_BUSY", `migrating ${this.#source.label} did not get the locks of the tables in "${this.#schema}" within ${TABLE_LOCK_MS} ms, ${LOCK_ATTEMPTS} times; nothing was changed`, {
-      about: this.#source.label,
-      next: "look in pg_stat_activity for a transaction that has been open on these tables for long (a dump, a query by hand), let it end, and migrate again",
-      cause,
+  /** Runs `work` in a transaction in which nobody else migrates, with the version that is there then. */
+  async #alone<T>(connection: Connection, work: (version: number) => Promise<T>): Promise<T> {
+    return await connection.transaction(async () => {
+      await connection.query("select pg_advisory_xact_lock($1, $2)", [...lockKey(this.#schema)]);
+      return await work((await this.installedOn(connection)).version);
     });
   }
 
-  async #raise(connection: Connection, from: number): Promise<void> {
+  async #make(connection: Connection): Promise<void> {
     const [schema] = await connection.query("select exists (select from pg_namespace where nspname = $1) as there", [this.#schema]);
-    for (const statement of this.statements(from)) {
+    for (const statement of this.statements(0)) {
       // PostgreSQL asks for the privilege to create schemas also where the schema is there: somebody may have made it for us.
       if (schema?.["there"] === "t" && statement.startsWith("create schema")) continue;
       await connection.query(statement);
     }
+  }
+
+  #tableInUse(cause: unknown): TribuneError {
+    const { label } = this.#source;
+    return new TribuneError("STORE_BUSY", `migrating ${label} did not get the lock of a table in "${this.#schema}" within ${TABLE_LOCK_MS} ms, ${LOCK_ATTEMPTS} times; what is there works on as before`, {
+      about: label,
+      next: "look in pg_stat_activity for a transaction that has been open on these tables for long (a dump, a query by hand), let it end, and migrate again",
+      cause,
+    });
   }
 
   async #on<T>(operation: string, context: OpenContext, work: (connection: Connection) => Promise<T>): Promise<T> {
@@ -218,15 +235,15 @@ ${list(ELECTIONS_2)},
   ];
 }
 
-/** From version 1 to 2. A column with a constant default is added without rewriting the table (manual, ALTER TABLE, notes). */
+/** From version 1 to 2, in steps of which each may be repeated. A column with a constant default is added without rewriting the table (manual, ALTER TABLE, notes). */
 function expansion(schema: string): readonly string[] {
   const t = tablesIn(schema);
-  const add = (columns: readonly string[]) => columns.map((column) => `add column ${column}`).join(", ");
+  const add = (columns: readonly string[]) => columns.map((column) => `add column if not exists ${column}`).join(", ");
   return [
-    `alter table ${t.meta} add column works_with integer`,
+    `alter table ${t.meta} add column if not exists works_with integer`,
     `alter table ${t.presence} ${add(PRESENCE_2)}`,
     `alter table ${t.elections} ${add(ELECTIONS_2)}`,
-    candidates(t),
+    candidates(t, "if not exists "),
     `update ${t.meta} set version = 2, works_with = 2`,
   ];
 }
@@ -247,8 +264,8 @@ const ELECTIONS_2 = [
   "ranked boolean not null default false",
 ];
 
-function candidates(t: ReturnType<typeof tablesIn>): string {
-  return `create table ${t.candidates} (
+function candidates(t: ReturnType<typeof tablesIn>, unless = ""): string {
+  return `create table ${unless}${t.candidates} (
   grp text collate "C" not null,
   election text collate "C" not null,
   incarnation text collate "C" not null,

@@ -246,7 +246,7 @@ export class PostgresSession implements StoreSession {
   readCandidates({ election }: { readonly election: string }, call: Call): Promise<readonly CandidateRow[]> {
     return this.#run("readCandidates", call, async () => {
       const [row] = await this.#ask(this.#sql.readCandidates, [election]);
-      return row === undefined ? [] : candidatesOf(row).map(({ election: _, ...candidate }) => candidate);
+      return row === undefined ? [] : candidatesOf(row);
     });
   }
 

@@ -16,8 +16,8 @@ export interface PgBouncer {
   stop(): Promise<void>;
 }
 
-/** PgBouncer in front of `server`, in transaction mode; or why there is none. */
-export async function startPgBouncer(server: PostgresServer): Promise<PgBouncer | { readonly missing: string }> {
+/** PgBouncer in front of `server`; or why there is none. */
+export async function startPgBouncer(server: PostgresServer, mode: "transaction" | "session" = "transaction"): Promise<PgBouncer | { readonly missing: string }> {
   const program = (await findPgBouncer()) ?? (await afterInstalling());
   if (typeof program !== "string") return program;
   const folder = await mkdtemp(join(tmpdir(), "tribune-pgbouncer-"));
@@ -31,7 +31,7 @@ export async function startPgBouncer(server: PostgresServer): Promise<PgBouncer 
     `listen_port = ${port}`,
     "unix_socket_dir =",
     "auth_type = any", // whoever reaches this port of the test is let in, as the user above
-    "pool_mode = transaction",
+    `pool_mode = ${mode}`,
     "max_client_conn = 200",
     "default_pool_size = 8",
     "",
