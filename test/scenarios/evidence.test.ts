@@ -7,10 +7,10 @@ const GRACE_MS = 100;
 const LEASE_MS = 4_000;
 
 /** Three nodes that contend for `work`; the first one holds it, and coordinates. */
-async function three(options: StartOptions = {}, seed = 1): Promise<SimulatedWorld> {
+async function three(options: (name: string) => StartOptions = () => ({}), seed = 1): Promise<SimulatedWorld> {
   const world = new SimulatedWorld({ seed });
   for (const name of ["a", "b", "c"]) {
-    world.start(name, ({ cluster }) => void cluster.election("work").lead((term) => new Promise((resolve) => term.signal.addEventListener("abort", resolve))), options);
+    world.start(name, ({ cluster }) => void cluster.election("work").lead((term) => new Promise((resolve) => term.signal.addEventListener("abort", resolve))), options(name));
     await world.until(() => (world.nodes.get(name)?.cluster.health().state ?? "") === "member");
     await world.run(1_000);
   }
@@ -32,7 +32,7 @@ async function succession(world: SimulatedWorld, former: string): Promise<number
 describe("a holder whose process dies", () => {
   it("is succeeded when its evidence has been free for the grace, and no sooner", async () => {
     for (const seed of [1, 2, 3, 4]) {
-      const world = await three({}, seed);
+      const world = await three(undefined, seed);
       world.leader("work")?.kill();
       const tookMs = await succession(world, "a");
       assert.ok(tookMs >= GRACE_MS && tookMs < GRACE_MS + 60, `${tookMs} ms`);
@@ -54,7 +54,7 @@ describe("a holder whose process dies", () => {
 
   it("is waited for by its lease where crashDetection is lease, and where a pooler stands between", async () => {
     for (const options of [{ crashDetection: "lease" }, { pooled: true }] as const) {
-      const world = await three(options);
+      const world = await three(() => options);
       assert.equal(world.nodes.get("b")?.cluster.health().crashDetection.inForce, "lease");
       world.leader("work")?.kill();
       const tookMs = await succession(world, "a");
@@ -98,6 +98,21 @@ describe("a holder that lives", () => {
     assert.deepEqual([...world.nodes.values()].map((node) => node.incarnation()), incarnations);
     assert.notEqual(world.leader("work"), undefined);
     assert.deepEqual(world.violations(), []);
+  });
+
+  it("is waited for where the server restarts while it is cut off: it cannot know that its evidence is free", async () => {
+    // Those behind a pooler keep their trust over the restart, and with it what they have seen.
+    for (const pooled of [false, true]) {
+      const world = await three((name) => ({ pooled: pooled && name !== "a" }));
+      world.cut("a");
+      const back = world.store.stop("refuses"); // the others hear of it
+      await world.run(200);
+      back();
+      const tookMs = await succession(world, "a");
+      assert.ok(tookMs > LEASE_MS - 1_500, `${tookMs} ms`);
+      assert.ok(deaths(world).every((death) => !death.byEvidence));
+      assert.deepEqual(world.violations(), []);
+    }
   });
 
   it("keeps its place as a member that leads nothing, if its connection comes back within a beat", async () => {
