@@ -54,6 +54,13 @@ await describeWithServer("evidence of death in PostgreSQL", {}, async (server) =
     assert.ok(isTribuneError(holder.session.ended.reason, "STORE_SESSION_ENDED"));
   });
 
+  it("is held to its own session too, which would get the lock once more", async (t) => {
+    const [, holder] = await cast(t);
+    assert.equal((await holder.presenceOf(holder)).evidence, "held");
+    assert.equal((await holder.reading()).presence.find((row) => row.incarnation === holder.incarnation)?.evidence, "held");
+    assert.equal(await holder.declareDead(holder, { requireFree: true }), false);
+  });
+
   it("is given up by a session that is closed only after whoever trusts in it has been told", async (t) => {
     const order: string[] = [];
     class Spied extends Client {
@@ -180,6 +187,8 @@ await describeWithServer("evidence of death in PostgreSQL", {}, async (server) =
     const impatient = stage(t, { options: "-c tcp_user_timeout=5000" });
     assert.match((await impatient.scene.session({ evidence: EVIDENCE })).info.evidence.why, /after 5000 ms \(tcp_user_timeout\)/);
     assert.equal((await impatient.scene.session({ evidence: { leaseMs: 4_000 } })).info.evidence.held, true);
+    const { rows } = await impatient.last().query<{ tcp_user_timeout: string }>("show tcp_user_timeout");
+    assert.equal(rows[0]?.tcp_user_timeout, "5000", "what somebody has set is left alone");
   });
 
   it("is not held by a role that may not lock, and shows as held to one that may not ask; all else works, also where that is taken away under way", async (t) => {
