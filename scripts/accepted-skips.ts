@@ -3,7 +3,6 @@
  * `TRIBUNE_TEST_REQUIRE=all` lets them pass. All others are lacks, and fail then.
  */
 export const ACCEPTED_SKIPS: readonly AcceptedSkip[] = [
-  { where: /(?:conformance|pooler)\.test\.ts$/, reason: /^there is no older schema than version 1$/, why: "the first released schema; the case begins to run with the second" },
   { where: /(?:(?:memory|postgres|simulation).conformance|postgres.privileges)\.test\.ts$/, reason: /^transactions of this store are asynchronous$/, why: "the case is about stores with synchronous ones" },
   { where: /sqlite\/conformance\.test\.ts$/, reason: /^this store has one writer, who holds up all others$/, why: "the case is about stores with many" },
   { where: /(?:memory.|sqlite\/)conformance\.test\.ts$/, reason: /boundsFrozenTransactions is false/, why: "memory and SQLite have no server that could end a frozen transaction; the READMEs say so" },

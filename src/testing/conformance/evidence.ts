@@ -162,6 +162,22 @@ export const evidenceCases: readonly SceneCase[] = [
     },
   },
   {
+    title: "evidence of a session that ended because a call missed its deadline is free once the store answers again",
+    async run(scene) {
+      const hang = scene.need("hang");
+      const [observer, a] = [await scene.member(), await armed(scene)];
+      const heal = await hang();
+      try {
+        await assert.rejects(a.session.look({ cursor: NOTHING_SEEN, watch: [] }, { deadlineMs: 250 }), { code: "STORE_TIMEOUT" });
+        assert.equal(a.session.ended.aborted, true, "its own process counts its trust as over by then");
+      } finally {
+        await heal();
+      }
+      await observer.reconnect();
+      await untilFree(observer, a);
+    },
+  },
+  {
     title: "evidence is held for as long as its session lives, also where its owner is silent and its lease has run out",
     async run(scene) {
       const observer = await scene.member();
@@ -302,6 +318,7 @@ export const evidenceCases: readonly SceneCase[] = [
         assert.equal(results.filter(Boolean).length, 1, `round ${round}: ${results.join(", ")}`);
         const { state, evidence } = await observer.presenceOf(a);
         assert.deepEqual([state, evidence], results[round % 2 === 0 ? 0 : 1] === true ? ["dead", "none"] : ["alive", "held"]);
+        await a.session.close(); // a server has room for so many and no more
       }
     },
   },

@@ -53,6 +53,22 @@ export const LONG_LEASE_MS = 600_000;
 /** A lease that runs out soon; cases wait until the store says so. */
 export const SHORT_LEASE_MS = 60;
 
+/** Text that a store may take for something else: SQL, patterns, escapes, keys of its own. */
+export const HOSTILE_TEXTS = [
+  "it's; drop table tribune_presence; --",
+  'a "quoted" `word` [here]',
+  "100% of a_b and \\' \\\\ \\n",
+  "$1 ? :name @x {{y}}",
+  "ünïcødé 語 🦀 \u202e\u200b\ufeff",
+  "line\nbreak\ttab\r\u0007",
+  "nul\u0000nul",
+  "lone \ud800 surrogate",
+  "__proto__",
+];
+
+/** Those that a text column can keep. */
+export const HOSTILE_WORDS = HOSTILE_TEXTS.filter((text) => !text.includes("\u0000") && !text.includes("\ud800"));
+
 let scenes = 0;
 
 /** What one case plays in: a fresh group in the store, and whatever sessions and members the case asks for. */
