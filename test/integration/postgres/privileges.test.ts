@@ -52,6 +52,10 @@ if ("missing" in programs) {
       provider,
       table: numbers(pool),
       newEpoch: async () => await server.restartOnNewTimeline(),
+      hang: async () => {
+        server.pause();
+        return async () => server.resume();
+      },
       cut: async () => {
         await server.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'worker'");
       },
