@@ -9,6 +9,7 @@ import type {
   ClaimInput,
   ElectionRow,
   FencedTransactions,
+  Finding,
   Hint,
   LookReply,
   OpenContext,
@@ -431,6 +432,10 @@ const FAULTS: readonly Fault[] = [
   inTransactions("a missing fence is taken for a lost term", [/is FENCE_NOT_FOUND/], (inner) => ({
     transaction: (fence, work) => inner.transaction({ ...fence, group: fence.group, election: fence.election === "unmade" ? "scheduler" : fence.election }, work),
   })),
+  // ---- diagnosis
+  inDiagnosis("a diagnosis shows a password", [/nothing has a password/], (findings) => [...findings, { check: "way", level: "ok", found: "through postgres://me:geheim@db/app" }]),
+  inDiagnosis("a diagnosis complains without a next step", [/whatever is not ok has a next step/], (findings) => findings.map(({ check, found }) => ({ check, level: "warn", found }))),
+  inDiagnosis("a diagnosis says the same twice", [/each check is there once/], (findings) => [...findings, ...findings]),
 ];
 
 describe("the conformance suite of stores", () => {
@@ -500,6 +505,10 @@ function inTransactions(
   alter: (inner: FencedTransactions<MemoryTransaction>) => Partial<FencedTransactions<MemoryTransaction>>,
 ): Fault {
   return { fault, caughtBy, alter: (store) => altered<StoreProvider<MemoryTransaction>>(store, { fenced: altered(store.fenced, alter(store.fenced)) }) };
+}
+
+function inDiagnosis(fault: string, caughtBy: readonly RegExp[], alter: (findings: readonly Finding[]) => readonly Finding[]): Fault {
+  return { fault, caughtBy, alter: (store) => altered<StoreProvider<MemoryTransaction>>(store, { diagnose: async () => alter(await store.diagnose()) }) };
 }
 
 /** Sessions that can tell the listeners of all sessions of hints of their own making, beside the store's that `keep` lets pass. */
