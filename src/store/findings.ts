@@ -2,7 +2,7 @@ import type { Clock } from "../kernel/index.ts";
 import type { Finding } from "./provider.ts";
 
 /** A clock that is off by more than this makes times in the record hard to read. Safety does not depend on it. */
-export const SMALLEST_CLOCK_OFFSET_MS = 1_000;
+export const LARGE_CLOCK_OFFSET_MS = 1_000;
 
 /** So many questions are asked, one after the other: enough to tell a slow way from one slow answer. */
 const TRIPS = 10;
@@ -44,7 +44,7 @@ export function roundTripFinding(tookMs: readonly number[], leaseMs: number): Fi
 /** How far the clocks are apart. */
 export function clockFinding({ offsetMs, uncertaintyMs }: ClockReading): Finding {
   const found = `the store's clock is ${short(Math.abs(offsetMs))} ${offsetMs >= 0 ? "ahead of" : "behind"} this machine's, give or take ${short(uncertaintyMs)}`;
-  if (Math.abs(offsetMs) - uncertaintyMs <= SMALLEST_CLOCK_OFFSET_MS) return { check: "clock", level: "ok", found };
+  if (Math.abs(offsetMs) - uncertaintyMs <= LARGE_CLOCK_OFFSET_MS) return { check: "clock", level: "ok", found };
   return { check: "clock", level: "warn", found: `${found}; that costs no safety, but times in the record are the store's`, next: "set both clocks by NTP" };
 }
 
