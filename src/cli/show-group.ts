@@ -10,10 +10,8 @@ export function showStatus(status: GroupStatus, shell: Shell): string[] {
   const { store } = status;
   const head = [
     `${shell.paint("bold", safeText(status.group))} on ${safeText(store.label)}`,
-    shell.paint(
-      "dim",
-      safeText(`${store.serverVersion}, schema ${store.schemaVersion}, generation ${store.generation}, epoch ${store.epoch}, read in ${store.latencyMs} ms, clock ${signed(store.clockOffsetMs)}, hints ${store.hints ? "on" : "off"}`),
-    ),
+    shell.paint("dim", safeText(`${store.serverVersion}, schema ${store.schemaVersion}, read in ${store.latencyMs} ms, clock ${signed(store.clockOffsetMs)}, hints ${store.hints ? "on" : "off"}`)),
+    shell.paint("dim", safeText(`generation ${store.generation}, epoch ${store.epoch}`)),
   ];
   return [
     ...head,

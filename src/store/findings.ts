@@ -49,5 +49,6 @@ export function clockFinding({ offsetMs, uncertaintyMs }: ClockReading): Finding
 }
 
 function short(ms: number): string {
+  if (ms < 0.05) return "less than 0.1 ms";
   return ms < 10_000 ? `${ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)} ms` : `${Math.round(ms / 1_000)} s`;
 }

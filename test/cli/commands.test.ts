@@ -6,32 +6,9 @@ import { describe, it } from "node:test";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { ElectionStatus, EventRecord, EventsPage, GroupStatus, MemberStatus } from "../../src/admin/index.ts";
-import { createCluster } from "../../src/cluster/index.ts";
 import type { Cluster } from "../../src/cluster/index.ts";
+import { group, lead } from "./group.ts";
 import { atEnd, place, Run, tribune } from "./run.ts";
-import type { Place } from "./run.ts";
-
-/** A small group in this process, on the file that the commands look at. */
-async function group(t: TestContext, where: Place, ...nodes: string[]): Promise<Cluster[]> {
-  const clusters: Cluster[] = [];
-  for (const node of nodes) {
-    const cluster = createCluster({ group: "billing", node, store: where.store, leaseMs: 20_000, beatMs: 200, metadata: { of: node, evil: "\u001b[2J\u202e" } });
-    await cluster.start();
-    atEnd(t, () => cluster.stop());
-    clusters.push(cluster);
-  }
-  return clusters;
-}
-
-/** Leads an election in this process; resolves with the first term. */
-function lead(cluster: Cluster, election: string): Promise<string> {
-  return new Promise((resolve) => {
-    void cluster.election(election).lead(async (term) => {
-      resolve(String(term.token));
-      await new Promise<void>((done) => term.signal.addEventListener("abort", () => done(), { once: true }));
-    });
-  });
-}
 
 describe("looking at a group", () => {
   it("status shows store, members, elections and warnings; the same as JSON, with tokens as strings", async (t) => {

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { createCluster } from "../../cluster/index.ts";
-import type { Ailment, Cluster, ClusterOptions } from "../../cluster/index.ts";
+import type { Cluster, ClusterOptions } from "../../cluster/index.ts";
 import { shown, TribuneError } from "../../kernel/index.ts";
 import type { ViewChange } from "../../membership/index.ts";
+import { ailmentsInWords } from "../ailments.ts";
 import { duration } from "../duration.ts";
 import { Interrupts } from "../interrupts.ts";
 import { clusterOptions, withJson, withMember, withStore } from "../options.ts";
@@ -77,7 +78,7 @@ function listen(cluster: Cluster, tell: Teller): void {
   cluster.on("lost", ({ cause, incarnation, reason }) => tell.say("lost", { cause, incarnation, reason: reason.toJSON() }, `no longer trusted: ${reason.message}`));
   cluster.on("rejoined", ({ incarnation, sameIncarnation }) => tell.say("rejoined", { incarnation, sameIncarnation }, `a member again, as ${sameIncarnation ? "the same" : "a new"} incarnation ${incarnation.slice(0, 8)}`));
   cluster.on("recovered", ({ from, afterMs }) => tell.say("recovered", { from, afterMs: Math.round(afterMs) }, `no longer ${from}, after ${duration(afterMs)}`));
-  cluster.on("degraded", ({ ailments }) => tell.say("degraded", { ailments }, `degraded: ${ailments.map(inWords).join(", ")}`));
+  cluster.on("degraded", ({ ailments }) => tell.say("degraded", { ailments }, `degraded: ${ailmentsInWords(ailments)}`));
   cluster.on("error", (error) => {
     if (error.code !== "EVICTED") tell.say("error", { error: error.toJSON() }, `trouble ${error.code}: ${error.message}`); // that one ends the command, which says it
   });
@@ -105,8 +106,4 @@ class Teller {
     if (this.#json) this.#shell.printJson({ event, at, ...detail });
     else this.#shell.print(`${this.#shell.paint("dim", at)}  ${safeText(sentence)}`);
   }
-}
-
-function inWords(ailment: Ailment): string {
-  return ailment.what === "too-few-members" ? `${ailment.members} of at least ${ailment.minimumMembers} members` : `${ailment.what} ${duration(ailment.ms)}`;
 }

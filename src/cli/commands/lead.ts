@@ -6,6 +6,7 @@ import type { Cluster } from "../../cluster/index.ts";
 import type { ElectionOptions, Term } from "../../election/index.ts";
 import { TribuneError } from "../../kernel/index.ts";
 import { COORDINATOR } from "../../store/index.ts";
+import { ailmentsInWords } from "../ailments.ts";
 import { duration } from "../duration.ts";
 import { report } from "../failure.ts";
 import { Interrupts } from "../interrupts.ts";
@@ -216,6 +217,7 @@ class Lead {
   #listen(): void {
     const cluster = this.#cluster;
     cluster.on("suspended", ({ reason, trustLeftMs }) => this.#tell("suspended", { reason: reason.toJSON(), trustLeftMs: Math.round(trustLeftMs) }, `the store does not answer (${reason.message}); trusted for another ${duration(trustLeftMs)}`));
+    cluster.on("degraded", ({ ailments }) => this.#tell("degraded", { ailments }, `degraded: ${ailmentsInWords(ailments)}`));
     cluster.on("recovered", ({ from, afterMs }) => this.#tell("recovered", { from, afterMs: Math.round(afterMs) }, `no longer ${from}, after ${duration(afterMs)}`));
     cluster.on("lost", ({ cause, reason }) => this.#tell("lost", { cause, reason: reason.toJSON() }, `no longer trusted: ${reason.message}`));
     cluster.on("rejoined", ({ incarnation }) => this.#tell("rejoined", { incarnation }, `a member again, as incarnation ${incarnation.slice(0, 8)}`));
