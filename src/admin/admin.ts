@@ -2,7 +2,7 @@ import { abortError, checkName, isTribuneError, sleep, toTribuneError, TribuneEr
 import type { ErrorCode } from "../kernel/index.ts";
 import { defaultStopBudgetMs, PRESETS } from "../presence/index.ts";
 import type { Timing } from "../presence/index.ts";
-import { checkReason } from "../store/index.ts";
+import { checkReason, SCHEMA_WORKS_WITH } from "../store/index.ts";
 import type { Call, GroupReading, InstalledSchema, OpenContext, StoreSession } from "../store/index.ts";
 import { Bell } from "./bell.ts";
 import { evidenceFinding, groupFinding, hintsFinding, schemaFinding, worstOf } from "./diagnosis.ts";
@@ -36,7 +36,9 @@ export type Followed<News> = { readonly kind: "news"; readonly news: News } | { 
 export interface AdminSchema {
   /** The version that this code needs. */
   readonly needed: number;
-  /** The version in the store; 0 if there is none. */
+  /** The oldest version of the code that works with that schema: older code is refused when it opens the store. */
+  readonly worksWith: number;
+  /** The version in the store, 0 if there is none, and the oldest code that works with it. */
   installed(ask?: Ask): Promise<InstalledSchema>;
   /** Brings the store up to date. Running it twice, or twice at once, does no harm. */
   migrate(ask?: Ask): Promise<{ readonly from: number; readonly to: number }>;
@@ -75,6 +77,7 @@ export class Admin implements AsyncDisposable {
     const { schema } = options.store;
     this.schema = {
       needed: schema.version,
+      worksWith: SCHEMA_WORKS_WITH,
       installed: (ask) => this.#within("schema", ask?.signal, () => schema.installed(this.#context(false))),
       migrate: (ask) => this.#within("migrate", ask?.signal, () => schema.migrate(this.#context(true))),
       print: (from) => schema.statements(from),

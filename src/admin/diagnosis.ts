@@ -31,7 +31,7 @@ export function schemaFinding(installed: InstalledSchema | undefined, needed: nu
   if (version === 0) return { check, level: "warn", found: `there is none yet; this code needs version ${needed}`, next: "the first node makes it if its role may; otherwise run 'tribune migrate' once" };
   if (version < needed) return { check, level: "warn", found: `version ${version}; this code needs ${needed}`, next: "run 'tribune migrate', before or with the first node of this version" };
   if (worksWith > needed) return { check, level: "fail", found: `version ${version}, which works with code of version ${worksWith} or newer; this code has ${needed}`, next: "upgrade tribune in this program" };
-  return { check, level: "ok", found: version === needed ? `version ${version}, as this code needs it; code from version ${worksWith} on works with it` : `version ${version}, which also works with this code's ${needed}` };
+  return { check, level: "ok", found: version === needed ? `version ${version}, as this code needs it; code for version ${worksWith} or newer works with it` : `version ${version}, which also works with this code's ${needed}` };
 }
 
 /** Whether evidence of death is in force for a node that connects as this diagnosis did. `session`: `undefined` if none could be opened. */

@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { ElectionStatus, EventRecord, EventsPage, GroupStatus, MemberStatus } from "../../src/admin/index.ts";
 import type { Cluster } from "../../src/cluster/index.ts";
@@ -192,10 +191,24 @@ describe("migrate", () => {
     const first = await tribune(t, ["migrate", "--store", store]);
     const [again, printed, whole] = await Promise.all([tribune(t, ["migrate", "--store", store, "--json"]), tribune(t, ["migrate", "--store", store, "--print"]), tribune(t, ["migrate", "--store", store, "--print", "--from", "0"])]);
     assert.match(first.stdout, /now has schema version 2 \(it had none\)/);
-    assert.deepEqual(JSON.parse(again.stdout), { store, from: 2, to: 2 });
+    assert.deepEqual(JSON.parse(again.stdout), { store, from: 2, to: 2, worksWith: 2 });
     assert.match(printed.stdout, /^-- .*nothing to do\n$/);
     assert.match(whole.stdout, /CREATE TABLE/i);
     assert.deepEqual([first, again, printed, whole].map((ended) => ended.code), [0, 0, 0, 0]);
+  });
+
+  it("prints what leads from an older version to this one, for each kind of store, and which code works with that", async (t) => {
+    const stores = ["sqlite:/nowhere/at/all.db", "postgres://me:geheim@nowhere.invalid/db"];
+    for (const store of stores) {
+      const [text, json] = await Promise.all([tribune(t, ["migrate", "--store", store, "--print", "--from", "1"]), tribune(t, ["migrate", "--store", store, "--print", "--from", "1", "--json"])]);
+      assert.match(text.stdout, /^-- from schema version 1 to 2; code for schema version 2 or newer works with it\n/);
+      assert.match(text.stdout, /alter table/i);
+      const plan = JSON.parse(json.stdout) as { readonly from: number; readonly to: number; readonly worksWith: number; readonly statements: readonly string[] };
+      assert.deepEqual([plan.from, plan.to, plan.worksWith, plan.statements.length > 0], [1, 2, 2, true]);
+      assert.ok(!text.stdout.includes("geheim"));
+    }
+    const none = await tribune(t, ["migrate", "--store", "memory:", "--print", "--from", "1"]);
+    assert.match(none.stdout, /nothing to do\n$/);
   });
 
   it("printing touches nothing", async (t) => {
