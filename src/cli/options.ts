@@ -114,8 +114,8 @@ function given(option: string | undefined, variable: string | undefined): string
   return option ?? (variable === "" ? undefined : variable);
 }
 
-/** Runs `work` with an admin of the group, and closes it and the store afterwards. */
-export async function withAdmin<T>(shell: Shell, options: AskOptions & { readonly intervalMs?: number }, work: (admin: Admin) => Promise<T>): Promise<T> {
+/** Runs `work` with an admin of the group, and closes it and the store afterwards. `about`: the node that the command is about. */
+export async function withAdmin<T>(shell: Shell, options: AskOptions & { readonly intervalMs?: number }, work: (admin: Admin) => Promise<T>, about?: string): Promise<T> {
   const { store, group } = place(shell, options);
   const admin = openAdmin({
     store,
@@ -123,7 +123,7 @@ export async function withAdmin<T>(shell: Shell, options: AskOptions & { readonl
     clock: shell.clock,
     random: shell.random,
     logger: shell.logger,
-    ...ownNode(shell, group),
+    ...(about !== undefined && isOwnNode(shell, group, about) ? { self: about } : {}),
     ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
     ...(options.intervalMs === undefined ? {} : { pollMs: options.intervalMs }),
   });
@@ -136,9 +136,8 @@ export async function withAdmin<T>(shell: Shell, options: AskOptions & { readonl
 }
 
 /** The command of `tribune lead` finds its node and group in the environment: what it runs is a part of that node. */
-function ownNode(shell: Shell, group: string): { readonly self?: string } {
-  const self = shell.env["TRIBUNE_NODE"];
-  return self === undefined || self === "" || shell.env["TRIBUNE_GROUP"] !== group ? {} : { self };
+function isOwnNode({ env }: Shell, group: string, node: string): boolean {
+  return env["TRIBUNE_NODE"] === node && env["TRIBUNE_GROUP"] === group;
 }
 
 /** The options of a cluster node, from the command line. */

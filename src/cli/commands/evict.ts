@@ -33,7 +33,7 @@ export function evictCommand(program: Command, shell: Shell): void {
       checkName("node", node);
       const interrupts = new Interrupts();
       try {
-        const outcome = await withAdmin(shell, options, (admin) => admin.evict(node, { reason: options.reason, timeoutMs: options.waitMs, signal: interrupts.signal }));
+        const outcome = await withAdmin(shell, options, (admin) => admin.evict(node, { reason: options.reason, timeoutMs: options.waitMs, signal: interrupts.signal }), node);
         if (outcome.outcome === "still-there") {
           throw new TribuneError("STOP_OVERRUN", `${node} was asked to leave${outcome.already ? " before" : ""}, and is still there after ${duration(outcome.tookMs)}`, {
             about: node,
