@@ -31,6 +31,8 @@ describe("an admin", () => {
     assert.throws(() => openAdmin({ store: "nowhere:", group: "g" }), { code: "UNKNOWN_STORE" });
     assert.throws(() => openAdmin({ store: "memory:", group: "a b" }), { code: "INVALID_NAME" });
     assert.throws(() => openAdmin({ store: "memory:", group: "g", timeoutMs: -1, pollMs: 0 }), { code: "INVALID_OPTIONS", message: /timeoutMs.*pollMs/ });
+    for (const by of ["", " ", "x".repeat(201)]) assert.throws(() => openAdmin({ store: "memory:", group: "g", by }), { code: "INVALID_OPTIONS", message: /by must be/ });
+    assert.throws(() => openAdmin({ store: "memory:", group: "g", self: "a b" }), { code: "INVALID_NAME" });
     assert.throws(() => openAdmin({ store: "memory:", group: "g", timeout: 1 } as unknown as AdminOptions), { code: "INVALID_OPTIONS", message: /did you mean timeoutMs/ });
   });
 
