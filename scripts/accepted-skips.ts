@@ -13,7 +13,7 @@ export const ACCEPTED_SKIPS: readonly AcceptedSkip[] = [
   { where: /simulation.conformance\.test\.ts$/, reason: /^this store has no diagnosis$/, why: "a simulated store has no server, way or privileges to look at" },
   {
     where: /postgres\/pooler\.test\.ts$/,
-    reason: /^(?:the place offers no |hints do not reach this session: The connection goes through a pooler|transactions of this store are asynchronous$)/,
+    reason: /^(?:the place offers no |hints do not reach this session: The connection goes through a pooler|this session holds no evidence: a pooler stands between|transactions of this store are asynchronous$)/,
     why: "what a pooler takes away is what these cases are about; without one they run in test/integration/postgres/conformance.test.ts",
   },
 ];

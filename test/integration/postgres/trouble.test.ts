@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 import { Client } from "pg";
 import { isTribuneError } from "../../../src/kernel/index.ts";
 import type { ErrorCode } from "../../../src/kernel/index.ts";
+import { SCHEMA_VERSION } from "../../../src/store/index.ts";
 import { postgres } from "../../../src/store/postgres/index.ts";
 import { startTcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
 import { startStandby } from "../../support/postgres-server.ts";
@@ -201,7 +202,7 @@ await describeWithServer("trouble with PostgreSQL", { settings: { max_connection
     await server.query("create schema tribune authorization owner", [], { database: name });
     const provider = postgres({ url: server.urlOf({ user: "owner", password: "owner", database: name }) });
     const scene = sceneOn(t, provider);
-    assert.deepEqual(await provider.schema.migrate(scene.context()), { from: 0, to: 1 });
+    assert.deepEqual(await provider.schema.migrate(scene.context()), { from: 0, to: SCHEMA_VERSION });
     assert.equal((await (await scene.member()).beat()).accepted, true);
   });
 
