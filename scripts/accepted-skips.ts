@@ -9,6 +9,7 @@ export const ACCEPTED_SKIPS: readonly AcceptedSkip[] = [
   { where: /sqlite\/conformance\.test\.ts$/, reason: /^the place offers no (?:hang|cut)$/, why: "a call on a file answers or is refused as busy, which test/integration/sqlite/busy.test.ts covers" },
   { where: /memory.conformance\.test\.ts$/, reason: /^the place offers no (?:hang|cut)$/, why: "plain memory has no connection; the same suite runs again at the end of a wire, which hangs and is cut" },
   { where: /(?:memory|simulation).conformance\.test\.ts$/, reason: /^the place offers no (?:schemaAt|readOnly)$/, why: "memory has no schema, and no permissions; neither has its engine in the simulation" },
+  { where: /simulation.conformance\.test\.ts$/, reason: /^this store has no diagnosis$/, why: "a simulated store has no server, way or privileges to look at" },
   {
     where: /postgres\/pooler\.test\.ts$/,
     reason: /^(?:the place offers no |hints do not reach this session: The connection goes through a pooler|this session holds no evidence: a pooler stands between|transactions of this store are asynchronous$)/,

@@ -544,8 +544,11 @@ function newGroup(epoch: string, epochNumber: number, { settings, generation = 0
   };
 }
 
-function electionRow({ candidates: _, ...row }: Election): ElectionRow {
-  return structuredClone(row);
+/** All of a row but who contends for it. */
+function electionRow(row: Election): ElectionRow {
+  const copy: ElectionRow & { candidates?: unknown } = structuredClone(row);
+  delete copy.candidates;
+  return copy;
 }
 
 /** Those who are alive, the oldest first. */

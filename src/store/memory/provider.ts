@@ -2,7 +2,8 @@ import { systemClock, systemRandom, toTribuneError, TribuneError } from "../../k
 import type { Clock } from "../../kernel/index.ts";
 import { assertFence, assertMayAct, fenceNotFound, termLost } from "../fenced.ts";
 import { SCHEMA_VERSION, SCHEMA_WORKS_WITH } from "../limits.ts";
-import type { FencedTransactions, FenceHandle, Hint, OpenContext, StoreProvider, StoreSession } from "../provider.ts";
+import type { FencedTransactions, FenceHandle, Finding, Hint, OpenContext, StoreProvider, StoreSession } from "../provider.ts";
+import { diagnose } from "./diagnose.ts";
 import { MemoryEngine } from "./engine.ts";
 import type { MemoryOptions } from "./options.ts";
 import { MemorySession } from "./session.ts";
@@ -70,6 +71,10 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
     this.#epoch = epoch;
     this.#epochNumber += 1;
     for (const session of [...this.#sessions]) session.destroy(new TribuneError("STORE_SESSION_ENDED", "the store failed over", { about: this.label }));
+  }
+
+  diagnose(): Promise<readonly Finding[]> {
+    return Promise.resolve(diagnose());
   }
 
   close(): Promise<void> {
