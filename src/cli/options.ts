@@ -51,7 +51,7 @@ export function withJson(command: Command, what = "print one JSON value"): Comma
 }
 
 /** For commands that become a member. */
-export function withMember(command: Command): Command {
+export function withMember(command: Command, crashDetection: "evidence" | "lease" = "evidence"): Command {
   return command
     .option("--node <name>", "this node's name (default: host name and process id)")
     .addOption(new Option("--preset <name>", "lease and beat as a pair: fast 2 s / 0.5 s, default 4 s / 1 s, calm 15 s / 5 s").choices(Object.keys(PRESETS)))
@@ -59,7 +59,7 @@ export function withMember(command: Command): Command {
     .addOption(new Option("--beat-ms <n>", "how often this node beats").argParser(wholeNumber(1)))
     .addOption(new Option("--stop-budget-ms <n>", "how long work has to stop when a term ends (default: a quarter of the lease)").argParser(wholeNumber(0)))
     .addOption(new Option("--start-timeout-ms <n>", "how long to try to reach the store at first (default 15000)").argParser(wholeNumber(0)))
-    .addOption(new Option("--crash-detection <how>", "evidence: use the store's proof that a process is gone, where there is one (default); lease: only its silence").choices(["evidence", "lease"]))
+    .addOption(new Option("--crash-detection <how>", `evidence: use the store's proof that a process is gone, where there is one; lease: only its silence (default: ${crashDetection})`).choices(["evidence", "lease"]))
     .option("--no-create-schema", "do not make the schema, nor bring it up to date");
 }
 

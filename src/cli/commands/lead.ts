@@ -51,7 +51,7 @@ const FORWARDED: ReadonlyArray<readonly [NodeJS.Signals, boolean]> = [
 
 /** `tribune lead -- CMD`: runs a command only while this node leads. */
 export function leadCommand(program: Command, shell: Shell): void {
-  withMember(withStore(withJson(program.command("lead").description("run a command only while this node leads an election"), "tell transitions on standard error as one JSON value per line")))
+  withMember(withStore(withJson(program.command("lead").description("run a command only while this node leads an election"), "tell transitions on standard error as one JSON value per line")), "lease")
     .requiredOption("--election <name>", "the election to contend in")
     .addOption(new Option("--priority <n>", "of those that are fit the highest leads, and takes over from a lower one (-1000 to 1000, default 0)").argParser(integer))
     .addOption(new Option("--minimum-term-ms <n>", "how long this node's term is left alone by a higher priority (default 30000)").argParser(wholeNumber(0)))
@@ -87,7 +87,8 @@ class Lead {
     if (options.election === COORDINATOR) {
       throw new TribuneError("ELECTION_RESERVED", `every member contends for ${COORDINATOR} by itself`, { about: COORDINATOR, next: "choose another name for your own election" });
     }
-    this.#cluster = createCluster(clusterOptions(shell, options));
+    // The process that would prove to be alive is this one, and the command outlives it by the moment that the guard takes: so others wait for the lease.
+    this.#cluster = createCluster(clusterOptions(shell, { crashDetection: "lease", ...options }));
     this.#cluster.election(options.election, this.#electionOptions()); // checks name and options
     const { stopBudgetMs } = this.#cluster.timing;
     if (stopBudgetMs < SMALLEST_STOP_BUDGET_MS) {

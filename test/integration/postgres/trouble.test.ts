@@ -4,7 +4,6 @@ import { inspect } from "node:util";
 import { Client } from "pg";
 import { isTribuneError } from "../../../src/kernel/index.ts";
 import type { ErrorCode } from "../../../src/kernel/index.ts";
-import { SCHEMA_VERSION } from "../../../src/store/index.ts";
 import { postgres } from "../../../src/store/postgres/index.ts";
 import { startTcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
 import { startStandby } from "../../support/postgres-server.ts";
