@@ -82,7 +82,7 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
   }
 
   #whenFree(group: string, incarnations: readonly string[], signal: AbortSignal): Promise<void> {
-    const seemsFree = () => this.engine.readGroup(group)?.presence.some((row) => incarnations.includes(row.incarnation) && row.evidence === "free") === true;
+    const seemsFree = () => incarnations.some((incarnation) => this.engine.evidenceOf(group, incarnation) === "free");
     return new Promise((resolve, reject) => {
       const end = () => {
         this.#attending.delete(look);
