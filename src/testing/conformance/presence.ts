@@ -560,6 +560,47 @@ export const presenceCases: readonly SceneCase[] = [
     },
   },
 
+  // ---- observers
+  {
+    title: "who joins as an observer is one to everybody: in looks, beats, readings and member rows, alive or dead; others are not",
+    async run(scene) {
+      const [a, plain, observer] = [await scene.member(), await scene.member({ observer: false }), await scene.member({ observer: true })];
+      const expected = [false, false, true];
+      const inOrder = (rows: readonly { readonly joinOrder: number; readonly observer: boolean }[]) => rows.toSorted((x, y) => x.joinOrder - y.joinOrder).map((row) => row.observer);
+      for (const dead of [false, true]) {
+        if (dead) await observer.leave();
+        assert.deepEqual(inOrder((await a.look()).presence), expected);
+        assert.deepEqual(inOrder((await a.beat()).presence), expected);
+        assert.deepEqual(inOrder((await a.reading()).presence), expected);
+        const incarnations = [a, plain, observer].map((each) => each.incarnation);
+        assert.deepEqual(inOrder(await a.session.readMembers({ incarnations }, a.call)), expected);
+      }
+    },
+  },
+  {
+    title: "an observer is one for as long as it lives, whatever a repeated join says, and its name is taken as any other",
+    async run(scene) {
+      const [a, observer] = [await scene.member(), await scene.member({ observer: true })];
+      const again = await observer.session.join(scene.joinInput({ incarnation: observer.incarnation, node: observer.node, observer: false }), observer.call);
+      assert.equal(again.outcome, "joined");
+      assert.equal((await a.presenceOf(observer)).observer, true);
+      const other = await a.session.join(scene.joinInput({ node: observer.node }), a.call);
+      assert.deepEqual(other.outcome === "name-taken" ? other.by.observer : other, true);
+    },
+  },
+  {
+    title: "a view shows its observers, and leaves the mark out where it is not set",
+    async run(scene) {
+      const a = await scene.member();
+      const token = await a.coordinate();
+      const { version } = emptyView((await a.look()).viewVersion + 1);
+      const entry = { incarnation: "x", node: "x", metadata: null, metadataVersion: 1, joinOrder: 1, joinedAtMs: 1 };
+      const view = { version, members: [entry, { ...entry, incarnation: "y", node: "y", observer: true as const }], coordinator: null };
+      assert.equal(await a.publish(token, { view }), true);
+      assert.deepEqual((await a.look()).view, view);
+    },
+  },
+
   // ---- declareDead
   {
     title: "declaring dead works where the beat is still the one seen: the row is dead, says why, and an event says so",

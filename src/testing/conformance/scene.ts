@@ -6,6 +6,8 @@ import type {
   BeatInput,
   BeatReply,
   Call,
+  CandidacyInput,
+  CandidateRow,
   ClaimInput,
   ClaimResult,
   Cursor,
@@ -21,6 +23,8 @@ import type {
   PassFenceInput,
   PresenceRow,
   PublishViewInput,
+  RequestResignInput,
+  ResignInput,
   StoredEvent,
   StoredView,
   StoreProvider,
@@ -227,6 +231,16 @@ export class Member {
     return await this.session.leave({ incarnation: this.incarnation }, this.call);
   }
 
+  /** Asks whoever goes by this node's name to go. */
+  async evict(node: string, reason = "asked to go"): Promise<boolean> {
+    return await this.session.evict({ node, by: this.node, reason }, this.call);
+  }
+
+  /** Waits for the evidence of these; `signal` calls it off. */
+  async attend(whom: readonly Member[], signal: AbortSignal = new AbortController().signal): Promise<void> {
+    await this.session.attend({ incarnations: whom.map((each) => each.incarnation), signal });
+  }
+
   // ---- elections
 
   async createElection(election: string): Promise<void> {
@@ -255,12 +269,29 @@ export class Member {
     return await this.session.passFence({ election, incarnation: this.incarnation, token, ...over, epoch }, this.call);
   }
 
-  async resign(election: string, token: number, reason = "done"): Promise<boolean> {
-    return await this.session.resign({ election, incarnation: this.incarnation, token, reason }, this.call);
+  async resign(election: string, token: number, reason = "done", over: Partial<ResignInput> = {}): Promise<boolean> {
+    return await this.session.resign({ election, incarnation: this.incarnation, token, reason, ...over }, this.call);
   }
 
-  async requestResign(election: string, token: number): Promise<boolean> {
-    return await this.session.requestResign({ election, token }, this.call);
+  async requestResign(election: string, token: number, over: Partial<RequestResignInput> = {}): Promise<boolean> {
+    return await this.session.requestResign({ election, token, ...over }, this.call);
+  }
+
+  async pause(election: string, reason = "maintenance"): Promise<boolean> {
+    return await this.session.pause({ election, by: this.node, reason }, this.call);
+  }
+
+  async resume(election: string): Promise<boolean> {
+    return await this.session.resume({ election, by: this.node }, this.call);
+  }
+
+  /** Says that it contends, or with `null` that it does so no more. */
+  async contend(election: string, candidacy: CandidacyInput["candidacy"]): Promise<boolean> {
+    return await this.session.setCandidacy({ election, incarnation: this.incarnation, candidacy }, this.call);
+  }
+
+  async candidates(election: string): Promise<readonly CandidateRow[]> {
+    return await this.session.readCandidates({ election }, this.call);
   }
 
   /** Claims, which must succeed. The election is made if need be. */
@@ -330,8 +361,9 @@ export function event(type: NewEvent["type"], subject: string, detail: NewEvent[
 
 /** A group's whole state without what changes by itself as time goes by, in one order. */
 export function still(reading: GroupReading): unknown {
-  const { storeTimeMs: _, presence, elections, fences, ...rest } = reading;
-  return { ...rest, presence: stillRows(presence), elections: byElection(elections), fences: byElection(fences) };
+  const { storeTimeMs: _, presence, elections, candidates, fences, ...rest } = reading;
+  const inOrder = candidates.toSorted((x, y) => x.joinOrder - y.joinOrder);
+  return { ...rest, presence: stillRows(presence), elections: byElection(elections), candidates: byElection(inOrder), fences: byElection(fences) };
 }
 
 /** Presence rows without what changes by itself, in order of joining. */
@@ -354,6 +386,14 @@ export async function tick(member: Member): Promise<number> {
   return await member.scene.until("the store's clock moves on", async () => {
     const { storeTimeMs } = await member.look({ watch: [] });
     return storeTimeMs > nowMs ? storeTimeMs : undefined;
+  });
+}
+
+/** Publishes one view after the other until `who`, who is dead, is forgotten. */
+export async function untilForgotten(coordinator: Member, token: number, who: Member): Promise<void> {
+  await coordinator.scene.until(`${who.node} is forgotten`, async () => {
+    assert.equal(await coordinator.publish(token, { forgetDeadAfterMs: 0 }), true);
+    return (await coordinator.look()).presence.some((row) => row.incarnation === who.incarnation) ? undefined : true;
   });
 }
 

@@ -30,7 +30,7 @@ export async function postgresPlaces(server: PostgresServer): Promise<{ place():
       standby ??= await startStandby(server);
       return postgres({ url: standby.url }) as StoreProvider as StoreProvider<PoolClient>;
     },
-    schemaAt: async (version) => await providerAt(server, version, (database) => server.urlOf({ database })),
+    schemaAt: async ({ version }) => await providerAt(server, version, (database) => server.urlOf({ database })),
   };
   return {
     place: () => place,

@@ -43,7 +43,7 @@ export function sqlitePlace(): StorePlace<DatabaseSync> {
     table: userTable(path),
     newEpoch: async () => moveCopyIntoPlace(path),
     cut: async () => moveCopyIntoPlace(path),
-    schemaAt: async (version) => {
+    schemaAt: async ({ version }) => {
       const file = elsewhere();
       if (version > 0) pretendSchema(file, version);
       return sqlite({ path: file });
