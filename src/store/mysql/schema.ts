@@ -19,9 +19,9 @@ export class MysqlSchema implements SchemaAdmin {
     this.#source = source;
   }
 
-  /** There never was a schema of version 1 in MySQL, so there is nothing that an older one could be raised from. */
+  /** Version 2 is the first that was ever in MySQL, so whatever is older is not there. Each statement can be repeated, and makes only what is missing. */
   statements(from: number): readonly string[] {
-    return from === 0 ? tables(this.#place) : [];
+    return from < SCHEMA_VERSION ? tables(this.#place) : [];
   }
 
   async installed(context: OpenContext): Promise<InstalledSchema> {
@@ -61,8 +61,7 @@ export class MysqlSchema implements SchemaAdmin {
     }
     try {
       const { version: from } = await this.installedOn(connection);
-      if (from === 0) for (const statement of this.statements(from)) await connection.run(`${statement}; do 0`);
-      else if (from < SCHEMA_VERSION) throw this.#noWay(from);
+      for (const statement of this.statements(from)) await connection.run(`${statement}; do 0`);
       return { from, to: Math.max(from, SCHEMA_VERSION) };
     } finally {
       if (locks) await connection.rows("select release_lock(:lock)", lock).catch(() => undefined); // it ends with the connection
@@ -73,13 +72,6 @@ export class MysqlSchema implements SchemaAdmin {
   async adoptServer(connection: Connection): Promise<void> {
     const { meta } = tablesIn(this.#place);
     await connection.run(`update ${meta} m set m.epoch_number = m.epoch_number + 1, m.server = ${SERVER_NAME} where m.one = 1 and m.server <> ${SERVER_NAME}; do 0`);
-  }
-
-  #noWay(from: number): TribuneError {
-    return new TribuneError("SCHEMA_OUTDATED", `the schema in ${this.#source.label} says that it has version ${from}, of which no way leads to ${SCHEMA_VERSION}`, {
-      about: this.#source.label,
-      next: "look who wrote that; Tribune never made such a schema in MySQL",
-    });
   }
 
   async #on<T>(operation: string, context: OpenContext, work: (connection: Connection) => Promise<T>): Promise<T> {
@@ -231,6 +223,7 @@ function tables(place: TablePlace): readonly string[] {
   server ${epoch} not null,
   epoch_number bigint not null
 ) ${engine}`,
-    `insert into ${t.meta} (one, version, works_with, server, epoch_number) values (1, ${SCHEMA_VERSION}, ${SCHEMA_WORKS_WITH}, '', 0) on duplicate key update one = 1`,
+    `insert into ${t.meta} (one, version, works_with, server, epoch_number) values (1, ${SCHEMA_VERSION}, ${SCHEMA_WORKS_WITH}, '', 0)
+  on duplicate key update works_with = if(version < ${SCHEMA_VERSION}, ${SCHEMA_WORKS_WITH}, works_with), version = greatest(version, ${SCHEMA_VERSION})`,
   ];
 }

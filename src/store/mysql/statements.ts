@@ -353,10 +353,10 @@ export function statementsFor(place: TablePlace) {
       "commit",
     ),
 
-    /** Those of the named incarnations whose evidence is of this run of the server, with the lock that it is. */
+    /** Those of the named incarnations whose evidence is of this run of the server, with the lock that it is, and whether that is free. */
     keysOf: packet(
       server,
-      `select p.armed_key from ${t.presence} p where p.grp = :group and p.incarnation in (:incarnations) and p.state = 'alive' and p.armed_in = ${ARMED_NOW}`,
+      `select p.armed_key, is_used_lock(p.armed_key) is null as free from ${t.presence} p where p.grp = :group and p.incarnation in (:incarnations) and p.state = 'alive' and p.armed_in = ${ARMED_NOW}`,
     ),
   };
 }
