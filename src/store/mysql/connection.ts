@@ -283,6 +283,6 @@ function setUp({ mariadb }: ServerFacts, context: OpenContext): string {
   session ${statementLimit};
 set session transaction isolation level read committed, read write;
 set @tribune_lasting = md5(concat_ws('/', ${id}, @@global.server_id, @@global.hostname, @@global.port)),
-  @tribune_start = (select unix_timestamp() - cast(s.variable_value as signed) from ${status} s where s.variable_name = 'UPTIME');
+  @tribune_start = (select unix_timestamp() - cast(s.variable_value as signed) from ${status} s where s.variable_name in ('Uptime', 'UPTIME'));
 set @tribune_passing = concat(@tribune_lasting, '@', @tribune_start)`;
 }

@@ -8,14 +8,13 @@ export interface CoreConnection {
   query(options: QueryOptions, done: (error: Error | null, result?: unknown) => void): unknown;
   connect(done: (error: Error | null) => void): void;
   end(done: (error?: Error | null) => void): void;
-  destroy(): void;
   escape(value: string): string;
   on(event: "error", listener: (error: Error) => void): unknown;
   on(event: "end", listener: () => void): unknown;
   removeListener(event: string, listener: (...args: never[]) => void): unknown;
   /** The number that the server, or a proxy, greeted with. */
   readonly threadId: number | null;
-  readonly stream: { destroy(): unknown; readonly localAddress?: string | undefined; readonly localPort?: number | undefined };
+  readonly stream: { destroy(reason: Error): unknown; readonly localAddress?: string | undefined; readonly localPort?: number | undefined };
 }
 
 export interface QueryOptions {
@@ -89,8 +88,10 @@ function asText(field: { string(): string | null }): string | null {
   return field.string();
 }
 
-/** Drops a connection at once, whatever is going on in it; `destroy` of the driver waits for what is still to be sent. */
+/**
+ * Drops a connection at once, whatever is going on in it, as a network that breaks would: so whoever waits for an answer hears of it, and a pool drops it too. After the driver's
+ * own `destroy` nobody who waits ever does.
+ */
 export function destroyConnection(connection: CoreConnection): void {
-  connection.destroy();
-  connection.stream.destroy();
+  connection.stream.destroy(new Error("the connection was destroyed"));
 }

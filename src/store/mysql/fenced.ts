@@ -278,6 +278,16 @@ interface Limit {
   readonly unit: "s" | "ms" | "fraction";
 }
 
+/** A variable of a session that was never set is text, as which `autocommit` would be 'ON'; and no setting takes text. */
+const TYPES = { s: "signed", ms: "signed", fraction: "decimal(20, 6)" } as const;
+
+/** What the limit was before it was lowered, or is if it was not. */
+function kept({ name, unit }: Pick<Limit, "name" | "unit">): string {
+  return `cast(if(@tribune_kept_${name} is null, @@session.${name} + 0, @tribune_kept_${name} + 0) as ${TYPES[unit]})`;
+}
+
+const AUTOCOMMIT = kept({ name: "autocommit", unit: "s" });
+
 /**
  * In each state that a process may freeze in: between two statements (MariaDB has a limit for transactions alone; in MySQL it is that of any silence), during one, and while a result is on
  * its way to it. MySQL bounds no statement but those that only read.
@@ -306,16 +316,16 @@ function onlyFor({ mariadb, mysql }: Limit, text: string): string {
 function limitsOf({ leaseMs }: FenceHandle, { autocommit }: { readonly autocommit: boolean }): string {
   const halfMs = Math.max(1, Math.floor(leaseMs / 2));
   const limits = { s: String(Math.max(1, Math.floor(halfMs / 1_000))), ms: String(halfMs), fraction: String(halfMs / 1_000) };
-  const kept = LIMITS.map((limit) => onlyFor(limit, `, @tribune_kept_${limit.name} = coalesce(@tribune_kept_${limit.name}, @@session.${limit.name})`));
+  const keep = LIMITS.map((limit) => onlyFor(limit, `, @tribune_kept_${limit.name} = ${kept(limit)}`));
   const lowered = LIMITS.map((limit) => {
     const [now, most] = [`@@session.${limit.name}`, limits[limit.unit]];
     return onlyFor(limit, `, session ${limit.name} = if(${now} > 0 and ${now} < ${most}, ${now}, ${most})`);
   });
-  const off = autocommit ? ", @tribune_kept_autocommit = coalesce(@tribune_kept_autocommit, @@session.autocommit), session autocommit = 0" : "";
-  return `set @tribune_limited = 1 ${[...kept, ...lowered].join(" ")}${off}`;
+  const off = autocommit ? `, @tribune_kept_autocommit = ${AUTOCOMMIT}, session autocommit = 0` : "";
+  return `set @tribune_limited = 1 ${[...keep, ...lowered].join(" ")}${off}`;
 }
 
 /** Puts the limits back. `autocommit` is last: where it is switched on, what is open is committed, and nothing is by then. */
-const UNLIMITED = `set @tribune_limited = null ${LIMITS.map((limit) => onlyFor(limit, `, session ${limit.name} = coalesce(@tribune_kept_${limit.name}, @@session.${limit.name})`)).join(" ")},
-  session autocommit = coalesce(@tribune_kept_autocommit, @@session.autocommit)
+const UNLIMITED = `set @tribune_limited = null ${LIMITS.map((limit) => onlyFor(limit, `, session ${limit.name} = ${kept(limit)}`)).join(" ")},
+  session autocommit = ${AUTOCOMMIT}
   ${LIMITS.map((limit) => onlyFor(limit, `, @tribune_kept_${limit.name} = null`)).join(" ")}, @tribune_kept_autocommit = null`;

@@ -41,14 +41,12 @@ export function lookReplyOf([group, elections, view, presence]: Answer): LookRep
   };
 }
 
-/**
- * The write and the reading are two steps. Where somebody declared the sender dead, or asked it to go, in between, the beat does not count: the reading is the newer one.
- */
+/** The write and the reading are two steps: somebody may have declared the sender dead, or asked it to go, in between. `self` is what the reading shows then. */
 export function beatReplyOf(answer: Answer): BeatReply {
   const row = first(answer[0]);
   const state = row["own_state"] ?? "absent";
   const self = state === "alive" && isTrue(row, "own_evicted") ? "evicted" : (state as BeatReply["self"]);
-  return { ...lookReplyOf(answer), accepted: isTrue(row, "done") && self === "alive", self };
+  return { ...lookReplyOf(answer), accepted: isTrue(row, "done"), self };
 }
 
 export function presenceRowOf(row: Row): PresenceRow {

@@ -60,6 +60,7 @@ export class MysqlSession implements StoreSession {
   readonly #gate: SessionGate;
   /** What beats are armed with. */
   readonly #armedWith: string;
+  #saysGoodbye = false;
   #goodbye: Promise<void> | undefined;
 
   constructor(connection: Connection, options: { readonly context: OpenContext; readonly source: ConnectionSource; readonly sql: Statements; readonly evidence: EvidenceFound }) {
@@ -268,8 +269,9 @@ export class MysqlSession implements StoreSession {
 
   async close(): Promise<void> {
     if (!this.ended.aborted) {
-      this.#goodbye = this.#connection.close();
+      this.#saysGoodbye = true;
       this.#gate.end(new TribuneError("STORE_SESSION_ENDED", `the session on ${this.#label} was closed`, { about: this.#label }));
+      this.#goodbye = this.#connection.close();
     }
     await this.#goodbye;
   }
@@ -279,7 +281,7 @@ export class MysqlSession implements StoreSession {
   }
 
   #leaveConnection(): void {
-    if (this.#goodbye === undefined) this.#connection.destroy();
+    if (!this.#saysGoodbye) this.#connection.destroy();
   }
 
   // ---- how packets are run

@@ -145,7 +145,7 @@ export function statementsFor(place: TablePlace) {
         select :group, :election, 0, if(@tribune_birth = @tribune_epoch, @tribune_epoch, ''), @tribune_version + 1, 0, 0, 0, @tribune_now
         from dual where @tribune_generation is not null and @tribune_seen is null`,
       done,
-      `insert into ${t.fences} (grp, election, token) select :group, :election, 0 from dual where @tribune_done = 1 on duplicate key update token = ${t.fences}.token`,
+      `insert into ${t.fences} (grp, election, token) select :group, :election, 0 from dual where @tribune_done = 1 on duplicate key update token = token`,
       counted({ election: true, events: false }),
       "commit",
       `select ${SERVER_COLUMNS}, @tribune_done as done, exists (select 1 from ${t.groups} g where g.grp = :group) as group_known`,
