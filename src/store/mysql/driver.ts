@@ -80,7 +80,12 @@ function isMissingPackage(error: unknown): boolean {
 /** Runs a text; every value of a row is the text that the server wrote, whatever the program told the driver about types. */
 export async function ask(connection: CoreConnection, sql: string): Promise<unknown> {
   return await new Promise((resolve, reject) => {
-    connection.query({ sql, typeCast: asText, rowsAsArray: false, nestTables: false }, (error, result) => (error === null || error === undefined ? resolve(result) : reject(error)));
+    connection.query({ sql, typeCast: asText, rowsAsArray: false, nestTables: false }, (error, result) => {
+      if (error === null || error === undefined) return resolve(result);
+      // What was sent is long, and has in it what users gave us.
+      if ("sql" in error) delete error.sql;
+      reject(error);
+    });
   });
 }
 

@@ -6,6 +6,8 @@ export const LOCK_WAIT_TIMEOUT = 1205;
 export const DEADLOCK = 1213;
 export const RECORD_CHANGED = 1020;
 export const NO_SUCH_TABLE = 1146;
+/** `max_statement_time` of MariaDB, `max_execution_time` of MySQL. */
+const STATEMENT_TIMEOUTS = [1969, 3024];
 /** "SAVEPOINT … does not exist". */
 export const NO_SUCH_SAVEPOINT = 1305;
 
@@ -100,9 +102,9 @@ export function wasCalledOff(error: unknown): boolean {
   return number === DEADLOCK || number === RECORD_CHANGED;
 }
 
-/** Whether a statement that may lose a race has lost it: called off, or no lock in time. */
+/** Whether what may lose a race has lost it: called off, or no lock in time. Where the limit of a statement is the shorter one, that ends the wait. */
 export function lostRace(error: unknown): boolean {
-  return wasCalledOff(error) || errorNumber(error) === LOCK_WAIT_TIMEOUT;
+  return wasCalledOff(error) || [LOCK_WAIT_TIMEOUT, ...STATEMENT_TIMEOUTS].includes(errorNumber(error) ?? 0);
 }
 
 /** The coded error for whatever `operation` threw. The cause is kept: errors of `mysql2` hold no password. */
