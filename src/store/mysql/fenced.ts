@@ -168,7 +168,8 @@ function coreOf(tx: unknown): CoreConnection | undefined {
   if (typeof tx !== "object" || tx === null) return undefined;
   const { connection } = tx as Partial<PromiseConnection>;
   const core = (connection ?? tx) as Partial<CoreConnection>;
-  return typeof core.query === "function" && typeof core.escape === "function" ? (core as CoreConnection) : undefined;
+  // A pool can be asked as well, but of no connection in particular.
+  return typeof core.query === "function" && typeof core.threadId === "number" ? (core as CoreConnection) : undefined;
 }
 
 /** A connection out of the pool, for one transaction. It is destroyed when the term ends first. */

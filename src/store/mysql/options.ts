@@ -58,10 +58,12 @@ export interface MysqlTransaction {
 }
 
 /** The connection that a pool gives: as a promise, or to a callback. */
-export type ConnectionOf<Pool extends MysqlPool> = Pool extends { getConnection(): Promise<infer Connection> }
+export type ConnectionOf<Pool extends MysqlPool> = Pool["getConnection"] extends () => Promise<infer Connection>
   ? Connection
-  : Pool extends { getConnection(done: (error: never, connection: infer Connection) => unknown): unknown }
-    ? Connection
+  : Pool["getConnection"] extends (done: infer Done) => unknown
+    ? Done extends (error: never, connection: infer Connection) => unknown
+      ? Connection
+      : MysqlTransaction
     : MysqlTransaction;
 
 export const DEFAULT_PREFIX = "tribune_";
