@@ -47,8 +47,8 @@ export interface PromiseConnection {
 }
 
 export interface MysqlDriver {
-  createConnection(settings: Readonly<Record<string, unknown>>): CoreConnection;
-  createPool(settings: Readonly<Record<string, unknown>>): CorePool & { promise(): PromisePool };
+  readonly createConnection: (settings: Readonly<Record<string, unknown>>) => CoreConnection;
+  readonly createPool: (settings: Readonly<Record<string, unknown>>) => CorePool & { promise(): PromisePool };
 }
 
 /** What a statement that answers no rows answers. `serverStatus` has the flags of the protocol. */

@@ -53,8 +53,7 @@ export interface MysqlPool {
  * the pool's own type of connection.
  */
 export interface MysqlTransaction {
-  query(text: string, values?: readonly unknown[]): Promise<[result: unknown, fields: unknown]>;
-  execute(text: string, values?: readonly unknown[]): Promise<[result: unknown, fields: unknown]>;
+  query(text: string, values?: unknown[]): Promise<[result: unknown, fields: unknown]>;
 }
 
 /** The connection that a pool gives: as a promise, or to a callback. */
