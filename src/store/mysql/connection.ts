@@ -206,11 +206,10 @@ function brokenOf(core: CoreConnection): (listener: (error: Error) => void) => v
 
 function ownSettings({ settings, database }: ConnectionSource, context: OpenContext): Readonly<Record<string, unknown>> {
   const kept = KEPT_SETTINGS.filter((name) => settings[name] !== undefined).map((name) => [name, settings[name]] as const);
-  const given = (settings["connectAttributes"] ?? {}) as object;
   return {
     ...Object.fromEntries(kept),
     database,
-    connectAttributes: { ...given, program_name: `tribune:${context.group}:${context.node}` },
+    connectAttributes: { ...(settings["connectAttributes"] as object | undefined), program_name: `tribune:${context.group}:${context.node}` },
     connectTimeout: Math.max(1, Math.ceil(context.deadlineMs)),
     enableKeepAlive: true,
     multipleStatements: true,

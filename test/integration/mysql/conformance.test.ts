@@ -25,11 +25,11 @@ if (url === "") {
 } else {
   const at = new URL(url);
   at.pathname = `/${await makeDatabase(url)}`;
-  const { place, end } = await placeOn(at.href);
+  const there = await placeOn(at.href);
   const [row] = await queryOnce(url, "select version() as version");
   after(async () => {
-    await end();
+    await there.end();
     await queryOnce(url, `drop database ${at.pathname.slice(1)}`);
   });
-  storeConformance({ name: `the server of TRIBUNE_TEST_MYSQL_URL, ${String(row?.["version"])},`, describe, it, place: () => place });
+  storeConformance({ name: `the server of TRIBUNE_TEST_MYSQL_URL, ${String(row?.["version"])},`, describe, it, place: () => there.place });
 }

@@ -221,7 +221,7 @@ await describeWithServer("fenced transactions in MariaDB", {}, async (server) =>
           const [{ sql }] = args as [{ readonly sql?: string }];
           if (sql !== "commit") return query(...args);
           void proxy.mode({ kind: "blackhole", direction }).then(() => void query(...args));
-        }) as unknown as typeof core.query;
+        }) as typeof core.query;
       });
       const running = provider.fenced.transaction(fenceOf(leader, ELECTION, token, { leaseMs: 1_500 }), async (tx) => await write(tx, direction));
       await assert.rejects(running, { code: "COMMIT_UNKNOWN" });

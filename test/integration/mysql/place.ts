@@ -9,7 +9,7 @@ import type { MariadbServer } from "../../support/mariadb-server.ts";
 /** A server of the test's own, with everything that the conformance suite can do to it. `end` ends what the places made. */
 export async function mariadbPlaces(server: MariadbServer): Promise<{ place(): StorePlace<PoolConnection>; end(): Promise<void> }> {
   const { url } = await server.createDatabase();
-  const { place, end } = await placeOn(url);
+  const { place, ...made } = await placeOn(url);
   let replica: MariadbServer | undefined;
   const whole: StorePlace<PoolConnection> = {
     ...place,
@@ -28,7 +28,7 @@ export async function mariadbPlaces(server: MariadbServer): Promise<{ place(): S
   return {
     place: () => whole,
     end: async () => {
-      await end();
+      await made.end();
       await replica?.stop();
     },
   };
