@@ -61,7 +61,7 @@ const VARIABLES = [
 ] as const;
 
 const GREETING = `select version() as version, connection_id() as id;
-select p.host from information_schema.processlist p where p.id = connection_id();
+select p.host as host from information_schema.processlist p where p.id = connection_id();
 show variables where variable_name in (${VARIABLES.map((name) => `'${name}'`).join(", ")})`;
 
 /**

@@ -42,8 +42,8 @@ export function statementsFor(place: TablePlace) {
 
   return {
     /** `groupRow` of the first result is missing where there is no such group. */
-    beatWatchingAll: packet(server, ...beat(t), ...reading(t, { own: true, watched: "" })),
-    beatWatchingSome: packet(server, ...beat(t), ...reading(t, { own: true, watched: " and p.incarnation in (:watched)" })),
+    beatWatchingAll: packet(...beat(t), ...reading(t, { own: true, watched: "" })),
+    beatWatchingSome: packet(...beat(t), ...reading(t, { own: true, watched: " and p.incarnation in (:watched)" })),
 
     lookWatchingAll: packet(server, ...reading(t, { own: false, watched: "" })),
     lookWatchingSome: packet(server, ...reading(t, { own: false, watched: " and p.incarnation in (:watched)" })),
@@ -411,9 +411,10 @@ const OWN_LOCK = "is_used_lock(:armedWith) = connection_id()";
  * An aggregate, so that there is a row in any case.
  */
 function serverPart({ meta }: Pick<Tables, "meta">): string {
-  return `select max(if(${WRITABLE} and m.server = ${SERVER_NAME}, concat(m.server, ':', m.epoch_number), null)), max(m.epoch_number), ${NOW}
-      into @tribune_epoch, @tribune_number, @tribune_now from ${meta} m where m.one = 1`;
+  return `select max(${EPOCH}), max(m.epoch_number), ${NOW} into @tribune_epoch, @tribune_number, @tribune_now from ${meta} m where m.one = 1`;
 }
+
+const EPOCH = `if(${WRITABLE} and m.server = ${SERVER_NAME}, concat(m.server, ':', m.epoch_number), null)`;
 
 /** What every packet answers about the server, in its first row. */
 const SERVER_COLUMNS = `@tribune_epoch as epoch, @tribune_now as now_ms, ${WRITABLE} as writable`;
@@ -435,7 +436,8 @@ const ELECTION_COLUMNS = `e.election, e.token, e.holder_incarnation, e.holder_no
 /** The write of a beat: nothing unless the group has adopted the server's epoch and the sender's generation, which `raise` sees to. */
 function beat(t: Tables): readonly string[] {
   return [
-    `select coalesce(max(g.epoch = @tribune_epoch and g.generation >= :generation), 0) into @tribune_fresh from ${t.groups} g where g.grp = :group`,
+    `select max(${EPOCH}), max(m.epoch_number), ${NOW}, coalesce(max(g.epoch = ${EPOCH} and g.generation >= :generation), 0)
+      into @tribune_epoch, @tribune_number, @tribune_now, @tribune_fresh from ${t.meta} m left join ${t.groups} g on g.grp = :group where m.one = 1`,
     `update ${t.presence} p
       set p.beat = :beat, p.beat_at_ms = @tribune_now, p.expires_at_ms = @tribune_now + p.lease_ms, p.view_seen = greatest(p.view_seen, :viewSeen),
         p.armed_key = if(${OWN_LOCK}, :armedWith, null), p.armed_in = if(${OWN_LOCK}, ${ARMED_NOW}, null)
