@@ -16,7 +16,7 @@ import type { Statements } from "./statements.ts";
 /** Fenced transactions that one process runs at a time where it has no pool of its own; more wait for their turn. */
 const OWN_POOL_SIZE = 4;
 
-/** How long the process of somebody who has died goes on hearing nothing of it, at most: twice the time that a killed connection took to tell. */
+/** How long an observer waits between two looks at a lock that is free: whose connection was ended by somebody else hears of it meanwhile, within a millisecond if its event loop turns. */
 const GRACE_MS = 100;
 
 /**

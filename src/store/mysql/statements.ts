@@ -41,7 +41,7 @@ export function statementsFor(place: TablePlace) {
       and (not :requireExpired or p.expires_at_ms <= @tribune_now) and (case when :requireFree then ${isFree} else 1 end)`;
 
   return {
-    /** `groupRow` of the first result is missing where there is no such group. */
+    /** `generation` is null where there is no such group; `fresh` false: nothing was written, since the group is to be raised first. */
     beatWatchingAll: packet(...beat(t), ...reading(t, { own: true, watched: "" })),
     beatWatchingSome: packet(...beat(t), ...reading(t, { own: true, watched: " and p.incarnation in (:watched)" })),
 
