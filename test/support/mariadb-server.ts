@@ -3,12 +3,13 @@ import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { access, chown, constants, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, chown, constants, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { createConnection } from "mysql2/promise";
 import type { RowDataPacket } from "mysql2/promise";
@@ -233,9 +234,12 @@ export class MariadbServer {
     await rm(this.place.folder, { recursive: true, force: true });
   }
 
-  /** Freezes the server: connections stay open and nothing is answered. */
-  pause(): void {
+  /** Freezes the server: connections stay open and nothing is answered. Resolves when the last of its threads has stopped, which is a moment after the signal. */
+  async pause(): Promise<void> {
+    const pid = this.#child?.pid;
+    if (pid === undefined) return;
     this.#child?.kill("SIGSTOP");
+    while (this.#child?.exitCode === null && !(await hasStopped(pid))) await pause(1);
   }
 
   resume(): void {
@@ -286,6 +290,14 @@ async function findOwner(): Promise<Owner | undefined> {
   const account = accounts.find(([name]) => name === "mysql") ?? accounts.find(([name]) => name === "nobody");
   if (account === undefined) throw new Error("MariaDB does not run as root, and there is neither a user mysql nor nobody");
   return { uid: Number(account[2]), gid: Number(account[3]) };
+}
+
+/** On Linux each thread tells for itself. */
+async function hasStopped(pid: number): Promise<boolean> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => undefined);
+  if (threads === undefined) return (await run("ps", ["-o", "stat=", "-p", String(pid)])).stdout.trim().startsWith("T");
+  const states = await Promise.all(threads.map(async (thread) => await readFile(`/proc/${pid}/task/${thread}/stat`, "utf8").catch(() => ") T")));
+  return states.every((stat) => stat.slice(stat.lastIndexOf(")") + 2).startsWith("T"));
 }
 
 /** A port that was free a moment ago. */

@@ -15,7 +15,7 @@ export async function mariadbPlaces(server: MariadbServer): Promise<{ place(): S
     ...place,
     newEpoch: async () => await server.restartAsAnother(),
     hang: async () => {
-      server.pause();
+      await server.pause();
       return async () => server.resume();
     },
     cut: async () => await server.cut(),
