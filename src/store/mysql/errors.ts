@@ -8,6 +8,8 @@ export const RECORD_CHANGED = 1020;
 export const NO_SUCH_TABLE = 1146;
 /** `max_statement_time` of MariaDB, `max_execution_time` of MySQL. */
 const STATEMENT_TIMEOUTS = [1969, 3024];
+/** `kill query`. */
+const INTERRUPTED = 1317;
 /** "SAVEPOINT … does not exist". */
 export const NO_SUCH_SAVEPOINT = 1305;
 
@@ -52,7 +54,7 @@ const BY_NUMBER: Readonly<Record<number, Meaning>> = {
   [LOCK_WAIT_TIMEOUT]: { code: "STORE_TIMEOUT", what: "waited too long for a lock; nothing was written", next: "look for a transaction that holds a row of Tribune's tables" },
   1969: SLOW,
   3024: SLOW,
-  1317: SLOW,
+  [INTERRUPTED]: SLOW,
   [DEADLOCK]: { code: "STORE_BUSY", what: "met others again and again, and was called off; nothing was written", next: "try again" },
   [RECORD_CHANGED]: { code: "STORE_BUSY", what: "met others again and again, and was called off; nothing was written", next: "try again" },
   1290: READ_ONLY,
@@ -94,6 +96,11 @@ export function wasAnswered(error: unknown): boolean {
   const number = errorNumber(error);
   const { fatal } = error as { readonly fatal?: unknown };
   return number !== undefined && fatal !== true && ![1053, 1153, 1927, 1080, 1152, 4031].includes(number);
+}
+
+/** Whether the server answered that it broke the statement off. Of a commit that tells nothing: it may have been too late for that. */
+export function wasBrokenOff(error: unknown): boolean {
+  return [INTERRUPTED, ...STATEMENT_TIMEOUTS].includes(errorNumber(error) ?? 0);
 }
 
 /** Whether the server called the statement off for the sake of another one. It wrote nothing, and may succeed at once if run again. */

@@ -3,7 +3,7 @@ import { assertFence, assertMayAct, fenceNotFound, termLost } from "../index.ts"
 import type { FencedTransactions, FenceHandle } from "../index.ts";
 import { ask, destroyConnection, IN_TRANSACTION } from "./driver.ts";
 import type { CoreConnection, CorePoolConnection, Header, PromiseConnection } from "./driver.ts";
-import { DEADLOCK, errorNumber, LOCK_WAIT_TIMEOUT, mapConnectError, mapMysqlError, NO_SUCH_SAVEPOINT, NO_SUCH_TABLE, RECORD_CHANGED, wasAnswered } from "./errors.ts";
+import { DEADLOCK, errorNumber, LOCK_WAIT_TIMEOUT, mapConnectError, mapMysqlError, NO_SUCH_SAVEPOINT, NO_SUCH_TABLE, RECORD_CHANGED, wasAnswered, wasBrokenOff } from "./errors.ts";
 import type { UserPool } from "./options.ts";
 import { filled, tablesIn } from "./statements.ts";
 import type { TablePlace } from "./statements.ts";
@@ -118,10 +118,9 @@ export class MysqlFences<Tx> implements FencedTransactions<Tx> {
     loan.committing = true;
     try {
       await withDeadline(ask(loan.core, "commit"), { clock: fence.clock, ms: fence.leaseMs, operation: `commit on ${this.#label}`, onExpire: () => loan.destroy() });
-      loan.committed = true;
     } catch (error) {
-      if (wasAnswered(error)) throw error; // an answer with an error is a rollback, and the user's to read
-      throw new TribuneError("COMMIT_UNKNOWN", `the connection to ${this.#label} broke during the commit of ${fence.election}; it may have been done or not`, {
+      if (wasAnswered(error) && !wasBrokenOff(error)) throw error; // an answer with an error is a rollback, and the user's to read
+      throw new TribuneError("COMMIT_UNKNOWN", `the commit of ${fence.election} on ${this.#label} was broken off; it may have been done or not`, {
         about: fence.election,
         next: "read what the transaction would have written, under a new term",
         cause: error,
@@ -182,7 +181,6 @@ class Loan {
   /** Why the connection broke while nobody was asking anything of it. */
   broken: Error | undefined;
   committing = false;
-  committed = false;
   /** Whether settings of the session are to be put back. */
   limited = false;
   readonly #fence: FenceHandle;

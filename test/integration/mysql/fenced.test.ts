@@ -229,6 +229,20 @@ await describeWithServer("fenced transactions in MariaDB", {}, async (server) =>
     }
   });
 
+  it("a commit of which the server says that it was interrupted is COMMIT_UNKNOWN: it may have been too late for that", async (t) => {
+    const { provider, pool, leader, token, write, written } = await stage(t);
+    pool.pool.once("acquire", (core) => {
+      const query = core.query.bind(core) as (...args: unknown[]) => unknown;
+      core.query = ((...args: unknown[]) => {
+        const [{ sql }, done] = args as [{ readonly sql?: string }, (error: Error) => void];
+        if (sql !== "commit") return query(...args);
+        return query({ sql }, () => done(Object.assign(new Error("Query execution was interrupted"), { errno: 1317, sqlState: "70100" })));
+      }) as typeof core.query;
+    });
+    await assert.rejects(provider.fenced.transaction(fenceOf(leader, ELECTION, token), async (tx) => await write(tx)), { code: "COMMIT_UNKNOWN" });
+    assert.equal(await written(), 1);
+  });
+
   it("a connection that ended while the work did other things: nothing was written, and the process goes on", async (t) => {
     const { provider, leader, token, write, written } = await stage(t);
     const running = provider.fenced.transaction(fenceOf(leader, ELECTION, token), async (tx) => {
