@@ -103,18 +103,16 @@ function lockName({ database, prefix }: TablePlace): string {
 }
 
 /**
- * Names and epochs are ASCII and compared byte by byte; texts are whatever Unicode they are. JSON is kept as text, as it was given: the type `json` of MySQL puts it into an order of its own.
+ * Texts are whatever Unicode they are, and compared byte by byte. JSON is kept as text, as it was given: the type `json` of MySQL puts it into an order of its own.
  * Times are milliseconds since 1970.
  *
  * `living` is the node's name while the row is alive and empty afterwards, so that only one living row has it: there are no partial indexes. A beat changes no indexed column.
  */
 function tables(place: TablePlace): readonly string[] {
   const t = tablesIn(place);
-  const name = "varchar(128) character set ascii collate ascii_bin";
+  const name = "varchar(128)";
   const epoch = "varchar(200) character set ascii collate ascii_bin";
-  const text = "text character set utf8mb4 collate utf8mb4_bin";
-  const long = "longtext character set utf8mb4 collate utf8mb4_bin";
-  const engine = "engine = InnoDB row_format = dynamic default character set ascii collate ascii_bin";
+  const engine = "engine = InnoDB row_format = dynamic default character set utf8mb4 collate utf8mb4_bin";
   return [
     `create table if not exists ${t.groups} (
   grp ${name} not null primary key,
@@ -122,7 +120,7 @@ function tables(place: TablePlace): readonly string[] {
   epoch ${epoch} not null,
   epoch_number bigint not null,
   generation bigint not null,
-  settings ${long} not null,
+  settings longtext not null,
   longest_lease_ms bigint not null,
   join_order bigint not null,
   elections_version bigint not null,
@@ -147,7 +145,7 @@ function tables(place: TablePlace): readonly string[] {
   evicted tinyint not null,
   observer tinyint not null,
   metadata_version bigint not null,
-  metadata ${long} not null,
+  metadata longtext not null,
   dead_reason varchar(16),
   dead_at_ms bigint,
   primary key (grp, incarnation),
@@ -166,8 +164,8 @@ function tables(place: TablePlace): readonly string[] {
   resign_requested_for ${name},
   reserved_node ${name},
   reserved_for_ms bigint,
-  pause_reason ${text},
-  paused_by ${text},
+  pause_reason text,
+  paused_by text,
   paused_at_ms bigint,
   priority double not null,
   minimum_term_ms bigint not null,
@@ -194,15 +192,15 @@ function tables(place: TablePlace): readonly string[] {
     `create table if not exists ${t.views} (
   grp ${name} not null primary key,
   version bigint not null,
-  view ${long} not null
+  view longtext not null
 ) ${engine}`,
     `create table if not exists ${t.events} (
   grp ${name} not null,
   sequence bigint not null,
   at_ms bigint not null,
   type varchar(40) not null,
-  subject ${text} not null,
-  detail ${long} not null,
+  subject text not null,
+  detail longtext not null,
   primary key (grp, sequence)
 ) ${engine}`,
     `create table if not exists ${t.terms} (
@@ -213,7 +211,7 @@ function tables(place: TablePlace): readonly string[] {
   incarnation ${name} not null,
   began_at_ms bigint not null,
   ended_at_ms bigint,
-  end_reason ${text},
+  end_reason text,
   primary key (grp, election, token)
 ) ${engine}`,
     `create table if not exists ${t.meta} (

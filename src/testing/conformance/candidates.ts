@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { CandidateRow } from "../../store/index.ts";
-import { atOnce, cursorOf, still, untilForgotten } from "./scene.ts";
+import { atOnce, cursorOf, SHORT_LEASE_MS, still, untilForgotten } from "./scene.ts";
 import type { Member, SceneCase } from "./scene.ts";
 
 const ELECTION = "scheduler";
@@ -72,8 +72,13 @@ export const candidateCases: readonly SceneCase[] = [
       await left.leave();
       await a.declareDead(declared);
       await a.evict(evicted.node);
-      assert.deepEqual(await a.candidates(ELECTION), [listed(evicted, 1, true)]);
-      assert.deepEqual((await a.reading()).candidates, [{ election: ELECTION, ...listed(evicted, 1, true) }]);
+      const silent = await scene.member({ leaseMs: SHORT_LEASE_MS });
+      await silent.contend(ELECTION, { priority: 0, fit: true });
+      await scene.until("the lease runs out", async () => ((await a.presenceOf(silent)).expired ? true : undefined));
+      const expected = [listed(evicted, 1, true), listed(silent, 0, true)];
+      assert.deepEqual(await a.candidates(ELECTION), expected);
+      const { candidates } = await a.reading();
+      assert.deepEqual(candidates.toSorted((x, y) => x.joinOrder - y.joinOrder), expected.map((row) => ({ election: ELECTION, ...row })));
     },
   },
   {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { atOnce, LONG_LEASE_MS, SHORT_LEASE_MS, still, tick } from "./scene.ts";
+import { LONGEST_REASON } from "../../store/index.ts";
+import { atOnce, HOSTILE_WORDS, LONG_LEASE_MS, SHORT_LEASE_MS, still, tick } from "./scene.ts";
 import type { Member, SceneCase } from "./scene.ts";
 
 /** Asking a node to go. */
@@ -48,7 +49,7 @@ export const evictionCases: readonly SceneCase[] = [
     },
   },
   {
-    title: "a refused beat of somebody evicted shows everything that any other shows, and adopts an epoch or a generation as any other",
+    title: "a refused beat of somebody evicted shows everything that any other shows, and raises the generation as any other",
     async run(scene) {
       const [a, victim] = [await scene.member(), await scene.member()];
       await a.lead("e");
@@ -138,6 +139,18 @@ export const evictionCases: readonly SceneCase[] = [
       assert.deepEqual(again, { outcome: "joined", joinOrder: victim.joinOrder, epoch: (await a.look()).epoch });
       assert.deepEqual(still(await a.reading()), before);
       assert.equal((await victim.beat()).self, "evicted");
+    },
+  },
+  {
+    title: "reasons of evictions are data, up to the longest one",
+    async run(scene) {
+      const a = await scene.member();
+      const texts = [...HOSTILE_WORDS, "", "é".repeat(LONGEST_REASON)];
+      for (const text of texts) {
+        const victim = await scene.member({ session: a.session });
+        assert.equal(await a.evict(victim.node, text), true);
+      }
+      assert.deepEqual((await evictions(a)).map((each) => each.detail["reason"]), texts);
     },
   },
   {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cursorOf, still, tick } from "./scene.ts";
+import { cursorOf, HOSTILE_WORDS, still, tick } from "./scene.ts";
 import type { Member, SceneCase } from "./scene.ts";
 
 const ELECTION = "scheduler";
@@ -169,6 +169,35 @@ export const handoverCases: readonly SceneCase[] = [
       assert.deepEqual(wishOf(await b.row(ELECTION)), [second, b.node], "a death alone clears nothing");
       assert.equal((await b.claim(ELECTION))?.token, second + 1);
       assert.deepEqual(wishOf(await b.row(ELECTION)), [null, null]);
+    },
+  },
+
+  {
+    title: "for whom an election is kept, or asked for, is data",
+    async run(scene) {
+      const a = await scene.member();
+      await a.createElection(ELECTION);
+      for (const node of HOSTILE_WORDS) {
+        const token = (await a.claim(ELECTION, { overReservation: true }))?.token ?? 0;
+        await a.requestResign(ELECTION, token, { for: node });
+        assert.equal((await a.row(ELECTION)).resignRequestedFor, node);
+        await a.resign(ELECTION, token, "handed over", { reservation: { node, forMs: 1_000 } });
+        assert.equal((await a.row(ELECTION)).reservation?.node, node);
+        assert.equal(await a.claim(ELECTION), null);
+      }
+    },
+  },
+  {
+    title: "durations that are no whole milliseconds are kept, or rounded up: how long an election is kept for a node, and the minimum of a term",
+    async run(scene) {
+      const a = await scene.member();
+      await a.createElection(ELECTION);
+      const token = (await a.claim(ELECTION, { minimumTermMs: 90.25 }))?.token ?? 0;
+      const { minimumTermMs } = await a.row(ELECTION);
+      assert.ok(minimumTermMs >= 90.25 && minimumTermMs <= 91, `${minimumTermMs}`);
+      await a.resign(ELECTION, token, "handed over", { reservation: { node: "heir", forMs: 1_000.5 } });
+      const forMs = (await a.row(ELECTION)).reservation?.forMs ?? 0;
+      assert.ok(forMs >= 1_000.5 && forMs <= 1_001, `${forMs}`);
     },
   },
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { isTribuneError } from "../../kernel/index.ts";
-import { atOnce, cursorOf, still, tick } from "./scene.ts";
+import { LONGEST_REASON } from "../../store/index.ts";
+import { atOnce, cursorOf, HOSTILE_WORDS, still, tick } from "./scene.ts";
 import type { Member, SceneCase } from "./scene.ts";
 
 const ELECTION = "scheduler";
@@ -59,7 +60,7 @@ export const pauseCases: readonly SceneCase[] = [
     },
   },
   {
-    title: "a pause keeps other elections, and an election that was never held is refused as any other",
+    title: "a pause is of one election: another can be claimed meanwhile",
     async run(scene) {
       const a = await scene.member();
       await a.createElection(ELECTION);
@@ -132,6 +133,20 @@ export const pauseCases: readonly SceneCase[] = [
         assert.equal(answer, false);
       }
       assert.equal(await session.readGroup(scene.call), null);
+    },
+  },
+  {
+    title: "reasons of pauses are data, up to the longest one",
+    async run(scene) {
+      const a = await scene.member();
+      await a.createElection(ELECTION);
+      const texts = [...HOSTILE_WORDS, "", "é".repeat(LONGEST_REASON)];
+      for (const text of texts) {
+        assert.equal(await a.pause(ELECTION, text), true);
+        assert.equal((await a.row(ELECTION)).paused?.reason, text);
+        await a.resume(ELECTION);
+      }
+      assert.deepEqual((await told(a, "election-paused")).map((each) => each.detail["reason"]), texts);
     },
   },
   {

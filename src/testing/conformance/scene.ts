@@ -53,6 +53,22 @@ export const LONG_LEASE_MS = 600_000;
 /** A lease that runs out soon; cases wait until the store says so. */
 export const SHORT_LEASE_MS = 60;
 
+/** Text that a store may take for something else: SQL, patterns, escapes, keys of its own. */
+export const HOSTILE_TEXTS = [
+  "it's; drop table tribune_presence; --",
+  'a "quoted" `word` [here]',
+  "100% of a_b and \\' \\\\ \\n",
+  "$1 ? :name @x {{y}}",
+  "ünïcødé 語 🦀 \u202e\u200b\ufeff",
+  "line\nbreak\ttab\r\u0007",
+  "nul\u0000nul",
+  "lone \ud800 surrogate",
+  "__proto__",
+];
+
+/** Those that a text column can keep. */
+export const HOSTILE_WORDS = HOSTILE_TEXTS.filter((text) => !text.includes("\u0000") && !text.includes("\ud800"));
+
 let scenes = 0;
 
 /** What one case plays in: a fresh group in the store, and whatever sessions and members the case asks for. */
@@ -217,12 +233,12 @@ export class Member {
     return row ?? assert.fail(`there is no presence row of ${who.node}`);
   }
 
-  /** Declares `who` dead as seen now, whether or not the lease has run out. */
+  /** Declares `who` dead as seen now, whether or not the lease has run out. Where beat and epoch are given it does not look, so that it meets others at once. */
   async declareDead(who: Member, over: Partial<DeclareDeadInput> = {}): Promise<boolean> {
-    const seen = await this.look();
-    const beat = seen.presence.find((row) => row.incarnation === who.incarnation)?.beat ?? 0;
+    const seen = over.beat === undefined || over.epoch === undefined ? await this.look() : undefined;
+    const beat = seen?.presence.find((row) => row.incarnation === who.incarnation)?.beat ?? 0;
     return await this.session.declareDead(
-      { incarnation: who.incarnation, beat, epoch: seen.epoch, requireExpired: false, by: this.node, reason: "expired", ...over },
+      { incarnation: who.incarnation, beat, epoch: seen?.epoch ?? "", requireExpired: false, by: this.node, reason: "expired", ...over },
       this.call,
     );
   }
@@ -256,12 +272,12 @@ export class Member {
     return (await this.look()).elections.find((each) => each.election === election);
   }
 
-  /** A claim on what the row shows now, unless told otherwise. */
+  /** A claim on what the row shows now, unless told otherwise. Where token and epoch are given it does not look, so that it meets others at once. */
   async claim(election: string, over: Partial<ClaimInput> = {}): Promise<ClaimResult | null> {
-    const seen = await this.look({ watch: [] });
-    const expectedToken = seen.elections.find((row) => row.election === election)?.token ?? 0;
+    const seen = over.expectedToken === undefined || over.epoch === undefined ? await this.look({ watch: [] }) : undefined;
+    const expectedToken = seen?.elections.find((row) => row.election === election)?.token ?? 0;
     const { incarnation, node } = this;
-    return await this.session.claim({ election, incarnation, node, expectedToken, epoch: seen.epoch, tokenSeen: 0, ...over }, this.call);
+    return await this.session.claim({ election, incarnation, node, expectedToken, epoch: seen?.epoch ?? "", tokenSeen: 0, ...over }, this.call);
   }
 
   async passFence(election: string, token: number, over: Partial<PassFenceInput> = {}): Promise<"passed" | "busy" | "superseded"> {
