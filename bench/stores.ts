@@ -1,0 +1,83 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findPostgres, startPostgres } from "../test/support/postgres-server.ts";
+
+/** A kind of store to measure on. Another one is another entry in {@link STORES}. */
+export interface BenchStore {
+  readonly name: string;
+  /** For tables. */
+  readonly title: string;
+  /** What the numbers are to be held against, in milliseconds. `graceMs`: what an observer waits between two looks at the evidence. */
+  readonly targets: { readonly graceMs: number; readonly killP50Ms: number; readonly killP99Ms: number | undefined; readonly handoverP50Ms: number };
+  /** How many members and elections beat, and how many members share a process. */
+  readonly beats: { readonly members: readonly number[]; readonly perProcess: number; readonly elections: readonly number[] };
+  /** Starts a server of the benchmark's own; or says why there is none. `sessions`: how many have to fit. */
+  open(options?: { readonly sessions?: number }): Promise<StorePlace | { readonly missing: string }>;
+}
+
+/** A store that runs. */
+export interface StorePlace {
+  /** The server's version, and what is not default about it. */
+  readonly label: string;
+  /** The URL of a fresh, empty database, as `createCluster` takes it. */
+  fresh(): Promise<string>;
+  /** The process of the server, whose descendants do the work; `undefined` if there is none. */
+  serverPid(): Promise<number | undefined>;
+  /** What the server counted in the database of `url` so far; `undefined` if it counts nothing. */
+  counters(url: string): Promise<StoreCounters | undefined>;
+  close(): Promise<void>;
+}
+
+/** Counts since the server began. */
+export interface StoreCounters {
+  readonly rowsWritten: number;
+  readonly transactions: number;
+  readonly logBytes: number;
+}
+
+const GRACE_MS = 100;
+
+/** A server is shared by many; what happens at twice the number that is asked for is worth knowing. */
+const SERVER_BEATS = { members: [1, 10, 100, 1_000, 2_000], perProcess: 250, elections: [1, 10, 100, 1_000] };
+
+export const STORES: readonly BenchStore[] = [
+  { name: "postgres", title: "PostgreSQL", targets: { graceMs: GRACE_MS, killP50Ms: GRACE_MS + 20, killP99Ms: GRACE_MS + 250, handoverP50Ms: 10 }, beats: SERVER_BEATS, open: openPostgres },
+  { name: "sqlite", title: "SQLite", targets: { graceMs: 0, killP50Ms: 50, killP99Ms: undefined, handoverP50Ms: 10 }, beats: { members: [1, 2, 4, 8], perProcess: 1, elections: [1, 10, 100] }, open: openSqlite },
+];
+
+/** More than this many sessions take more than the server's default. */
+const DEFAULT_SESSIONS = 100;
+
+async function openPostgres({ sessions = 0 }: { readonly sessions?: number } = {}): Promise<StorePlace | { readonly missing: string }> {
+  const programs = await findPostgres();
+  if ("missing" in programs) return programs;
+  const settings = sessions < DEFAULT_SESSIONS ? {} : { max_connections: sessions };
+  const server = await startPostgres({ programs, settings });
+  const [row] = await server.query("show server_version");
+  return {
+    label: `PostgreSQL ${String(row?.["server_version"])}, default settings${sessions < DEFAULT_SESSIONS ? "" : `, max_connections = ${sessions}`}`,
+    fresh: async () => (await server.createDatabase()).url,
+    serverPid: async () => Number((await readFile(join(server.dataDir, "postmaster.pid"), "utf8")).split("\n")[0]),
+    async counters(url) {
+      const [counted] = await server.query(
+        `select tup_inserted + tup_updated + tup_deleted as rows, xact_commit as transactions, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') as bytes from pg_stat_database where datname = $1`,
+        [new URL(url).pathname.slice(1)],
+      );
+      return { rowsWritten: Number(counted?.["rows"]), transactions: Number(counted?.["transactions"]), logBytes: Number(counted?.["bytes"]) };
+    },
+    close: () => server.stop(),
+  };
+}
+
+async function openSqlite(): Promise<StorePlace> {
+  const folder = await mkdtemp(join(tmpdir(), "tribune-bench-"));
+  let files = 0;
+  return {
+    label: `SQLite ${process.versions.sqlite ?? ""}, a file in ${tmpdir()}`,
+    fresh: () => Promise.resolve(`sqlite:${join(folder, `store-${++files}.db`)}`),
+    serverPid: () => Promise.resolve(undefined),
+    counters: () => Promise.resolve(undefined),
+    close: () => rm(folder, { recursive: true, force: true }),
+  };
+}
