@@ -1,5 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
+import { createPool } from "mysql2/promise";
+import type { PoolConnection } from "mysql2/promise";
 import pg from "pg";
+import { mysql } from "../../src/store/mysql/index.ts";
 import { postgres } from "../../src/store/postgres/index.ts";
 import { sqlite } from "../../src/store/sqlite/index.ts";
 import type { StoreProvider } from "../../src/store/index.ts";
@@ -35,6 +38,26 @@ export const SUBJECTS: Readonly<Record<string, (url: string) => Promise<FenceSub
           await client.query("commit");
         } finally {
           client.release();
+        }
+      },
+      close: () => pool.end(),
+    };
+  },
+  mariadb: async (url) => {
+    const pool = createPool({ uri: url });
+    await pool.query(MAKE_TABLE);
+    const work = async (tx: unknown) => void (await (tx as PoolConnection).query(INSERT));
+    return {
+      provider: mysql({ pool }),
+      work,
+      async bare() {
+        const connection = await pool.getConnection();
+        try {
+          await connection.query("begin");
+          await work(connection);
+          await connection.query("commit");
+        } finally {
+          connection.release();
         }
       },
       close: () => pool.end(),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { judge } from "../../bench/failover/verdict.ts";
 
-const targets = { graceMs: 100, killP50Ms: 120, killP99Ms: 350, handoverP50Ms: 10 };
+const targets = { killP50Ms: 120, killP99Ms: 350, handoverP50Ms: 10 };
 const timing = { leaseMs: 4_000, beatMs: 1_000 };
 const rounds = (...tookMs: readonly number[]) => tookMs.map((each) => ({ tookMs: each }));
 
