@@ -1,5 +1,7 @@
 import { parseArgs } from "node:util";
 import { PEERS } from "./failover/peers.ts";
+import { DEPARTURES } from "./failover/rounds.ts";
+import type { Departure } from "./failover/rounds.ts";
 import { STORES } from "./stores.ts";
 
 export const BENCHMARKS = ["failover", "beats", "fence"] as const;
@@ -12,6 +14,8 @@ export interface BenchOptions {
   readonly stores: readonly string[];
   /** Names of {@link PEERS}. */
   readonly peers: readonly string[];
+  /** Ways of going away that failover measures. */
+  readonly departures: readonly Departure[];
   /** Rounds of a thing of ours; of a peer. Each benchmark has defaults. */
   readonly runs: number | undefined;
   readonly peerRuns: number | undefined;
@@ -32,6 +36,7 @@ export const USAGE = `usage: npm run bench -- [${BENCHMARKS.join(" | ")} | all].
 
   --store A,B      of ${STORES.map(({ name }) => name).join(", ")} (default: all that are here)
   --peers A,B      of ${PEERS.map(({ name }) => name).join(", ")}; or none, or all (default: all)
+  --departure A,B  of ${DEPARTURES.join(", ")}: what failover measures (default: all)
   --runs N         rounds of each thing of ours (failover: 50)
   --peer-runs N    rounds of each thing of a peer (failover: 10)
   --json FILE      results with every single measurement
@@ -55,6 +60,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
     benchmarks: asked,
     stores: names("--store", values.store, STORES.map(({ name }) => name)),
     peers: names("--peers", values.peers, PEERS.map(({ name }) => name)),
+    departures: names("--departure", values.departure, DEPARTURES),
     runs: count("--runs", values.runs),
     peerRuns: count("--peer-runs", values["peer-runs"]),
     json: values.json,
@@ -71,6 +77,7 @@ function parse(args: readonly string[]) {
       options: {
         store: { type: "string" },
         peers: { type: "string" },
+        departure: { type: "string" },
         runs: { type: "string" },
         "peer-runs": { type: "string" },
         json: { type: "string" },
@@ -84,11 +91,11 @@ function parse(args: readonly string[]) {
   }
 }
 
-function names(option: string, given: string | undefined, known: readonly string[]): readonly string[] {
+function names<Name extends string>(option: string, given: string | undefined, known: readonly Name[]): readonly Name[] {
   if (given === undefined || given === "all") return known;
   if (given === "none") return [];
   const asked = given.split(",").map((name) => name.trim());
-  const strange = asked.find((name) => !known.includes(name));
+  const strange = asked.find((name) => !(known as readonly string[]).includes(name));
   if (strange !== undefined) throw new WrongUsage(`${option} does not know ${JSON.stringify(strange)}: name some of ${known.join(", ")}, separated by commas, or all, or none`);
   return known.filter((name) => asked.includes(name));
 }

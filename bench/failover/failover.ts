@@ -60,7 +60,7 @@ interface OurCourse {
   readonly role: "coordinator" | "other";
 }
 
-const DEPARTURES: readonly (readonly [Departure, "evidence" | "lease"])[] = [
+const ORDER: readonly (readonly [Departure, "evidence" | "lease"])[] = [
   ["kill", "evidence"],
   ["resign", "evidence"],
   ["transfer", "evidence"],
@@ -68,7 +68,7 @@ const DEPARTURES: readonly (readonly [Departure, "evidence" | "lease"])[] = [
   ["freeze", "evidence"],
 ];
 
-const OUR_COURSES: readonly OurCourse[] = DEPARTURES.flatMap(([departure, detection]) => (["coordinator", "other"] as const).map((role) => ({ departure, detection, role })));
+const OUR_COURSES: readonly OurCourse[] = ORDER.flatMap(([departure, detection]) => (["coordinator", "other"] as const).map((role) => ({ departure, detection, role })));
 const QUICK_COURSES: readonly OurCourse[] = [
   { departure: "resign", detection: "evidence", role: "other" },
   { departure: "kill", detection: "evidence", role: "other" },
@@ -130,26 +130,38 @@ class Failover {
   // ---- ours
 
   async #ours(store: BenchStore, place: StorePlace): Promise<void> {
+    const { quick, departures } = this.#options;
+    const courses = (quick ? QUICK_COURSES : OUR_COURSES).filter(({ departure }) => departures.includes(departure));
+    for (const course of courses) {
+      const { departure, detection, role } = course;
+      try {
+        const taken = await this.#ourCourse(store, place, course);
+        const verdict = quick ? null : judge(departure, detection, taken, store.targets, this.#timing);
+        this.#note({ who: "Tribune", store: store.title, settings: detection === "evidence" ? "evidence of death" : "lease only", token: "yes", kind: "leader", departure, role, verdict }, taken);
+      } catch (error) {
+        this.#leaveOut(`Tribune on ${store.title}, ${detection}, ${role}, ${departure}`, (error as Error).message);
+        process.exitCode = 1; // what is ours has to run
+      }
+    }
+  }
+
+  async #ourCourse(store: BenchStore, place: StorePlace, { departure, detection, role }: OurCourse): Promise<readonly Round[]> {
     const { quick, trace } = this.#options;
     const { beatMs } = this.#timing;
-    for (const { departure, detection, role } of quick ? QUICK_COURSES : OUR_COURSES) {
-      const rounds = this.#options.runs ?? (quick ? ROUNDS.quick : ROUNDS.ours);
-      const isSlow = departure === "freeze" || detection === "lease";
-      const taken = await run({
-        line: { file: NODE, contender: "tribune", fresh: () => place.fresh(), options: { ...this.#timing, crashDetection: detection }, tellsViews: true, leads: "one", trace: trace !== undefined },
-        departure,
-        role,
-        rounds,
-        lanes: isSlow ? LANES.slow : LANES.fast,
-        settleMs: 1.6 * beatMs, // whoever resigned contends again after one and a half
-        spreadMs: beatMs,
-        patienceMs: 60_000,
-        onRound: this.#progress.rounds(`${departure}, ${detection}, ${role === "coordinator" ? "coordinator" : "not the coordinator"}, ${store.title}`, rounds),
-        onTrace: (traced) => trace !== undefined && appendFileSync(trace, `${JSON.stringify({ store: store.name, detection, ...traced })}\n`),
-      });
-      const verdict = quick ? null : judge(departure, detection, taken, store.targets, this.#timing);
-      this.#note({ who: "Tribune", store: store.title, settings: detection === "evidence" ? "evidence of death" : "lease only", token: "yes", kind: "leader", departure, role, verdict }, taken);
-    }
+    const rounds = this.#options.runs ?? (quick ? ROUNDS.quick : ROUNDS.ours);
+    const isSlow = departure === "freeze" || detection === "lease";
+    return await run({
+      line: { file: NODE, contender: "tribune", fresh: () => place.fresh(), options: { ...this.#timing, crashDetection: detection }, tellsViews: true, leads: "one", trace: trace !== undefined },
+      departure,
+      role,
+      rounds,
+      lanes: isSlow ? LANES.slow : LANES.fast,
+      settleMs: 1.6 * beatMs, // whoever resigned contends again after one and a half
+      spreadMs: beatMs,
+      patienceMs: 60_000,
+      onRound: this.#progress.rounds(`${departure}, ${detection}, ${role === "coordinator" ? "coordinator" : "not the coordinator"}, ${store.title}`, rounds),
+      onTrace: (traced) => trace !== undefined && appendFileSync(trace, `${JSON.stringify({ store: store.name, detection, ...traced })}\n`),
+    });
   }
 
   // ---- the others
@@ -170,6 +182,7 @@ class Failover {
 
   async #peer(peer: Peer, variant: PeerVariant, fresh: () => Promise<string>): Promise<void> {
     for (const [departure, patienceMs] of Object.entries(variant.patienceMs) as Array<[Departure, number]>) {
+      if (!this.#options.departures.includes(departure)) continue;
       const rounds = this.#options.peerRuns ?? (this.#options.quick ? ROUNDS.quick : ROUNDS.peers);
       const isQuick = departure === "resign" && variant.spreadMs <= 2_000;
       try {

@@ -108,9 +108,9 @@ export class Lane {
     return this.#contenders.flatMap(({ name, failures }) => failures.map((failure) => `\n${name}: ${failure}`)).join("");
   }
 
-  /** What happened in all processes that are left, by time. */
-  async trace(): Promise<ReadonlyArray<TraceLine & { readonly node: string }>> {
-    const asked = this.#contenders.filter((each) => each.gone === undefined);
+  /** What happened in all processes that are left, but for those who cannot tell, by time. */
+  async trace(except: readonly Contender[]): Promise<ReadonlyArray<TraceLine & { readonly node: string }>> {
+    const asked = this.#contenders.filter((each) => each.gone === undefined && !except.includes(each));
     for (const each of asked) {
       each.trace = undefined;
       each.order({ order: "tell-trace" });

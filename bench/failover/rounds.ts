@@ -4,8 +4,9 @@ import { Lane, TooLong } from "./lane.ts";
 import type { Line } from "./lane.ts";
 import type { TraceLine } from "./protocol.ts";
 
-/** How a leader goes away. */
-export type Departure = "kill" | "freeze" | "resign" | "transfer";
+/** How a leader goes away: SIGKILL, SIGSTOP, or of its own will. */
+export const DEPARTURES = ["kill", "freeze", "resign", "transfer"] as const;
+export type Departure = (typeof DEPARTURES)[number];
 
 /** What is measured, again and again. */
 export interface Course {
@@ -102,7 +103,7 @@ async function oneRound(course: Course, lane: Lane): Promise<Round> {
   if (after.status === "rejected" && !(after.reason instanceof TooLong)) throw after.reason;
   const announcedMs = successor()?.holds?.t ?? Number.POSITIVE_INFINITY;
   const tookMs = announcedMs - beganMs();
-  if (course.onTrace !== undefined && course.line.trace) await tellTrace(course, lane, beganMs(), tookMs);
+  if (course.onTrace !== undefined && course.line.trace) await tellTrace(course, lane, holder, beganMs(), tookMs);
   if (departure === "kill") await holder.end();
   return departure === "freeze" ? await wake(lane, holder, tookMs, announcedMs) : { tookMs };
 }
@@ -142,7 +143,9 @@ async function wake(lane: Lane, holder: Contender, tookMs: number, announcedMs: 
 /** Long enough to show what was going on before. */
 const TRACED_BEFORE_MS = 60;
 
-async function tellTrace({ departure, role, onTrace }: Course, lane: Lane, beganMs: number, tookMs: number): Promise<void> {
-  const lines = (await lane.trace()).map((line) => ({ ...line, sinceMs: line.t - beganMs })).filter(({ sinceMs }) => sinceMs > -TRACED_BEFORE_MS && sinceMs <= tookMs + 1);
-  onTrace?.({ departure, role, tookMs, lines });
+async function tellTrace({ departure, role, onTrace }: Course, lane: Lane, holder: Contender, beganMs: number, tookMs: number): Promise<void> {
+  // One that resigns or transfers has its share in it; one that is killed or frozen cannot tell.
+  const lines = (await lane.trace(departure === "freeze" || departure === "kill" ? [holder] : [])).map((line) => ({ ...line, sinceMs: line.t - beganMs }));
+  const near = lines.filter(({ sinceMs, tookMs: lasted = 0 }) => sinceMs + lasted > -TRACED_BEFORE_MS && sinceMs <= tookMs + 1);
+  onTrace?.({ departure, role, tookMs, lines: near });
 }
