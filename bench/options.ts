@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly peers: readonly string[];
   /** Ways of going away that failover measures. */
   readonly departures: readonly Departure[];
+  /** Sizes of groups, and numbers of elections, that beats measures instead of its own. */
+  readonly sizes: { readonly members: readonly number[]; readonly elections: readonly number[] } | undefined;
   /** Rounds of a thing of ours; of a peer. Each benchmark has defaults. */
   readonly runs: number | undefined;
   readonly peerRuns: number | undefined;
@@ -37,6 +39,8 @@ export const USAGE = `usage: npm run bench -- [${BENCHMARKS.join(" | ")} | all].
   --store A,B      of ${STORES.map(({ name }) => name).join(", ")} (default: all that are here)
   --peers A,B      of ${PEERS.map(({ name }) => name).join(", ")}; or none, or all (default: all)
   --departure A,B  of ${DEPARTURES.join(", ")}: what failover measures (default: all)
+  --members A,B    sizes of groups that beats measures (default: 1 to 2000), and
+  --elections A,B  numbers of elections that one of two members leads; with one of the two options, only that is measured
   --runs N         rounds of each thing of ours (failover: 50)
   --peer-runs N    rounds of each thing of a peer (failover: 10)
   --json FILE      results with every single measurement
@@ -61,6 +65,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
     stores: names("--store", values.store, STORES.map(({ name }) => name)),
     peers: names("--peers", values.peers, PEERS.map(({ name }) => name)),
     departures: names("--departure", values.departure, DEPARTURES),
+    sizes: values.members === undefined && values.elections === undefined ? undefined : { members: counts("--members", values.members), elections: counts("--elections", values.elections) },
     runs: count("--runs", values.runs),
     peerRuns: count("--peer-runs", values["peer-runs"]),
     json: values.json,
@@ -78,6 +83,8 @@ function parse(args: readonly string[]) {
         store: { type: "string" },
         peers: { type: "string" },
         departure: { type: "string" },
+        members: { type: "string" },
+        elections: { type: "string" },
         runs: { type: "string" },
         "peer-runs": { type: "string" },
         json: { type: "string" },
@@ -98,6 +105,10 @@ function names<Name extends string>(option: string, given: string | undefined, k
   const strange = asked.find((name) => !(known as readonly string[]).includes(name));
   if (strange !== undefined) throw new WrongUsage(`${option} does not know ${JSON.stringify(strange)}: name some of ${known.join(", ")}, separated by commas, or all, or none`);
   return known.filter((name) => asked.includes(name));
+}
+
+function counts(option: string, given: string | undefined): readonly number[] {
+  return (given?.split(",") ?? []).flatMap((each) => count(option, each.trim()) ?? []);
 }
 
 function count(option: string, given: string | undefined): number | undefined {

@@ -63,7 +63,8 @@ export async function beats(options: BenchOptions, progress: Progress): Promise<
   const servers: string[] = [];
   const leftOut: Array<{ readonly who: string; readonly why: string }> = [];
   for (const store of STORES.filter(({ name }) => options.stores.includes(name))) {
-    const sizes = options.quick ? [QUICK.size] : [...store.beats.members.map((members) => ({ members, elections: 0 })), ...store.beats.elections.map((elections) => ({ members: 2, elections }))];
+    const asked = options.sizes ?? store.beats;
+    const sizes = options.quick ? [QUICK.size] : [...asked.members.map((members) => ({ members, elections: 0 })), ...asked.elections.map((elections) => ({ members: 2, elections }))];
     for (const { members, elections } of sizes) {
       // A server of its own for each: what one has left behind, the next does not pay for.
       const place = await store.open({ sessions: members + SPARE_SESSIONS });
