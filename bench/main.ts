@@ -44,6 +44,9 @@ async function main(): Promise<void> {
   console.log(`${options.quick ? "A quick run: its numbers say nothing. " : ""}${machineText(machine)}`);
 }
 
+// Ended from outside, it takes servers and contenders with it, frozen ones too: all of that happens at the exit.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
 try {
   await main();
 } catch (error) {
