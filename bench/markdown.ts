@@ -4,9 +4,10 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-/** Milliseconds for people: as many digits as they can be trusted. */
+/** Milliseconds for people: as many digits as they can be trusted. Infinite: it did not come. */
 export function ms(value: number): string {
-  if (!Number.isFinite(value)) return "–";
+  if (value === Number.POSITIVE_INFINITY) return "never";
+  if (Number.isNaN(value)) return "–";
   return value >= 100 ? `${Math.round(value)} ms` : value >= 1 ? `${value.toFixed(1)} ms` : `${value.toFixed(3)} ms`;
 }
 

@@ -78,6 +78,7 @@ export async function beats(options: BenchOptions, progress: Progress): Promise<
       } catch (error) {
         leftOut.push({ who: `${store.title}, ${members} members, ${elections} elections`, why: (error as Error).message });
         progress.say(`failed: ${(error as Error).message}`);
+        process.exitCode = 1; // what is ours has to run
       } finally {
         await place.close();
       }

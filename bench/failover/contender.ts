@@ -58,6 +58,9 @@ export class Contender {
       case "ready":
         this.ready = report.detail;
         return;
+      case "resting":
+        this.ready = undefined;
+        return;
       case "announced":
         this.holds = report;
         this.announced += 1;

@@ -264,6 +264,6 @@ function otherRow(row: FailoverRow, rows: readonly FailoverRow[]): readonly stri
   const never = unsucceeded === tookMs.count;
   const cells = never ? ["nobody", "nobody", "nobody", String(tookMs.count)] : times(tookMs);
   const ratio = ours === undefined || never ? "–" : plain(tookMs.p50 / ours.tookMs.p50);
-  const knows = slowestToNoticeMs === null ? "" : Number.isFinite(slowestToNoticeMs) ? ms(slowestToNoticeMs) : never ? "it still leads" : "never";
+  const knows = slowestToNoticeMs === null ? "" : never && !Number.isFinite(slowestToNoticeMs) ? "it still leads" : ms(slowestToNoticeMs);
   return [who, settings, WORDS[departure], ...cells, ratio, token, knows];
 }

@@ -25,6 +25,8 @@ export type Order =
 export type Report =
   /** It contends. */
   | { readonly report: "ready"; readonly detail: string }
+  /** It does not contend for a while, until it is ready again. */
+  | { readonly report: "resting" }
   /** It was told that it leads; `token` if there is one. */
   | { readonly report: "announced"; readonly t: number; readonly token: number | string | null }
   /** It knows that it leads no more. `trustEndMs`: when its trust ended at the latest, if it was watching that. */

@@ -4,8 +4,8 @@ const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
 const tell = (report) => void process.send?.(report);
 const failed = (error) => tell({ report: "failed", message: String(error?.stack ?? error) });
 
-/** After handing over it contends again, but leaves the others time to come first. */
-const REST_MS = 1_000;
+/** After handing over it contends again, but leaves the others time to come first: more than their period. */
+const { restMs = 1_000 } = config.options;
 
 const { contend } = await import(`./${config.contender}.mjs`);
 const hooks = {
@@ -17,9 +17,11 @@ let contender = await contend(config, hooks);
 
 async function resign() {
   tell({ report: "handing-over", t: nowMs() });
+  tell({ report: "resting" });
   await contender.resign();
-  await new Promise((resolve) => setTimeout(resolve, REST_MS));
+  await new Promise((resolve) => setTimeout(resolve, restMs));
   contender = await contend(config, hooks);
+  tell({ report: "ready", detail: "" });
 }
 
 process.on("message", ({ order }) => {
