@@ -11,6 +11,8 @@ export interface BenchStore {
   readonly title: string;
   /** What the numbers are to be held against, in milliseconds. */
   readonly targets: { readonly killP50Ms: number; readonly killP99Ms: number | undefined; readonly handoverP50Ms: number };
+  /** The server ends a transaction whose process is frozen; see `StoreCapabilities`. */
+  readonly boundsFrozenTransactions: boolean;
   /** How many members and elections beat, and how many members share a process. */
   readonly beats: { readonly members: readonly number[]; readonly perProcess: number; readonly elections: readonly number[] };
   /** Starts a server of the benchmark's own; or says why there is none. `sessions`: how many have to fit. */
@@ -43,9 +45,9 @@ const GRACE_MS = 100;
 const SERVER_BEATS = { members: [1, 10, 100, 1_000, 2_000], perProcess: 250, elections: [1, 10, 100, 1_000] };
 
 export const STORES: readonly BenchStore[] = [
-  { name: "postgres", title: "PostgreSQL", targets: { killP50Ms: GRACE_MS + 20, killP99Ms: GRACE_MS + 250, handoverP50Ms: 10 }, beats: SERVER_BEATS, open: openPostgres },
-  { name: "sqlite", title: "SQLite", targets: { killP50Ms: 50, killP99Ms: undefined, handoverP50Ms: 10 }, beats: { members: [1, 2, 4, 8], perProcess: 1, elections: [1, 10, 100] }, open: openSqlite },
-  { name: "mariadb", title: "MariaDB", targets: { killP50Ms: GRACE_MS + 20, killP99Ms: GRACE_MS + 250, handoverP50Ms: 25 }, beats: SERVER_BEATS, open: openMariadb },
+  { name: "postgres", title: "PostgreSQL", targets: { killP50Ms: GRACE_MS + 20, killP99Ms: GRACE_MS + 250, handoverP50Ms: 10 }, boundsFrozenTransactions: true, beats: SERVER_BEATS, open: openPostgres },
+  { name: "sqlite", title: "SQLite", targets: { killP50Ms: 50, killP99Ms: undefined, handoverP50Ms: 10 }, boundsFrozenTransactions: false, beats: { members: [1, 2, 4, 8], perProcess: 1, elections: [1, 10, 100] }, open: openSqlite },
+  { name: "mariadb", title: "MariaDB", targets: { killP50Ms: GRACE_MS + 20, killP99Ms: GRACE_MS + 250, handoverP50Ms: 25 }, boundsFrozenTransactions: true, beats: SERVER_BEATS, open: openMariadb },
 ];
 
 /** More than this many sessions take more than the server's default. */

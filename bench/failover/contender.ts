@@ -23,6 +23,9 @@ export class Contender {
   lastEnded: { readonly t: number; readonly trustEndMs: number | null } | undefined;
   handingOverMs: number | undefined;
   watching = false;
+  /** Inside of a transaction that waits to be told to go on; and what became of it. */
+  isWriting = false;
+  outcome: string | undefined;
   members: readonly string[] = [];
   coordinator: string | null = null;
   trace: readonly TraceLine[] | undefined;
@@ -74,6 +77,12 @@ export class Contender {
         return;
       case "watching":
         this.watching = true;
+        return;
+      case "inside":
+        this.isWriting = true;
+        return;
+      case "outcome":
+        this.outcome = report.outcome;
         return;
       case "view":
         this.members = report.members;

@@ -66,6 +66,7 @@ const ORDER: readonly (readonly [Departure, "evidence" | "lease"])[] = [
   ["transfer", "evidence"],
   ["kill", "lease"],
   ["freeze", "evidence"],
+  ["freeze-writing", "evidence"],
 ];
 
 const OUR_COURSES: readonly OurCourse[] = ORDER.flatMap(([departure, detection]) => (["coordinator", "other"] as const).map((role) => ({ departure, detection, role })));
@@ -131,7 +132,7 @@ class Failover {
 
   async #ours(store: BenchStore, place: StorePlace): Promise<void> {
     const { quick, departures } = this.#options;
-    const courses = (quick ? QUICK_COURSES : OUR_COURSES).filter(({ departure }) => departures.includes(departure));
+    const courses = (quick ? QUICK_COURSES : OUR_COURSES).filter(({ departure }) => departures.includes(departure) && (departure !== "freeze-writing" || store.boundsFrozenTransactions));
     for (const course of courses) {
       const { departure, detection, role } = course;
       try {
@@ -149,7 +150,7 @@ class Failover {
     const { quick, trace } = this.#options;
     const { beatMs } = this.#timing;
     const rounds = this.#options.runs ?? (quick ? ROUNDS.quick : ROUNDS.ours);
-    const isSlow = departure === "freeze" || detection === "lease";
+    const isSlow = departure === "freeze" || departure === "freeze-writing" || detection === "lease";
     return await run({
       line: { file: NODE, contender: "tribune", fresh: () => place.fresh(), options: { ...this.#timing, crashDetection: detection }, tellsViews: true, leads: "one", trace: trace !== undefined },
       departure,
@@ -221,7 +222,7 @@ class Failover {
 
 // ---- for people
 
-const WORDS: Readonly<Record<Departure, string>> = { kill: "SIGKILL", freeze: "SIGSTOP", resign: "resigns", transfer: "transfers" };
+const WORDS: Readonly<Record<Departure, string>> = { kill: "SIGKILL", freeze: "SIGSTOP", "freeze-writing": "SIGSTOP in term.transaction", resign: "resigns", transfer: "transfers" };
 
 /** The tables of a result. */
 export function failoverText({ rows, leftOut, timing, servers }: FailoverResult): string {
@@ -231,8 +232,8 @@ export function failoverText({ rows, leftOut, timing, servers }: FailoverResult)
   const parts = [`From the departure of a leader to the announcement of its successor's term. Lease ${timing.leaseMs} ms, beat ${timing.beatMs} ms. ${servers.join("; ")}.`];
   if (ours.length > 0) parts.push(table(["store", "leader", "which was", "detection", "p50", "p99", "max", "rounds", "target", "met"], ours.map(ourRow)));
   const frozen = ours.filter(({ leastAfterTrustMs }) => leastAfterTrustMs !== null);
-  for (const { store, role, leastAfterTrustMs, slowestToNoticeMs } of frozen) {
-    parts.push(`${store}, frozen ${roleText(role)}: the earliest successor was announced ${ms(leastAfterTrustMs ?? Number.NaN)} after the trust of the frozen leader had ended; once it went on, the slowest knew within ${ms(slowestToNoticeMs ?? Number.NaN)}.`);
+  for (const { store, departure, role, leastAfterTrustMs, slowestToNoticeMs } of frozen) {
+    parts.push(`${store}, ${WORDS[departure]}, ${roleText(role)}: the earliest successor was announced ${ms(leastAfterTrustMs ?? Number.NaN)} after the trust of the frozen leader had ended; once it went on, the slowest knew within ${ms(slowestToNoticeMs ?? Number.NaN)}.`);
   }
   if (others.length > 0) {
     parts.push(`Others, in the same run. *× ours*: how many times the median of Tribune on PostgreSQL with evidence of death and a leader that is not the coordinator; *equal lease*: ${EQUAL_LEASE_MS} ms.`);

@@ -46,6 +46,24 @@ election.on("ended", () => {
 });
 cluster.on("view", ({ view }) => tell({ report: "view", members: view.members.map(({ node }) => node), coordinator: view.coordinator?.node ?? null }));
 
+let goOn: (() => void) | undefined;
+
+/** A fenced transaction that waits between its statements. They need not write: its commit is refused or not all the same. */
+async function writeSlowly(): Promise<void> {
+  const told = new Promise<void>((resolve) => (goOn = resolve));
+  const statement = async (tx: unknown) => void (await (tx as { query(text: string): Promise<unknown> }).query("select 1"));
+  const writing = election.term?.transaction(async (tx) => {
+    await statement(tx);
+    tell({ report: "inside" });
+    await told;
+    await statement(tx);
+  });
+  await writing?.then(
+    () => tell({ report: "outcome", outcome: "committed" }),
+    (error: unknown) => tell({ report: "outcome", outcome: (error as { readonly code?: string }).code ?? String(error) }),
+  );
+}
+
 function failed(error: unknown): void {
   tell({ report: "failed", message: String(error) });
 }
@@ -70,6 +88,12 @@ process.on("message", (order: Order) => {
       tell({ report: "watching" });
       return;
     }
+    case "open-transaction":
+      void writeSlowly();
+      return;
+    case "commit":
+      goOn?.();
+      return;
     case "tell-trace":
       tell({ report: "trace", lines: trace });
       return;

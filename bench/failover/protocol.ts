@@ -18,6 +18,9 @@ export type Order =
   | { readonly order: "transfer"; readonly to: string }
   /** Note from now on until when the holder's trust lasts. */
   | { readonly order: "watch-trust" }
+  /** Begin a fenced transaction, say so, and wait between two statements; and go on with it. */
+  | { readonly order: "open-transaction" }
+  | { readonly order: "commit" }
   /** Tell the trace. */
   | { readonly order: "tell-trace" };
 
@@ -36,6 +39,9 @@ export type Report =
   /** The group as it sees it. */
   | { readonly report: "view"; readonly members: readonly string[]; readonly coordinator: string | null }
   | { readonly report: "watching" }
+  /** Between two statements of a fenced transaction; and what became of it: `committed`, or the code of the error. */
+  | { readonly report: "inside" }
+  | { readonly report: "outcome"; readonly outcome: string }
   | { readonly report: "trace"; readonly lines: readonly TraceLine[] }
   | { readonly report: "failed"; readonly message: string };
 

@@ -4,8 +4,8 @@ import { Lane, TooLong } from "./lane.ts";
 import type { Line } from "./lane.ts";
 import type { TraceLine } from "./protocol.ts";
 
-/** How a leader goes away: SIGKILL, SIGSTOP, or of its own will. */
-export const DEPARTURES = ["kill", "freeze", "resign", "transfer"] as const;
+/** How a leader goes away: SIGKILL, SIGSTOP, SIGSTOP between two statements of a fenced transaction, or of its own will. */
+export const DEPARTURES = ["kill", "freeze", "freeze-writing", "resign", "transfer"] as const;
 export type Departure = (typeof DEPARTURES)[number];
 
 /** What is measured, again and again. */
@@ -42,6 +42,8 @@ export interface Round {
   readonly afterTrustMs?: number;
   /** Frozen leaders: from its waking up to its knowing that it leads no more; `null` if it never did within {@link NOTICE_MS}. */
   readonly noticedMs?: number | null;
+  /** What became of the transaction in which it was frozen: `committed`, or the code of the error. */
+  readonly outcome?: string;
 }
 
 /** A frozen leader that goes on is given so long to notice that it is none. */
@@ -97,6 +99,8 @@ async function oneRound(course: Course, lane: Lane): Promise<Round> {
   const successor = () => others.find((each) => each.announced > (before.get(each) ?? 0));
   holder.watching = false;
   holder.lastEnded = undefined;
+  holder.isWriting = false;
+  holder.outcome = undefined;
   holder.handingOverMs = undefined;
   const beganMs = await depart(course, lane, holder, others);
   const [after] = await Promise.allSettled([lane.until("somebody else leads", () => successor()?.holds !== undefined, course.patienceMs)]);
@@ -105,7 +109,11 @@ async function oneRound(course: Course, lane: Lane): Promise<Round> {
   const tookMs = announcedMs - beganMs();
   if (course.onTrace !== undefined && course.line.trace) await tellTrace(course, lane, holder, beganMs(), tookMs);
   if (departure === "kill") await holder.end();
-  return departure === "freeze" ? await wake(lane, holder, tookMs, announcedMs) : { tookMs };
+  return isFreeze(departure) ? await wake(lane, holder, tookMs, announcedMs) : { tookMs };
+}
+
+function isFreeze(departure: Departure): boolean {
+  return departure === "freeze" || departure === "freeze-writing";
 }
 
 /** Has the leader go away; answers how to know when it did. */
@@ -114,9 +122,13 @@ async function depart({ departure }: Course, lane: Lane, holder: Contender, othe
     const t = holder.signal("SIGKILL");
     return () => t;
   }
-  if (departure === "freeze") {
+  if (isFreeze(departure)) {
     holder.order({ order: "watch-trust" });
     await lane.until("the leader notes its trust", () => holder.watching);
+    if (departure === "freeze-writing") {
+      holder.order({ order: "open-transaction" });
+      await lane.until("the leader is inside of a transaction", () => holder.isWriting);
+    }
     await pause(50); // so that there is something to note
     const t = holder.signal("SIGSTOP");
     return () => t;
@@ -137,7 +149,12 @@ async function wake(lane: Lane, holder: Contender, tookMs: number, announcedMs: 
     return { tookMs, noticedMs: null };
   }
   const trustEndMs = ended.trustEndMs;
-  return { tookMs, noticedMs: ended.t - wokenMs, ...(trustEndMs === null ? {} : { afterTrustMs: announcedMs - trustEndMs }) };
+  const wasWriting = holder.isWriting;
+  if (wasWriting) {
+    holder.order({ order: "commit" });
+    await lane.until("the transaction has an outcome", () => holder.outcome !== undefined);
+  }
+  return { tookMs, noticedMs: ended.t - wokenMs, ...(wasWriting ? { outcome: holder.outcome as string } : {}), ...(trustEndMs === null ? {} : { afterTrustMs: announcedMs - trustEndMs }) };
 }
 
 /** Long enough to show what was going on before. */
@@ -145,7 +162,7 @@ const TRACED_BEFORE_MS = 60;
 
 async function tellTrace({ departure, role, onTrace }: Course, lane: Lane, holder: Contender, beganMs: number, tookMs: number): Promise<void> {
   // One that resigns or transfers has its share in it; one that is killed or frozen cannot tell.
-  const lines = (await lane.trace(departure === "freeze" || departure === "kill" ? [holder] : [])).map((line) => ({ ...line, sinceMs: line.t - beganMs }));
+  const lines = (await lane.trace(isFreeze(departure) || departure === "kill" ? [holder] : [])).map((line) => ({ ...line, sinceMs: line.t - beganMs }));
   const near = lines.filter(({ sinceMs, tookMs: lasted = 0 }) => sinceMs + lasted > -TRACED_BEFORE_MS && sinceMs <= tookMs + 1);
   onTrace?.({ departure, role, tookMs, lines: near });
 }

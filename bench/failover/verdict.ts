@@ -21,6 +21,11 @@ const LEASE_ALLOWANCE_MS = 200;
 export function judge(departure: Departure, detection: "evidence" | "lease", rounds: readonly Round[], targets: BenchStore["targets"], { leaseMs, beatMs }: BenchTiming): Verdict {
   const took = spread(rounds.map(({ tookMs }) => tookMs));
   const { killP50Ms, killP99Ms, handoverP50Ms } = targets;
+  if (departure === "freeze-writing") {
+    // The server ends the transaction; until then the successor may not pass the fence.
+    const limitMs = 2 * leaseMs + beatMs + LEASE_ALLOWANCE_MS;
+    return { target: `no commit, max ≤ ${limitMs} ms`, met: took.max <= limitMs && rounds.every(({ outcome }) => outcome === "TERM_LOST") };
+  }
   if (departure === "freeze") {
     const leastMs = Math.min(...rounds.map(({ afterTrustMs }) => afterTrustMs ?? Number.NaN));
     return { target: "never before the trust ended", met: leastMs >= 0 };

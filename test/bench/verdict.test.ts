@@ -28,6 +28,13 @@ describe("what is asked of a failover", () => {
     assert.equal(judge("freeze", "evidence", rounds(4_000), targets, timing).met, false);
   });
 
+  it("of one that was frozen while it wrote: that no commit went through, and the successor came within two leases", () => {
+    const round = (tookMs: number, outcome: string) => ({ tookMs, outcome });
+    assert.equal(judge("freeze-writing", "evidence", [round(9_200, "TERM_LOST")], targets, timing).met, true);
+    assert.equal(judge("freeze-writing", "evidence", [round(9_201, "TERM_LOST")], targets, timing).met, false);
+    assert.equal(judge("freeze-writing", "evidence", [round(4_000, "TERM_LOST"), round(4_000, "committed")], targets, timing).met, false);
+  });
+
   it("of a handover: the median", () => {
     assert.equal(judge("resign", "evidence", rounds(9, 10, 80), targets, timing).met, true);
     assert.equal(judge("transfer", "evidence", rounds(9, 11, 12), targets, timing).met, false);
