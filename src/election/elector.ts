@@ -533,13 +533,14 @@ export class Elector<Tx> {
     const input = { election: this.name, incarnation, node: presence.node, expectedToken, epoch, tokenSeen: facts.tokenSeen(this.name), priority, minimumTermMs, overReservation };
     const claimed = await presence.perform((session, call) => session.claim(input, call));
     if (claimed === null) return false;
-    presence.lookSoon();
     facts.noteToken(this.name, claimed.token);
     // From here on the row may name us: until the term is announced the token is owed back.
     this.#owed = { token: claimed.token, incarnation, reason: "not announced", reservation: undefined };
     // Should this come to nothing, the node's own claims and resignations must not drive it on: each is news to itself.
     this.#notBeforeMs = this.#ports.clock.monotonicMs() + backoffMs(this.#unannounced++, { firstMs: EARLY_END_FIRST_MS, longestMs: presence.timing.leaseMs }, this.#ports.random);
-    const fence = await this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);
+    const passing = this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);
+    presence.lookSoon(); // on the same connection, so behind the fence
+    const fence = await passing;
     if (fence === "passed" && unbroken() && this.#candidacy !== undefined) {
       this.#owed = undefined;
       this.#announce(claimed.token, incarnation, trustPeriod);

@@ -105,7 +105,8 @@ export function rankDeferMs(rank: number): number {
   return Math.min(rank, 8) * 40;
 }
 
-/** A short spread for elections without an order, so that a large group does not claim in one instant. */
+/** A short spread for elections without an order, so that a large group does not claim in one instant. Less than a timer's grain is not waited for. */
 export function spreadDeferMs(members: number, chance: number): number {
-  return members <= 2 ? 0 : chance * Math.min(members * 0.25, 100);
+  const deferMs = chance * Math.min(members * 0.25, 100);
+  return deferMs < 1 ? 0 : deferMs;
 }

@@ -79,7 +79,7 @@ export class Presence {
   readonly #stop = new AbortController();
   readonly #attendant: Attendant;
   readonly #watched = new Map<string, number>();
-  readonly #prompt = new Set<string>();
+  readonly #prompt = new Map<string, number>();
   #watchAll = 0;
   #clockWatchers = 0;
   #metadata: string;
@@ -275,8 +275,12 @@ export class Presence {
 
   /** Looks at once when a hint names this election, instead of with the next beat. */
   prompt(election: string): () => void {
-    this.#prompt.add(election);
-    return () => this.#prompt.delete(election);
+    this.#prompt.set(election, (this.#prompt.get(election) ?? 0) + 1);
+    return once(() => {
+      const left = (this.#prompt.get(election) ?? 1) - 1;
+      if (left > 0) this.#prompt.set(election, left);
+      else this.#prompt.delete(election);
+    });
   }
 
   /** Runs an operation on the session, with the deadline that the trust leaves. Rejects while there is no session. */

@@ -50,11 +50,11 @@ describe("npm run simulate", () => {
     const folder = mkdtempSync(join(tmpdir(), "tribune-simulate-"));
     try {
       // Not a fault of the code: a plan whose clocks break the bound, judged as if they kept it.
-      const plan = { ...drawPlan(15, "beyond", { faultsMs: 100_000 }), profile: "clocks" };
+      const plan = { ...drawPlan(16, "beyond", { faultsMs: 100_000 }), profile: "clocks" };
       writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
       const { code, err } = await simulate(["--plan", join(folder, "plan.json"), "--out", join(folder, "out"), "--shrink", "10"]);
       assert.equal(code, 1, err);
-      for (const part of [/seed 15, profile clocks: \w+ at [\d.]+ ms: /, /^\* [\d.]+ /m, /see it again: npm run simulate -- --plan .*plan\.json --log/, /the same violation with \d+ of \d+ nodes, \d+ of \d+ faults/]) assert.match(err, part);
+      for (const part of [/seed 16, profile clocks: \w+ at [\d.]+ ms: /, /^\* [\d.]+ /m, /see it again: npm run simulate -- --plan .*plan\.json --log/, /the same violation with \d+ of \d+ nodes, \d+ of \d+ faults/]) assert.match(err, part);
       const [name = ""] = readdirSync(join(folder, "out"));
       const smaller = JSON.parse(readFileSync(join(folder, "out", name), "utf8")) as typeof plan;
       assert.ok(smaller.faults.length < plan.faults.length);

@@ -1,4 +1,5 @@
 import { abortError, sleep } from "../../kernel/index.ts";
+import type { Clock } from "../../kernel/index.ts";
 import type { OpenContext } from "../index.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionSource } from "./connection.ts";
@@ -45,32 +46,36 @@ export async function attend({ source, context, signal, incarnations, statement,
       const [row] = await connection.query(statement, [context.group, incarnations], "tribune_attend");
       if (isTrue(row, "free")) return;
       const key = row?.["key"] ?? null;
-      if (waits && key !== null) waits = await waitFor(connection, key);
-      else await sleep(context.clock, key === null ? UNARMED_POLL_MS : POLL_MS, signal);
+      const waited = waits && key !== null ? await waitFor(connection, key, context.clock) : undefined;
+      if (waited === "free") return;
+      if (waited === "impossible") waits = false;
+      if (waited === undefined) await sleep(context.clock, key === null ? UNARMED_POLL_MS : POLL_MS, signal);
       if (signal.aborted) throw abortError(signal, OPERATION);
     }
   } catch (error) {
     throw signal.aborted ? abortError(signal, OPERATION) : mapPostgresError(error, OPERATION, label);
   } finally {
     signal.removeEventListener("abort", leave);
-    await connection.close();
+    void connection.close(); // it bounds itself, and what was heard is not kept waiting for it
   }
 }
 
 /**
- * Waits until nobody holds the lock of `key`, or for some seconds. Answers whether this works here. The time limit is caught in the server, by a block that needs PL/pgSQL: an
+ * Waits until nobody holds the lock of `key`, or for some seconds; `impossible`: not here. The time limit is caught in the server, by a block that needs PL/pgSQL: an
  * error that comes back every few seconds would fill the server's log.
  */
-async function waitFor(connection: Connection, key: string): Promise<boolean> {
+async function waitFor(connection: Connection, key: string, clock: Clock): Promise<"free" | "held" | "impossible"> {
   const block = `do $$ begin
       set local lock_timeout = ${WAIT_MS};
       perform pg_catalog.pg_advisory_xact_lock_shared(${EVIDENCE_CLASS}, ${Number(key)});
     exception when lock_not_available then null; end $$`;
+  const beganMs = clock.monotonicMs();
   try {
     await connection.query(block);
-    return true;
+    // A block answers nothing: the lock was had, or the time was up. Taking the one for the other costs a look too many, or comes out with the next wait.
+    return clock.monotonicMs() - beganMs < WAIT_MS ? "free" : "held";
   } catch (error) {
-    if (wasAnswered(error)) return false;
+    if (wasAnswered(error)) return "impossible";
     throw error;
   }
 }

@@ -41,6 +41,9 @@ import type { StatementNames, Statements } from "./statements.ts";
 /** How often an operation is run again after the server called it off without having written anything. */
 const ATTEMPTS = 5;
 
+/** By then a node that has just started has claimed what it can. */
+const BEATS_BEFORE_REHEARSAL = 3;
+
 const POOLED =
   "The connection goes through a pooler, so changes are not pushed to this node and are seen with the next beat; " +
   "connect to the server directly, or to a port of the pooler that keeps sessions and tells the server's process number, to have them at once.";
@@ -79,6 +82,7 @@ export class PostgresSession implements StoreSession {
   readonly #hints: Events<{ hint: Hint }>;
   #info: SessionInfo;
   #endsPolitely = false;
+  #beats = 0;
   #goodbye: Promise<void> | undefined;
 
   constructor(connection: Connection, { context, schema, source, evidence, onMoved }: SessionOptions) {
@@ -151,6 +155,7 @@ export class PostgresSession implements StoreSession {
     const values = [incarnation, beat, viewSeen, generation, cursor.epoch, cursor.electionsVersion, cursor.viewVersion, this.#evidenceKey];
     return this.#run("beat", call, async () => {
       const [row] = watch === "all" ? await this.#ask(this.#sql.beatWatchingAll, values, "tribune_beat_all") : await this.#ask(this.#sql.beatWatchingSome, [...values, watch], "tribune_beat");
+      if ((this.#beats += 1) === BEATS_BEFORE_REHEARSAL) void this.#rehearse();
       return beatReplyOf(this.#existing(row, call));
     });
   }
@@ -170,7 +175,7 @@ export class PostgresSession implements StoreSession {
   declareDead(input: DeclareDeadInput, call: Call): Promise<boolean> {
     const { incarnation, beat, epoch, requireExpired, requireFree = false, by, reason } = input;
     const values = [incarnation, beat, epoch, requireExpired, reason, JSON.stringify({ incarnation, by, reason }), requireFree, this.#evidenceKey];
-    return this.#race("declareDead", call, false, async () => await this.#done(this.#sql.declareDead, values));
+    return this.#race("declareDead", call, false, async () => await this.#done(this.#sql.declareDead, values, "tribune_declare_dead"));
   }
 
   updateMetadata({ incarnation, metadata }: { readonly incarnation: string; readonly metadata: string }, call: Call): Promise<boolean> {
@@ -202,7 +207,7 @@ export class PostgresSession implements StoreSession {
     const { election, expectedToken, incarnation, tokenSeen, epoch, node, priority = 0, minimumTermMs = 0, overReservation = false } = input;
     const values = [election, expectedToken, incarnation, tokenSeen, epoch, node, priority, Math.ceil(minimumTermMs), overReservation];
     return this.#race("claim", call, null, async () => {
-      const [row] = await this.#ask(this.#sql.claim, values);
+      const [row] = await this.#ask(this.#sql.claim, values, "tribune_claim");
       if (isTrue(row, "exhausted")) {
         throw new TribuneError("TOKEN_EXHAUSTED", `tokens of ${election} are used up`, { about: election, next: "use an election of another name" });
       }
@@ -212,7 +217,7 @@ export class PostgresSession implements StoreSession {
 
   passFence({ election, incarnation, token, epoch }: PassFenceInput, call: Call): Promise<"passed" | "busy" | "superseded"> {
     return this.#race<"passed" | "busy" | "superseded">("passFence", call, "busy", async () => {
-      const [row] = await this.#ask(this.#sql.passFence, [election, incarnation, token, epoch]);
+      const [row] = await this.#ask(this.#sql.passFence, [election, incarnation, token, epoch], "tribune_pass_fence");
       if (row === undefined || !isTrue(row, "holds") || intOf(row, "fence") > token) return "superseded";
       if (intOf(row, "fence") === token || isTrue(row, "moved")) return "passed";
       return row["locked"] !== null && intOf(row, "locked") > token ? "superseded" : "busy";
@@ -221,7 +226,7 @@ export class PostgresSession implements StoreSession {
 
   resign({ election, incarnation, token, reason, reservation }: ResignInput, call: Call): Promise<boolean> {
     const keptFor = reservation === undefined ? [null, null] : [reservation.node, Math.ceil(reservation.forMs)];
-    return this.#run("resign", call, async () => await this.#done(this.#sql.resign, [election, incarnation, token, storable(reason), ...keptFor]));
+    return this.#run("resign", call, async () => await this.#done(this.#sql.resign, [election, incarnation, token, storable(reason), ...keptFor], "tribune_resign"));
   }
 
   requestResign(input: RequestResignInput, call: Call): Promise<boolean> {
@@ -282,6 +287,21 @@ export class PostgresSession implements StoreSession {
     });
   }
 
+  /**
+   * Has the server plan what a takeover consists of, at a quiet time: planning takes it several times as long as running (2.2 against 0.6 ms for a claim, measured), and would come just when
+   * every millisecond counts. Nothing fits these values, so nothing is written. What goes wrong here comes again where it matters.
+   */
+  async #rehearse(): Promise<void> {
+    if (!this.#connection.prepares) return;
+    const nothing = [
+      [this.#sql.declareDead, ["", -1, "", false, "expired", "{}", false, null], "tribune_declare_dead"],
+      [this.#sql.claim, ["", -1, "", 0, "", "", 0, 0, false], "tribune_claim"],
+      [this.#sql.passFence, ["", "", -1, ""], "tribune_pass_fence"],
+      [this.#sql.resign, ["", "", -1, "", null, null], "tribune_resign"],
+    ] as const;
+    for (const [text, values, name] of nothing) await this.#ask(text, values, name).catch(() => undefined);
+  }
+
   // ---- the end
 
   async close(): Promise<void> {
@@ -338,8 +358,8 @@ export class PostgresSession implements StoreSession {
     return this.#connection.query(text, [this.#group, ...values], name);
   }
 
-  async #done(text: string, values: readonly unknown[]): Promise<boolean> {
-    const [row] = await this.#ask(text, values);
+  async #done(text: string, values: readonly unknown[], name?: string): Promise<boolean> {
+    const [row] = await this.#ask(text, values, name);
     return isTrue(row, "done");
   }
 
