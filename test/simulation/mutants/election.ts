@@ -14,14 +14,14 @@ const DELETE_THEN_INSERT: readonly Change[] = [
 ];
 
 /** The only place where a claimant waits for the fence. */
-const WAITS_FOR_FENCE = "    const fence = await this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);\n";
+const WAITS_FOR_FENCE = "    const passing = this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);\n";
 
 /** Taking over, holding and giving up. */
 export const electionMutants: readonly Mutant[] = [
   {
     name: "delete-then-insert",
     wrong: "Whoever finds the leader stale deletes its row, whatever that is by now, inserts its own, and believes: the recipe of many answers on the web.",
-    changes: [...DELETE_THEN_INSERT, { file: ELECTOR, from: WAITS_FOR_FENCE, to: '    const fence: string = "passed";\n' }],
+    changes: [...DELETE_THEN_INSERT, { file: ELECTOR, from: WAITS_FOR_FENCE, to: '    const passing = Promise.resolve("passed");\n' }],
   },
   {
     name: "check-back-later",
@@ -57,7 +57,7 @@ export const electionMutants: readonly Mutant[] = [
       {
         file: ELECTOR,
         from: WAITS_FOR_FENCE,
-        to: '    const fence: string = "passed";\n    void this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, unbroken).catch(() => undefined);\n',
+        to: '    const passing = Promise.resolve("passed");\n    void this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, unbroken).catch(() => undefined);\n',
       },
     ],
   },
