@@ -10,7 +10,8 @@ import { startTcpFaultProxy } from "../../src/testing/tcp-fault-proxy.ts";
 import type { TcpFault, TcpFaultProxy } from "../../src/testing/tcp-fault-proxy.ts";
 import { findPostgres, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
-import type { WorkerStore } from "./ledger.ts";
+import { LEDGER } from "../fleet/ledger.ts";
+import type { WorkerStore } from "../fleet/ledger.ts";
 import type { TortureOptions } from "./options.ts";
 import type { FaultKind } from "./plan.ts";
 
@@ -58,17 +59,14 @@ export async function openPlace(options: TortureOptions, folder: string): Promis
 
 // ---- SQLite
 
-const SQLITE_TABLE = `create table if not exists torture_rows (
-  sequence integer primary key autoincrement, election text not null, token integer not null, node text not null, incarnation text not null, write text not null, t real not null)`;
-
 /** Longer than any transaction of a process that runs. */
 const STUCK_AFTER_MS = 50;
 
 function sqlitePlace(path: string, ours: boolean): Place {
   const database = new DatabaseSync(path, { timeout: 5_000 });
   database.exec("pragma journal_mode = wal");
-  database.exec(SQLITE_TABLE);
-  database.exec("delete from torture_rows");
+  database.exec(LEDGER.sqlite.create);
+  database.exec("delete from fenced_rows");
   database.exec("pragma busy_timeout = 0");
   return {
     label: `sqlite:${path}`,
@@ -93,11 +91,11 @@ function sqlitePlace(path: string, ours: boolean): Place {
       return true;
     },
     rows() {
-      const rows = database.prepare("select sequence, election, token, node, incarnation, write, t from torture_rows order by sequence").all();
+      const rows = database.prepare(LEDGER.sqlite.rows).all();
       return Promise.resolve(rows as unknown as FencedRow[]);
     },
     async close() {
-      if (!ours) database.exec("drop table torture_rows");
+      if (!ours) database.exec("drop table fenced_rows");
       database.close();
       if (ours) for (const file of ["", "-wal", "-shm", "-tribune_hint"]) await rm(path + file, { force: true });
     },
@@ -116,12 +114,9 @@ function lockForWriting(database: DatabaseSync): boolean {
 
 // ---- PostgreSQL
 
-const POSTGRES_TABLE = `create table if not exists torture_rows (
-  sequence bigserial primary key, election text not null, token bigint not null, node text not null, incarnation text not null, write text not null, t double precision not null)`;
-
 async function postgresPlace(url: string, server: PostgresServer | undefined, restartCommand: string | undefined): Promise<Place> {
-  await query(url, POSTGRES_TABLE);
-  await query(url, "truncate torture_rows");
+  await query(url, LEDGER.postgres.create);
+  await query(url, "truncate fenced_rows");
   const stamped = (await query(url, "show track_commit_timestamp"))[0]?.["track_commit_timestamp"] === "on";
   const outages: OutageKind[] = server === undefined ? (restartCommand === undefined ? [] : ["store-restart"]) : ["store-crash", "store-restart", "store-freeze"];
   const links = server === undefined ? undefined : new Links(server);
@@ -154,7 +149,7 @@ async function postgresPlace(url: string, server: PostgresServer | undefined, re
     isStuck: () => Promise.resolve(false), // a frozen client holds its own rows only
     async rows() {
       const committedAt = stamped ? ", (extract(epoch from pg_xact_commit_timestamp(xmin)) * 1000000)::bigint as committed_at" : "";
-      const rows = await query(url, `select sequence, election, token, node, incarnation, write, t ${committedAt} from torture_rows order by sequence`);
+      const rows = await query(url, `select sequence, election, token, node, incarnation, write, t ${committedAt} from fenced_rows order by sequence`);
       return rows.map(({ committed_at: stamp, sequence, token, ...rest }) => ({
         ...(rest as Omit<FencedRow, "sequence" | "token" | "committedAt">),
         sequence: Number(sequence),
@@ -165,7 +160,7 @@ async function postgresPlace(url: string, server: PostgresServer | undefined, re
     async close() {
       await links?.close();
       if (server !== undefined) return await server.stop();
-      await query(url, "drop table torture_rows").catch(() => undefined);
+      await query(url, "drop table fenced_rows").catch(() => undefined);
     },
   };
 }

@@ -8,6 +8,20 @@ import type { StoreProvider } from "../../src/store/index.ts";
 /** Where a worker keeps its state: told by the supervisor. */
 export type WorkerStore = { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres"; readonly url: string };
 
+/** The fenced table, as the supervisor makes it, and its rows in order. */
+export const LEDGER = {
+  sqlite: {
+    create: `create table if not exists fenced_rows (
+  sequence integer primary key autoincrement, election text not null, token integer not null, node text not null, incarnation text not null, write text not null, t real not null)`,
+    rows: "select sequence, election, token, node, incarnation, write, t from fenced_rows order by sequence",
+  },
+  postgres: {
+    create: `create table if not exists fenced_rows (
+  sequence bigserial primary key, election text not null, token bigint not null, node text not null, incarnation text not null, write text not null, t double precision not null)`,
+    rows: "select sequence, election, token, node, incarnation, write, t from fenced_rows order by sequence",
+  },
+} as const;
+
 /** What a worker writes about itself under the fence. */
 export interface Entry {
   readonly election: string;
@@ -59,7 +73,7 @@ function codeOf(error: unknown): string {
 
 // ---- SQLite
 
-const SQLITE_INSERT = "insert into torture_rows (election, token, node, incarnation, write, t) values (?, ?, ?, ?, ?, ?)";
+const SQLITE_INSERT = "insert into fenced_rows (election, token, node, incarnation, write, t) values (?, ?, ?, ?, ?, ?)";
 
 function sqliteLedger(path: string): Ledger {
   // A connection of the user's own beside those of the provider, for `guard`.
@@ -100,7 +114,7 @@ function waitBlocking(ms: number): void {
 
 // ---- PostgreSQL
 
-const POSTGRES_INSERT = "insert into torture_rows (election, token, node, incarnation, write, t) values ($1, $2, $3, $4, $5, $6)";
+const POSTGRES_INSERT = "insert into fenced_rows (election, token, node, incarnation, write, t) values ($1, $2, $3, $4, $5, $6)";
 
 function postgresLedger(url: string, leaseMs: number): Ledger {
   // `allowExitOnIdle`: a connection that nobody answers any more must not keep a worker that has stopped.
