@@ -56,6 +56,8 @@ export class Fleet {
   readonly #names: readonly string[];
   readonly #runs = new Map<string, Run>();
   readonly #all = new Set<ChildProcess>();
+  /** Of every process that there ever was. */
+  readonly pids = new Set<number>();
   readonly #waiting = new Set<() => void>();
   #started = 0;
   /** Ended by themselves, with what they said last. */
@@ -65,6 +67,10 @@ export class Fleet {
     this.#setup = setup;
     this.#names = setup.nodes;
     process.once("exit", this.#killAll);
+  }
+
+  get nodes(): readonly string[] {
+    return this.#names;
   }
 
   get runs(): readonly Run[] {
@@ -94,6 +100,7 @@ export class Fleet {
     const child = fork(WORKER, [], { env: { ...env, ...around, [CONFIG_VARIABLE]: JSON.stringify(config) }, stdio: ["ignore", stderr, stderr, "ipc"], execPath, execArgv });
     closeSync(stderr);
     this.#all.add(child);
+    if (child.pid !== undefined) this.pids.add(child.pid);
     const { promise: gone, resolve } = Promise.withResolvers<void>();
     const run: Run = { node, name, child, incarnation: "", joined: false, paused: false, ending: undefined, terms: new Map(), view: undefined, gone };
     this.#runs.set(node, run);

@@ -77,7 +77,7 @@ const SQLITE_INSERT = "insert into fenced_rows (election, token, node, incarnati
 
 function sqliteLedger(path: string): Ledger {
   // A connection of the user's own beside those of the provider, for `guard`.
-  const own = new DatabaseSync(path, { timeout: 20 });
+  const own = new DatabaseSync(path, { timeout: 0 });
   const insert = (database: DatabaseSync, entry: Entry) => {
     database.prepare(SQLITE_INSERT).run(entry.election, entry.token, entry.node, entry.incarnation, entry.write, entry.t);
   };
@@ -91,7 +91,7 @@ function sqliteLedger(path: string): Ledger {
     write(term, entry, manner) {
       if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as DatabaseSync, entry, manner)));
       return answered(async () => {
-        own.exec("begin immediate");
+        await begin(own);
         try {
           await term.guard(own);
           perform(own, entry, manner);
@@ -105,6 +105,21 @@ function sqliteLedger(path: string): Ledger {
     writeUnfenced: async (entry) => insert(own, entry),
     close: () => Promise.resolve(own.close()),
   };
+}
+
+/** For about so long a busy file is tried again. */
+const BUSY_ATTEMPTS = 100;
+
+async function begin(database: DatabaseSync): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      database.exec("begin immediate");
+      return;
+    } catch (error) {
+      if ((error as { readonly errcode?: number }).errcode !== 5 || attempt === BUSY_ATTEMPTS) throw error; // SQLITE_BUSY
+    }
+    await wait(1 + (attempt % 9));
+  }
 }
 
 /** A transaction on SQLite is synchronous, so a slow one blocks the process. */

@@ -1,0 +1,69 @@
+/**
+ * Many nodes of the group in one process: each joins, and stays until SIGTERM. They write down when they are members, and when they coordinate.
+ */
+import { openSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { createCluster } from "../../src/index.ts";
+import { COORDINATOR } from "../../src/store/index.ts";
+import { postgres } from "../../src/store/postgres/index.ts";
+import type { StoreProvider } from "../../src/store/index.ts";
+import { hostMonotonicMs, HistoryWriter } from "../../src/testing/history/index.ts";
+import type { HistoryEntry } from "../../src/testing/history/index.ts";
+import type { WorkerStore } from "../fleet/ledger.ts";
+
+/** What a process of the crowd is told. */
+export interface CrowdConfig {
+  readonly group: string;
+  readonly nodes: readonly string[];
+  readonly folder: string;
+  /** The name of its history. */
+  readonly file: string;
+  readonly store: WorkerStore;
+  readonly leaseMs: number;
+  readonly beatMs: number;
+  readonly crashDetection: "evidence" | "lease";
+}
+
+/** What it tells: another node of it is a member. */
+export interface CrowdNews {
+  readonly node: string;
+  readonly incarnation: string;
+}
+
+const config = JSON.parse(process.env["TRIBUNE_CROWD"] ?? "") as CrowdConfig;
+const file = openSync(join(config.folder, `${config.file}.jsonl`), "a");
+
+const members = config.nodes.map((node) => {
+  const { group, store, leaseMs, beatMs, crashDetection } = config;
+  const cluster = createCluster({ group, node, store: providerOf(store), leaseMs, beatMs, crashDetection });
+  const history = new HistoryWriter({ process: node, node, incarnation: () => cluster.self.incarnation, nowMs: hostMonotonicMs, write: (line) => void writeSync(file, line) });
+  const note = (entry: HistoryEntry) => void history.note(entry);
+  const coordinator = cluster.election(COORDINATOR);
+  coordinator.on("term", (term) => {
+    const t = hostMonotonicMs();
+    note({ t, kind: "announced", election: COORDINATOR, token: term.token, incarnation: term.incarnation, mayAct: term.mayAct() });
+  });
+  coordinator.on("ended", ({ term, reason }) => note({ kind: "ended", election: COORDINATOR, token: term.token, incarnation: term.incarnation, reason: reason.code }));
+  cluster.on("lost", ({ cause, reason, incarnation }) => note({ kind: "told", what: "lost", code: reason.code, detail: cause, incarnation }));
+  cluster.on("rejoined", () => note({ kind: "told", what: "rejoined", code: "", detail: "" }));
+  cluster.on("error", (error) => note({ kind: "told", what: "error", code: error.code, detail: error.message }));
+  return { cluster, note, node };
+});
+
+process.once("disconnect", () => process.exit(3)); // the supervisor is gone
+process.once("SIGTERM", () => {
+  void Promise.all(members.map(({ cluster }) => cluster.stop())).then(() => process.exit(0));
+});
+
+await Promise.all(
+  members.map(async ({ cluster, note, node }) => {
+    await cluster.start();
+    note({ kind: "joined" });
+    process.send?.({ node, incarnation: cluster.self.incarnation } satisfies CrowdNews);
+  }),
+);
+
+function providerOf(store: WorkerStore): StoreProvider {
+  if (store.kind !== "postgres") throw new Error(`there is no crowd on ${store.kind}`);
+  return postgres({ url: store.url }) as StoreProvider;
+}
