@@ -10,32 +10,20 @@ import type { StoreProvider } from "../../src/store/index.ts";
 import { hostMonotonicMs, HistoryWriter } from "../../src/testing/history/index.ts";
 import type { HistoryEntry } from "../../src/testing/history/index.ts";
 import type { WorkerStore } from "../fleet/ledger.ts";
+import { STARVED } from "../fleet/worker-config.ts";
+import { CROWD_VARIABLE } from "./crowd-config.ts";
+import type { CrowdConfig, CrowdNews } from "./crowd-config.ts";
 
-/** What a process of the crowd is told. */
-export interface CrowdConfig {
-  readonly group: string;
-  readonly nodes: readonly string[];
-  readonly folder: string;
-  /** The name of its history. */
-  readonly file: string;
-  readonly store: WorkerStore;
-  readonly leaseMs: number;
-  readonly beatMs: number;
-  readonly crashDetection: "evidence" | "lease";
-}
+const SAMPLE_EVERY_MS = 50;
+/** Longer than anybody waits for the crowd. */
+const START_TIMEOUT_MS = 600_000;
 
-/** What it tells: another node of it is a member. */
-export interface CrowdNews {
-  readonly node: string;
-  readonly incarnation: string;
-}
-
-const config = JSON.parse(process.env["TRIBUNE_CROWD"] ?? "") as CrowdConfig;
+const config = JSON.parse(process.env[CROWD_VARIABLE] ?? "") as CrowdConfig;
 const file = openSync(join(config.folder, `${config.file}.jsonl`), "a");
 
 const members = config.nodes.map((node) => {
   const { group, store, leaseMs, beatMs, crashDetection } = config;
-  const cluster = createCluster({ group, node, store: providerOf(store), leaseMs, beatMs, crashDetection });
+  const cluster = createCluster({ group, node, store: providerOf(store), leaseMs, beatMs, crashDetection, startTimeoutMs: START_TIMEOUT_MS });
   const history = new HistoryWriter({ process: node, node, incarnation: () => cluster.self.incarnation, nowMs: hostMonotonicMs, write: (line) => void writeSync(file, line) });
   const note = (entry: HistoryEntry) => void history.note(entry);
   const coordinator = cluster.election(COORDINATOR);
@@ -44,11 +32,25 @@ const members = config.nodes.map((node) => {
     note({ t, kind: "announced", election: COORDINATOR, token: term.token, incarnation: term.incarnation, mayAct: term.mayAct() });
   });
   coordinator.on("ended", ({ term, reason }) => note({ kind: "ended", election: COORDINATOR, token: term.token, incarnation: term.incarnation, reason: reason.code }));
+  cluster.on("suspended", ({ reason, trustLeftMs }) => note({ kind: "told", what: "suspended", code: reason.code, detail: `${Math.round(trustLeftMs)} ms of trust left` }));
   cluster.on("lost", ({ cause, reason, incarnation }) => note({ kind: "told", what: "lost", code: reason.code, detail: cause, incarnation }));
   cluster.on("rejoined", () => note({ kind: "told", what: "rejoined", code: "", detail: "" }));
   cluster.on("error", (error) => note({ kind: "told", what: "error", code: error.code, detail: error.message }));
   return { cluster, note, node };
 });
+
+// On a machine that is too busy a process does not run although nobody stopped it.
+let lastMs = hostMonotonicMs();
+setInterval(() => {
+  const nowMs = hostMonotonicMs();
+  if (nowMs - lastMs > config.leaseMs / 4) {
+    for (const { note } of members) {
+      note({ t: lastMs, kind: "paused", cause: STARVED });
+      note({ t: nowMs, kind: "resumed", cause: STARVED });
+    }
+  }
+  lastMs = nowMs;
+}, SAMPLE_EVERY_MS);
 
 process.once("disconnect", () => process.exit(3)); // the supervisor is gone
 process.once("SIGTERM", () => {
@@ -57,7 +59,13 @@ process.once("SIGTERM", () => {
 
 await Promise.all(
   members.map(async ({ cluster, note, node }) => {
-    await cluster.start();
+    try {
+      await cluster.start();
+    } catch (error) {
+      // Stopped while it was still trying.
+      note({ kind: "told", what: "error", code: "", detail: `start: ${String(error)}` });
+      return;
+    }
     note({ kind: "joined" });
     process.send?.({ node, incarnation: cluster.self.incarnation } satisfies CrowdNews);
   }),

@@ -4,12 +4,10 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { hostMonotonicMs } from "../../src/testing/history/index.ts";
 import type { HistoryEntry } from "../../src/testing/history/index.ts";
-import type { CrowdConfig, CrowdNews } from "./crowd-worker.ts";
+import { CROWD_VARIABLE } from "./crowd-config.ts";
+import type { CrowdConfig, CrowdNews } from "./crowd-config.ts";
 
 const WORKER = fileURLToPath(new URL("crowd-worker.ts", import.meta.url));
-
-/** How the configuration is handed over. */
-export const CROWD_VARIABLE = "TRIBUNE_CROWD";
 
 export interface CrowdSetup extends Omit<CrowdConfig, "nodes" | "file" | "group"> {
   readonly processes: number;
@@ -19,6 +17,12 @@ export interface CrowdSetup extends Omit<CrowdConfig, "nodes" | "file" | "group"
 }
 
 let crowds = 0;
+
+/** They beat slowly, so that a machine with two cores has enough left for the rest: their lease and beat are so many times those of the fleet. */
+export const CROWD_PATIENCE = 10;
+
+/** How the names of its nodes begin, by which they are told from those of the fleet. */
+export const CROWD_NODE = /^c\d+-/;
 
 /** Many nodes in a few processes. They are members and nothing more, though any of them may come to coordinate. */
 export class Crowd {

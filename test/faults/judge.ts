@@ -1,5 +1,6 @@
 import { checkHistory, FENCING_CHECKS, LIVENESS_CHECKS, SAFETY_CHECKS } from "../../src/testing/history/index.ts";
 import type { CheckName, FencedRow, History, HistoryEvent, Violation } from "../../src/testing/history/index.ts";
+import { CROWD_NODE, CROWD_PATIENCE } from "./crowd.ts";
 import type { RunRecord, Tables } from "./record.ts";
 
 /** What is judged table by table, since a failover begins another one. */
@@ -8,7 +9,7 @@ const OF_TABLES: readonly CheckName[] = ["fencedRowsInOrder", "writesAnsweredHon
 /** What was found wrong, and what was found but is nothing that was promised. */
 export interface Judgement {
   readonly violations: readonly Violation[];
-  /** In a stretch in which clocks ran as nobody promised to bear. */
+  /** In a stretch in which clocks ran as nobody promised to bear, or by a crowd that is too much for this machine. */
   readonly excused: readonly Violation[];
 }
 
@@ -20,12 +21,14 @@ export function judge(events: readonly HistoryEvent[], tables: Tables, record: R
   const untilStop: History = { events: events.filter((event) => event.t <= calm.toMs), rows };
   const found = [
     ...checkHistory(history, config, SAFETY_CHECKS.filter((name) => !OF_TABLES.includes(name))),
-    ...checkHistory(untilStop, config, LIVENESS_CHECKS),
+    ...checkHistory(withoutCrowd(untilStop), config, LIVENESS_CHECKS),
+    ...checkHistory(untilStop, { ...config, leaseMs: config.leaseMs * CROWD_PATIENCE, beatMs: config.beatMs * CROWD_PATIENCE }, ["deadLeaveTheView"]),
     ...tables.flatMap((table) => checkHistory({ events, rows: table }, config, ["fencedRowsInOrder"])),
     ...checkHistory(history, config, ["writesAnsweredHonestly"]),
     ...lostWithoutReason(events, tables, config.leaseMs),
   ];
-  const excused = found.filter((violation) => isExcused(violation, record));
+  const crowd = new Set(events.filter((event) => event.kind === "joined" && CROWD_NODE.test(event.node)).map((event) => event.incarnation));
+  const excused = found.filter((violation) => isExcused(violation, record, crowd));
   const violations = [...record.complaints, ...blindness(history), ...found.filter((violation) => !excused.includes(violation))];
   return { violations: violations.sort((a, b) => a.atMs - b.atMs), excused };
 }
@@ -35,6 +38,11 @@ export function unionOf(tables: Tables): FencedRow[] {
   const rows = new Map<string, FencedRow>();
   for (const table of tables) for (const row of table) if (!rows.has(row.write)) rows.set(row.write, row);
   return [...rows.values()];
+}
+
+/** Those who beat slowly may be slow to leave the view as well. They stay in it where they coordinate. */
+function withoutCrowd({ events, rows }: History): History {
+  return { events: events.filter((event) => event.kind !== "killed" || !CROWD_NODE.test(event.node)), rows };
 }
 
 /** A failover may take away what was begun after the replica had fallen behind, or shortly before; nothing older. */
@@ -49,7 +57,9 @@ function lostWithoutReason(events: readonly HistoryEvent[], tables: Tables, leas
   });
 }
 
-function isExcused({ check, atMs }: Violation, { onlyFencing, config }: RunRecord): boolean {
+function isExcused({ check, atMs, evidence }: Violation, { onlyFencing, config }: RunRecord, crowd: ReadonlySet<string>): boolean {
+  // Hundreds of nodes and their server on one machine: that some of them get no turn for a lease shows how small the machine is.
+  if (check === "runningIsNotDeclaredDead" && evidence.some((event) => "dead" in event && crowd.has(event.dead))) return true;
   if ((FENCING_CHECKS as readonly string[]).includes(check)) return false;
   // What clocks did shows for a while after.
   return onlyFencing.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs + 2 * config.leaseMs);

@@ -22,7 +22,7 @@ export interface Summary {
   readonly told: Readonly<Record<string, number>>;
   readonly remarks: Readonly<Record<string, number>>;
   readonly leftOut: Readonly<Partial<Record<FaultKind, string>>>;
-  /** What is no violation only because no promise holds for clocks that are so wrong. */
+  /** What is no violation only because nothing is promised for clocks that are so wrong, or for a crowd on so small a machine. */
   readonly excused: Readonly<Record<string, number>>;
 }
 

@@ -1,4 +1,4 @@
-import { Crowd } from "../crowd.ts";
+import { Crowd, CROWD_PATIENCE } from "../crowd.ts";
 import { officesFilled, wait } from "./scene.ts";
 import type { Family, Inject } from "./scene.ts";
 
@@ -6,11 +6,8 @@ import type { Family, Inject } from "./scene.ts";
 const PROCESSES = 6;
 const NODES_EACH = 50;
 
-/** They beat slowly, so that a machine with two cores has enough left for the rest. */
-const LEASES = 5;
-
 /** How long all of them may take to be members, on a machine with nothing else to do; it is measured, and not judged more strictly than this. */
-const JOIN_LIMIT_MS = 60_000;
+const JOIN_LIMIT_MS = 120_000;
 
 const crowd: Inject = async (scene, planned) => {
   const { place, world, folder, fleet, leaseMs, beatMs, crashDetection, note, complain, remark, signal } = scene;
@@ -18,7 +15,7 @@ const crowd: Inject = async (scene, planned) => {
   const room = await place.makeRoom();
   const total = PROCESSES * NODES_EACH;
   const size = () => Math.max(0, ...fleet.runs.map((run) => run.view?.incarnations.length ?? 0));
-  const members = new Crowd({ processes: PROCESSES, nodesEach: NODES_EACH, folder, store: room.storeOf(), leaseMs: leaseMs * LEASES, beatMs: beatMs * LEASES, crashDetection, through: world.through("crowd"), note });
+  const members = new Crowd({ processes: PROCESSES, nodesEach: NODES_EACH, folder, store: room.storeOf(), leaseMs: leaseMs * CROWD_PATIENCE, beatMs: beatMs * CROWD_PATIENCE, crashDetection, through: world.through("crowd"), note });
   try {
     members.start();
     const tookMs = await members.untilJoined(JOIN_LIMIT_MS, signal);
