@@ -34,7 +34,7 @@ export function pictureOf(events: readonly HistoryEvent[], record: RunRecord): s
   const laneHeight = offices.length * BAR + LANE_GAP;
   const top = 58 + LABEL_ROWS * LABEL_ROW;
   const bottom = top + nodes.length * laneHeight;
-  const width = Math.max(x(toMs) + RIGHT, 720);
+  const width = Math.max(x(toMs) + RIGHT, 860);
   const height = bottom + 44;
   const rect = (span: Span, y: number, h: number, attributes: string, title: string) =>
     `<rect x="${x(span.fromMs)}" y="${y}" width="${Math.max(1, x(span.toMs) - x(span.fromMs)).toFixed(1)}" height="${h}" ${attributes}><title>${escaped(title)}</title></rect>`;

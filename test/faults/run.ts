@@ -269,6 +269,7 @@ class Session {
 
   /** No faults any more, for as long as everything may take to come right and a little longer. */
   async #calmDown(signal: AbortSignal): Promise<void> {
+    for (const run of this.fleet.runs) this.fleet.order(run, { order: "steady" });
     const fromMs = hostMonotonicMs();
     this.#note({ t: fromMs, kind: "faults-ended", nodes: this.fleet.nodes, elections: ELECTIONS });
     await pause(settleBoundMs(this.#config) + 2 * this.#config.beatMs, undefined, { signal });

@@ -23,8 +23,8 @@ export interface WorkerConfig {
   readonly breaks: Break | undefined;
 }
 
-/** What a worker is told while it runs. */
-export type Order = { readonly order: "block"; readonly ms: number } | { readonly order: "resign"; readonly election: string };
+/** What a worker is told while it runs. `steady`: no work ends before its term does any more. */
+export type Order = { readonly order: "block"; readonly ms: number } | { readonly order: "resign"; readonly election: string } | { readonly order: "steady" };
 
 /** How the configuration is handed over: not as an argument, which everybody on the host may read. */
 export const CONFIG_VARIABLE = "TRIBUNE_FLEET_WORKER";

@@ -36,6 +36,7 @@ class Worker {
   readonly #ledger: Ledger;
   readonly #cluster: Cluster;
   #writes = 0;
+  #isSteady = false;
   readonly #stopping = new AbortController();
   readonly #lastTerms = new Map<string, Term>();
   /** Terms of which it was found that they may not act, by election. */
@@ -107,7 +108,7 @@ class Worker {
     if (this.#config.breaks === "stale-writes") return await this.#writeWithoutFence(term);
     while (!term.signal.aborted) {
       await this.#write(term);
-      if (this.#random.next() < 1 / RETURN_ONE_IN) return;
+      if (this.#random.next() < 1 / RETURN_ONE_IN && !this.#isSteady) return;
       await pause(this.#between(WRITE_EVERY_MS), term.signal);
     }
   }
@@ -220,6 +221,9 @@ class Worker {
         return;
       case "resign":
         void this.#cluster.election(order.election).resign().catch(() => undefined); // no longer the holder
+        return;
+      case "steady":
+        this.#isSteady = true;
         return;
       default:
         order satisfies never;

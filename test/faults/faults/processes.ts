@@ -1,6 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Run } from "../../fleet/fleet.ts";
-import type { PlannedFault } from "../plan.ts";
 import { lasting, officesFilled, outage, restartNode, victimOf, wait } from "./scene.ts";
 import type { Family, Inject, Scene } from "./scene.ts";
 
@@ -94,4 +93,4 @@ export const PROCESSES: Family = {
   "stop-writer": stopWriter,
   block,
   "rolling-restart": rollingRestart,
-} satisfies Record<string, (scene: Scene, planned: PlannedFault) => Promise<void>>;
+};

@@ -161,6 +161,7 @@ class PostgresPlace implements StorePlace {
     steps.up();
     // What the old one had, read where no node can reach it.
     await old.start({ listen_addresses: "" });
+    this.#remember(old);
     this.#lostTables.push(await rowsOf(old));
     await old.stop();
     const disk = this.#diskOf(old);
