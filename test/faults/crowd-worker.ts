@@ -73,5 +73,5 @@ await Promise.all(
 
 function providerOf(store: WorkerStore): StoreProvider {
   if (store.kind !== "postgres") throw new Error(`there is no crowd on ${store.kind}`);
-  return postgres({ url: store.url }) as StoreProvider;
+  return postgres({ url: store.url });
 }

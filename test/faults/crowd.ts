@@ -50,7 +50,7 @@ export class Crowd {
       const nodes = Array.from({ length: nodesEach }, (_each, number) => `c${crowd}-${index + 1}-${number + 1}`);
       const mine: CrowdConfig = { ...config, group: "faults", nodes, file: `crowd${crowd}-${index + 1}` };
       const { NODE_TEST_CONTEXT: _context, ...env } = process.env; // the worker is no test
-      const [execPath = process.execPath, ...execArgv] = [...through, process.execPath];
+      const [execPath, ...execArgv] = [...through, process.execPath];
       const child = fork(WORKER, [], { env: { ...env, [CROWD_VARIABLE]: JSON.stringify(mine) }, execPath, execArgv, stdio: ["ignore", "ignore", "inherit", "ipc"] });
       const members = new Map<string, string>();
       this.#children.push(child);

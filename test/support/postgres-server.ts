@@ -254,7 +254,7 @@ export class PostgresServer {
     const args = Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
     const before = [...(surroundings?.through(owner) ?? [])];
     const program = join(programs.bin, "postgres");
-    const [first = program, ...rest] = [...before, program];
+    const [first, ...rest] = [...before, program];
     const child = spawn(first, [...rest, "-D", this.dataDir, ...args], {
       ...(owner === undefined || before.length > 0 ? {} : owner),
       cwd: folder,

@@ -1,6 +1,6 @@
 import type { PlannedFault } from "../plan.ts";
 import { weather } from "./network.ts";
-import { lasting, officesFilled, victimOf, wait } from "./scene.ts";
+import { lasting, officesFilled, victimOf, wait, waitAndUndo } from "./scene.ts";
 import type { Family, Inject, Scene } from "./scene.ts";
 
 /** A step and the step back: by seconds up to an hour either way. */
@@ -10,7 +10,7 @@ const serverClock: Inject = async (scene, planned) => {
   const setClock = place.setClock.bind(place);
   const sizeMs = Math.round(1_000 * 3_600 ** planned.share);
   await setClock(planned.coin ? sizeMs : -sizeMs);
-  await wait(scene, 2 * leaseMs).finally(() => setClock(0));
+  await waitAndUndo(scene, 2 * leaseMs, () => setClock(0));
   await wait(scene, leaseMs);
 };
 

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Run } from "../../fleet/fleet.ts";
-import { lasting, officesFilled, outage, restartNode, victimOf, wait } from "./scene.ts";
+import { lasting, officesFilled, outage, restartNode, victimOf, wait, waitAndUndo } from "./scene.ts";
 import type { Family, Inject, Scene } from "./scene.ts";
 
 const ATTEMPTS = 60;
@@ -54,7 +54,7 @@ const stopWriter: Inject = async (scene, planned) => {
     await pause(3);
     if (await place.isStuck()) {
       await outage(scene, async () => {
-        await wait(scene, lasting(leaseMs, planned.share, { from: 0.5, to: 2 })).finally(() => fleet.thaw(run));
+        await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 0.5, to: 2 }), () => fleet.thaw(run));
       });
       return;
     }

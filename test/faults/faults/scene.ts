@@ -73,6 +73,15 @@ export async function wait({ signal }: Scene, ms: number): Promise<void> {
   await pause(ms, undefined, { signal });
 }
 
+/** Waits, and undoes what was done, also if whoever ends the run ends this. */
+export async function waitAndUndo(scene: Scene, ms: number, undo: () => Promise<void> | void): Promise<void> {
+  try {
+    await wait(scene, ms);
+  } finally {
+    await undo();
+  }
+}
+
 /** While the store cannot be used. */
 export async function outage(scene: Scene, work: () => Promise<void>): Promise<void> {
   scene.note({ kind: "outage-began" });

@@ -1,5 +1,5 @@
 import { restartAll } from "./processes.ts";
-import { lasting, outage, wait } from "./scene.ts";
+import { lasting, outage, wait, waitAndUndo } from "./scene.ts";
 import type { Family, Inject } from "./scene.ts";
 
 const serverKill: Inject = async (scene, planned) => {
@@ -8,7 +8,7 @@ const serverKill: Inject = async (scene, planned) => {
   const crash = place.crash.bind(place);
   await outage(scene, async () => {
     const undo = await crash();
-    await wait(scene, lasting(leaseMs, planned.share, { from: 0, to: 2 })).finally(undo);
+    await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 0, to: 2 }), undo);
   });
 };
 
@@ -18,7 +18,7 @@ const serverRestart: Inject = async (scene, planned) => {
   const shutDown = place.shutDown.bind(place);
   await outage(scene, async () => {
     const undo = await shutDown();
-    await wait(scene, lasting(leaseMs, planned.share, { from: 0, to: 2 })).finally(undo);
+    await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 0, to: 2 }), undo);
   });
 };
 
@@ -43,7 +43,7 @@ const tableLock: Inject = async (scene, planned) => {
   await outage(scene, async () => {
     const { table, undo } = await lockTable(planned.pick);
     remark(`table-lock: ${table}`);
-    await wait(scene, lasting(leaseMs, planned.share, { from: 0.3, to: 2 })).finally(undo);
+    await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 0.3, to: 2 }), undo);
   });
 };
 
@@ -53,7 +53,7 @@ const diskFull: Inject = async (scene, planned) => {
   const fillDisk = place.fillDisk.bind(place);
   await outage(scene, async () => {
     const undo = await fillDisk();
-    await wait(scene, lasting(leaseMs, planned.share, { from: 0.5, to: 2 })).finally(undo);
+    await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 0.5, to: 2 }), undo);
   });
 };
 
@@ -62,7 +62,7 @@ const fileLock: Inject = async (scene, planned) => {
   if (place.lockFile === undefined) return;
   const undo = await place.lockFile();
   await outage(scene, async () => {
-    await wait(scene, lasting(leaseMs, planned.share, { from: 0.3, to: 2 })).finally(undo);
+    await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 0.3, to: 2 }), undo);
   });
 };
 
@@ -81,7 +81,11 @@ const pooler: Inject = async (scene, planned) => {
   } finally {
     await leave();
   }
-  await restartAll(scene).finally(undo);
+  try {
+    await restartAll(scene);
+  } finally {
+    await undo();
+  }
 };
 
 /** What is done to the server, or to the file. */

@@ -1,4 +1,4 @@
-import { lasting, outage, victimOf, wait } from "./scene.ts";
+import { lasting, outage, victimOf, wait, waitAndUndo } from "./scene.ts";
 import type { Family, Inject } from "./scene.ts";
 
 const terminate: Inject = async (scene, planned) => {
@@ -38,7 +38,7 @@ const connections: Inject = async (scene, planned) => {
   fleet.noteCut(run, "no connection left");
   const { taken, undo } = await scene.place.fillConnections(run.node);
   scene.remark(`connections: ${taken > 20 ? "more than 20" : taken} were left to take`);
-  await wait(scene, lasting(leaseMs, planned.share, { from: 1, to: 2 })).finally(undo);
+  await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 1, to: 2 }), undo);
   fleet.noteCut(run, undefined);
 };
 

@@ -45,7 +45,7 @@ export async function startPgBouncer(server: PostgresServer, { user = { name: "t
   await writeFile(join(folder, "pgbouncer.ini"), settings.join("\n"));
   if (owner !== undefined) for (const path of [folder, join(folder, "pgbouncer.ini")]) await chown(path, owner.uid, owner.gid);
   const before = surroundings?.through(owner) ?? [];
-  const [first = program, ...rest] = [...before, program];
+  const [first, ...rest] = [...before, program];
   const child = spawn(first, [...rest, join(folder, "pgbouncer.ini")], { ...(owner === undefined || before.length > 0 ? {} : owner), cwd: folder, stdio: "ignore" });
   const killed = () => child.kill("SIGKILL");
   process.once("exit", killed);
