@@ -1,5 +1,5 @@
 import { abortError, checkName, isTribuneError, sleep, toTribuneError, TribuneError, withDeadline } from "../kernel/index.ts";
-import type { Call, GroupReading, OpenContext, StoreSession } from "../store/index.ts";
+import type { Call, GroupReading, InstalledSchema, OpenContext, StoreSession } from "../store/index.ts";
 import { Bell } from "./bell.ts";
 import { checkAdminOptions } from "./options.ts";
 import type { AdminOptions, CheckedAdminOptions } from "./options.ts";
@@ -24,7 +24,7 @@ export interface AdminSchema {
   /** The version that this code needs. */
   readonly needed: number;
   /** The version in the store; 0 if there is none. */
-  installed(ask?: Ask): Promise<number>;
+  installed(ask?: Ask): Promise<InstalledSchema>;
   /** Brings the store up to date. Running it twice, or twice at once, does no harm. */
   migrate(ask?: Ask): Promise<{ readonly from: number; readonly to: number }>;
   /** The statements that lead from version `from` to the one that is needed. Asks nobody. */

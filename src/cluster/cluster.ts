@@ -1,6 +1,6 @@
 import { abortError, Events, Lifecycle, measureLoopDelay, systemClock, TribuneError, toTribuneError, withDeadline } from "../kernel/index.ts";
 import type { ErrorCode, LoopDelay } from "../kernel/index.ts";
-import { Elections } from "../election/index.ts";
+import { Elections, fullMembers } from "../election/index.ts";
 import type { Election, ElectionOptions, ElectorEvents } from "../election/index.ts";
 import { Membership } from "../membership/index.ts";
 import type { Member, MembershipEvents, View, ViewChange } from "../membership/index.ts";
@@ -12,6 +12,7 @@ import type { Ailment } from "./health.ts";
 import { encodeMetadata } from "./metadata.ts";
 import { checkOptions } from "./options.ts";
 import type { CheckedOptions, ClusterOptions } from "./options.ts";
+import { successionOf } from "./succession.ts";
 
 /** What a node tells, by event name; see `Cluster.on`. */
 export interface ClusterEvents extends MembershipEvents {
@@ -42,7 +43,8 @@ export interface ClusterHealth {
   readonly storeClockOffsetMs: number;
   /** 99.9 % of the event loop's delays are under this. */
   readonly eventLoopDelayMs: number;
-  readonly crashDetection: { readonly inForce: "lease"; readonly why: string };
+  /** Whether others may take the end of this node's connection as proof of its death, or only a lease of silence; and why. */
+  readonly crashDetection: { readonly inForce: "evidence" | "lease"; readonly why: string };
 }
 
 /** What must agree among the members of a group; grows with the rooms that need agreement. */
@@ -81,10 +83,12 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
     const { clock, random, logger } = options;
     const onListenerError = (error: unknown, event: string) => this.#listenerFailed(error, event);
     this.#events = new Events<ClusterEvents>(onListenerError);
-    this.#presence = new Presence({ ...options, settings: SETTINGS }, { clock, random, logger, onListenerError, store: options.store });
-    this.#membership = new Membership({ presence: this.#presence, clock, random, logger, onListenerError });
+    this.#presence = new Presence({ ...options, settings: SETTINGS, evidence: options.crashDetection === "evidence" }, { clock, random, logger, onListenerError, store: options.store });
+    const succession = successionOf(options.succession, (error) => this.#listenerFailed(error, "succession"));
+    this.#membership = new Membership({ presence: this.#presence, clock, random, logger, onListenerError, succession });
     this.#elections = new Elections<Tx>(
-      { group: options.group, presence: this.#presence, fenced: options.store.fenced, clock, random, logger, onListenerError, exit: () => process.exit(1) },
+      { group: options.group, presence: this.#presence, fenced: options.store.fenced, clock, random, logger, onListenerError, succession, exit: () => process.exit(1) },
+      options,
       (elector) => {
         elector.events.on("overrun", (overrun) => this.#events.emit("overrun", overrun));
         elector.events.on("failed", (error) => this.#events.emit("error", error));
@@ -95,7 +99,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
 
   /** This node as a member: as the newest view shows it, or as `joining`. */
   get self(): Member {
-    return this.#membership.self ?? Object.freeze({ node: this.node, incarnation: this.#presence.incarnation, metadata: Object.freeze({}), state: "joining" as const, joinedAt: "" });
+    return this.#membership.self ?? Object.freeze({ node: this.node, incarnation: this.#presence.incarnation, metadata: Object.freeze({}), state: "joining" as const, joinedAt: "", observer: this.#options.observer });
   }
 
   /** The newest view. Throws `CLUSTER_NOT_STARTED` before `start` has resolved for the first time. */
@@ -134,7 +138,8 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
     if (handleSignals) this.#unhandleSignals = handleStopSignals(() => this.stop());
     if (clock === systemClock) this.#loopDelay = measureLoopDelay();
     logger.info({ group: this.group, node: this.node, store: this.#options.store.label, ...this.timing, worstFailoverMs: this.worstFailoverMs }, "starting");
-    void this.#membership.coordinate(this.#elections.elector(COORDINATOR)).catch((error: unknown) => this.#trouble(toTribuneError(error, "INTERNAL", "the coordinator's loop ended")));
+    const coordinator = this.#elections.elector(COORDINATOR);
+    if (!this.#options.observer) void this.#membership.coordinate(coordinator).catch((error: unknown) => this.#trouble(toTribuneError(error, "INTERNAL", "the coordinator's loop ended")));
     await this.#presence.start(stopping);
     await this.#joinedOrTrouble(stopping);
   }
@@ -225,8 +230,13 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
       storeLatencyMs: Math.round(this.#presence.latencyMs * 10) / 10,
       storeClockOffsetMs: Math.round(this.#presence.facts.storeOffsetMs),
       eventLoopDelayMs: Math.round((this.#loopDelay?.p999Ms() ?? 0) * 10) / 10,
-      crashDetection: { inForce: "lease", why: this.#options.crashDetection === "lease" ? "chosen" : "this version has no evidence of death for this store" },
+      crashDetection: this.#crashDetection(),
     };
+  }
+
+  #crashDetection(): ClusterHealth["crashDetection"] {
+    const { held, why } = this.#presence.evidence;
+    return { inForce: held ? "evidence" : "lease", why };
   }
 
   #state(): ClusterHealth["state"] {
@@ -261,6 +271,10 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
       if (this.#lostIncarnation !== undefined) void this.#rejoin(this.#lostIncarnation);
     });
     events.on("trouble", (error) => this.#trouble(error));
+    events.on("evicted", (error) => {
+      this.#trouble(error);
+      void this.stop();
+    });
     this.#membership.events.on("view", (change) => this.#events.emit("view", change));
     this.#membership.events.on("coordinator", (change) => this.#events.emit("coordinator", change));
   }
@@ -278,7 +292,9 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   }
 
   #lookAtHealth(): void {
-    const found = ailments({ latencyMs: this.#presence.latencyMs, loopP999Ms: this.#loopDelay?.p999Ms() ?? 0 }, this.timing);
+    const { view } = this.#presence.facts;
+    const members = view === null ? Number.POSITIVE_INFINITY : fullMembers(view); // nobody is missed before the first view
+    const found = ailments({ members, minimumMembers: this.#options.minimumMembers, latencyMs: this.#presence.latencyMs, loopP999Ms: this.#loopDelay?.p999Ms() ?? 0 }, this.timing);
     const nowMs = this.#options.clock.monotonicMs();
     if (found.length > 0 && this.#ailingSince === undefined) {
       this.#ailingSince = nowMs;

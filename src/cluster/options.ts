@@ -3,6 +3,7 @@ import { checkName, Complaints, guardedLogger, isTribuneError, nodeNameFrom, sil
 import type { Clock, Logger, Random } from "../kernel/index.ts";
 import { checkTiming, defaultStopBudgetMs, PRESETS } from "../presence/index.ts";
 import type { Preset, Timing } from "../presence/index.ts";
+import type { Member } from "../membership/index.ts";
 import type { StoreProvider } from "../store/index.ts";
 import { encodeMetadata } from "./metadata.ts";
 import { storeFromUrl } from "./store-url.ts";
@@ -27,6 +28,14 @@ export interface ClusterOptions<Tx = unknown> {
   readonly stopBudgetMs?: number;
   /** `evidence` (default) uses the store's proof that a process is gone where there is one; `lease` never does. */
   readonly crashDetection?: "evidence" | "lease";
+  /** Take part, see and be seen, but lead nothing: never the coordinator, and `lead` and `campaign` are refused. Does not count towards `minimumMembers`. Default false. */
+  readonly observer?: boolean;
+  /** Lead nothing while the group has fewer members than this: a part that was cut off, or that has lost most of the others, deactivates itself. Default 1. */
+  readonly minimumMembers?: number;
+  /** Hold no more elections than this at a time, so that they spread over the members; the coordinator's does not count. Default: no limit. */
+  readonly maxElections?: number;
+  /** In which order members succeed a coordinator, the next one first; all members must agree on it. Default: the oldest first, as `view.members` are. */
+  readonly succession?: (members: readonly Member[]) => readonly Member[];
   /** Make the schema at start, or bring it up to date, if the role may. Default true. */
   readonly createSchema?: boolean;
   /** How long `start` goes on trying to reach a store that does not answer. Default 15000. */
@@ -45,6 +54,8 @@ export interface ClusterOptions<Tx = unknown> {
 export const CLUSTER_DEFAULTS = {
   preset: "default",
   crashDetection: "evidence",
+  observer: false,
+  minimumMembers: 1,
   createSchema: true,
   startTimeoutMs: 15_000,
   handleSignals: false,
@@ -57,6 +68,10 @@ export interface CheckedOptions<Tx> {
   readonly metadata: string;
   readonly timing: Timing;
   readonly crashDetection: "evidence" | "lease";
+  readonly observer: boolean;
+  readonly minimumMembers: number;
+  readonly maxElections: number;
+  readonly succession: ((members: readonly Member[]) => readonly Member[]) | undefined;
   readonly createSchema: boolean;
   readonly startTimeoutMs: number;
   readonly handleSignals: boolean;
@@ -75,6 +90,10 @@ const KNOWN: readonly (keyof ClusterOptions)[] = [
   "beatMs",
   "stopBudgetMs",
   "crashDetection",
+  "observer",
+  "minimumMembers",
+  "maxElections",
+  "succession",
   "createSchema",
   "startTimeoutMs",
   "handleSignals",
@@ -109,9 +128,14 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
   checkTiming(timing, complaints);
   const crashDetection = options.crashDetection ?? CLUSTER_DEFAULTS.crashDetection;
   complaints.check(crashDetection === "evidence" || crashDetection === "lease", `crashDetection must be "evidence" or "lease"`);
+  const minimumMembers = options.minimumMembers ?? CLUSTER_DEFAULTS.minimumMembers;
+  complaints.check(Number.isInteger(minimumMembers) && minimumMembers >= 1 && minimumMembers <= 10_000, "minimumMembers must be a whole number from 1 to 10000");
+  const { maxElections = Number.POSITIVE_INFINITY, succession } = options;
+  complaints.check(options.maxElections === undefined || (Number.isInteger(maxElections) && maxElections >= 0), "maxElections must be a whole number, 0 or more");
+  complaints.check(succession === undefined || typeof succession === "function", "succession must be a function that orders members");
   const startTimeoutMs = options.startTimeoutMs ?? CLUSTER_DEFAULTS.startTimeoutMs;
   complaints.milliseconds("startTimeoutMs", startTimeoutMs, { min: 0, max: 86_400_000 });
-  for (const name of ["createSchema", "handleSignals"] as const) complaints.check(options[name] === undefined || typeof options[name] === "boolean", `${name} must be true or false`);
+  for (const name of ["createSchema", "handleSignals", "observer"] as const) complaints.check(options[name] === undefined || typeof options[name] === "boolean", `${name} must be true or false`);
   complaints.check(options.logger === undefined || isLogger(options.logger), "logger must have the methods debug, info, warn and error");
   if (codes.length === 1 && codes[0] !== undefined && complaints.count === 1) throw codes[0];
   complaints.throwIfAny();
@@ -122,6 +146,10 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
     metadata: metadata as string,
     timing,
     crashDetection,
+    observer: options.observer ?? CLUSTER_DEFAULTS.observer,
+    minimumMembers,
+    maxElections,
+    succession,
     createSchema: options.createSchema ?? CLUSTER_DEFAULTS.createSchema,
     startTimeoutMs,
     handleSignals: options.handleSignals ?? CLUSTER_DEFAULTS.handleSignals,

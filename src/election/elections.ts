@@ -1,19 +1,23 @@
-import { checkName, TribuneError } from "../kernel/index.ts";
-import { COORDINATOR } from "../store/index.ts";
+import { checkName, Complaints, TribuneError } from "../kernel/index.ts";
+import { COORDINATOR, LONGEST_REASON } from "../store/index.ts";
+import type { StoredView } from "../store/index.ts";
 import { Elector } from "./elector.ts";
 import type { ElectionState, ElectorEvents, ElectorPorts } from "./elector.ts";
 import { checkElectionOptions } from "./options.ts";
 import type { ElectionOptions } from "./options.ts";
 import type { Term } from "./term.ts";
+import { transfer } from "./transfer.ts";
 
 /** One named contest, as users hold it. */
 export class Election<Tx = unknown> {
   readonly name: string;
   readonly #elector: Elector<Tx>;
+  readonly #ports: Pick<ElectorPorts<Tx>, "presence" | "clock">;
 
-  constructor(elector: Elector<Tx>) {
+  constructor(elector: Elector<Tx>, ports: Pick<ElectorPorts<Tx>, "presence" | "clock">) {
     this.name = elector.name;
     this.#elector = elector;
+    this.#ports = ports;
   }
 
   /** Who holds it and by which token, as this node last saw it; `null` before the first reply of the store. */
@@ -45,6 +49,40 @@ export class Election<Tx = unknown> {
     return this.#elector.resign();
   }
 
+  /**
+   * Has another member hold it: the present holder, this node or another one, is asked to stop its work, which has its stop budget, and to resign in its favour. Resolves when that
+   * node holds it. Rejects with nothing done: `NODE_UNKNOWN`, `NOT_ELIGIBLE` (it does not contend, or its probe says no), `NOT_HELD`, `ELECTION_PAUSED`; and with `TRANSFER_FAILED` if somebody else has
+   * it in the end. Should that node not take it within two beats, whoever is first may.
+   */
+  transferTo(node: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    checkName("node", node);
+    return transfer({ elector: this.#elector, ...this.#ports, to: node, signal: options.signal });
+  }
+
+  /** No new term begins, in the whole cluster, until it is resumed. A term that is held goes on. Rejects with `ELECTION_PAUSED` if it is paused already. */
+  async pause(options: { readonly reason: string }): Promise<void> {
+    const { presence } = this.#ports;
+    const election = this.#pausable();
+    const reason = checkReason(options.reason);
+    await presence.perform((session, call) => session.createElection({ election }, call));
+    if (await presence.perform((session, call) => session.pause({ election, reason, by: presence.node }, call))) return presence.lookSoon();
+    const paused = this.current?.paused ?? null;
+    throw new TribuneError("ELECTION_PAUSED", `${election} is paused already${paused === null ? "" : `, by ${paused.by}: ${paused.reason}`}`, { about: election, next: "resume it first, if it is to be paused for another reason" });
+  }
+
+  /** Terms may begin again. Rejects with `NOT_PAUSED` if it is not paused. */
+  async resume(): Promise<void> {
+    const { presence } = this.#ports;
+    const election = this.#pausable();
+    if (await presence.perform((session, call) => session.resume({ election, by: presence.node }, call))) return presence.lookSoon();
+    throw new TribuneError("NOT_PAUSED", `${election} is not paused`, { about: election });
+  }
+
+  #pausable(): string {
+    if (this.name !== COORDINATOR) return this.name;
+    throw new TribuneError("ELECTION_RESERVED", `${COORDINATOR} cannot be paused: nobody would notice who comes and goes`, { about: COORDINATOR, next: "pause your own elections" });
+  }
+
   /** Listens to this election; the returned function stops that. */
   on<Name extends keyof ElectorEvents<Tx>>(name: Name, listener: (payload: ElectorEvents<Tx>[Name]) => unknown): () => void {
     return this.#elector.events.on(name, listener);
@@ -56,19 +94,44 @@ export class Election<Tx = unknown> {
   }
 }
 
+/** What a node leads at most, and from which size of the group on. */
+export interface ElectionLimits {
+  /** Holds no more elections than this at a time, the coordinator's not counted. */
+  readonly maxElections: number;
+  /** Leads nothing while the view has fewer members than this, observers not counted. */
+  readonly minimumMembers: number;
+}
+
+/** How many members of a view count: all but observers. */
+export function fullMembers(view: StoredView | null): number {
+  return view?.members.filter((member) => member.observer !== true).length ?? 0;
+}
+
+function checkReason(reason: unknown): string {
+  const complaints = new Complaints("pause");
+  complaints.check(typeof reason === "string" && reason.trim() !== "" && reason.length <= LONGEST_REASON, `reason must be a text of 1 to ${LONGEST_REASON} characters: others will want to know`);
+  complaints.throwIfAny();
+  return reason as string;
+}
+
 /** All elections of a node. */
 export class Elections<Tx> {
-  readonly #ports: ElectorPorts<Tx>;
+  readonly #ports: Omit<ElectorPorts<Tx>, "hindrance">;
+  readonly #limits: ElectionLimits;
   readonly #electors = new Map<string, Elector<Tx>>();
   readonly #handles = new Map<string, Election<Tx>>();
   #closed = false;
   readonly #onNew: (elector: Elector<Tx>) => void;
 
-  constructor(ports: ElectorPorts<Tx>, onNew: (elector: Elector<Tx>) => void = () => undefined) {
+  constructor(ports: Omit<ElectorPorts<Tx>, "hindrance">, limits: ElectionLimits, onNew: (elector: Elector<Tx>) => void = () => undefined) {
     this.#ports = ports;
+    this.#limits = limits;
     this.#onNew = onNew;
     const { events } = ports.presence;
-    events.on("facts", (change) => this.#each((elector) => elector.factsChanged(change)));
+    events.on("facts", (change) => {
+      this.#each((elector) => elector.factsChanged(change));
+      if (change.viewChanged) this.#stepDownIfTooFew();
+    });
     events.on("trusted", () => this.#each((elector) => elector.consider()));
     events.on("ended", ({ reason }) => this.#each((elector) => elector.trustEnded(reason)));
     events.on("fading", ({ trustLeftMs }) =>
@@ -85,7 +148,7 @@ export class Elections<Tx> {
     checkName("election", name);
     let handle = this.#handles.get(name);
     if (handle === undefined) {
-      handle = new Election(this.elector(name, options ?? {}));
+      handle = new Election(this.elector(name, options ?? {}), this.#ports);
       this.#handles.set(name, handle);
     } else if (options !== undefined) {
       throw new TribuneError("INVALID_OPTIONS", `options of election ${name} were set before`, { about: name, next: "give options where the election is first named" });
@@ -97,8 +160,10 @@ export class Elections<Tx> {
     let elector = this.#electors.get(name);
     if (elector === undefined) {
       checkElectionOptions(name, options);
-      elector = new Elector<Tx>(name, options, this.#ports);
-      this.#electors.set(name, elector);
+      const created = (elector = new Elector<Tx>(name, options, { ...this.#ports, hindrance: (election) => this.#hindrance(election) }));
+      this.#electors.set(name, created);
+      // What one gives up another may have room for.
+      created.events.on("ended", () => this.#each((other) => other !== created && other.consider()));
       if (this.#closed) elector.dispose();
       this.#onNew(elector);
     }
@@ -113,11 +178,32 @@ export class Elections<Tx> {
     await Promise.all(all.filter((elector) => elector.name === COORDINATOR).map((elector) => elector.close()));
   }
 
+  /** Why this node may not contend for a user's election now, if so. */
+  #hindrance(election: string): string | undefined {
+    if (election === COORDINATOR) return undefined;
+    const { maxElections } = this.#limits;
+    const held = [...this.#electors.values()].filter((elector) => elector.name !== COORDINATOR && elector.name !== election && elector.holds).length;
+    if (held >= maxElections) return `this node holds ${held} elections already`;
+    return this.#tooFew();
+  }
+
+  #tooFew(): string | undefined {
+    const { minimumMembers } = this.#limits;
+    const members = fullMembers(this.#ports.presence.facts.view);
+    return members < minimumMembers ? `the group has ${members} members, and at least ${minimumMembers} are asked for` : undefined;
+  }
+
+  /** A group that has become too small works on nothing; its coordinator goes on, or nobody would notice that it grows again. */
+  #stepDownIfTooFew(): void {
+    const why = this.#tooFew();
+    if (why !== undefined) this.#each((elector) => elector.name !== COORDINATOR && elector.stepDown(why));
+  }
+
   dispose(): void {
     this.#each((elector) => elector.dispose());
   }
 
-  #each(action: (elector: Elector<Tx>) => void): void {
+  #each(action: (elector: Elector<Tx>) => unknown): void {
     for (const elector of this.#electors.values()) action(elector);
   }
 }

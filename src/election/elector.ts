@@ -2,10 +2,12 @@ import { abortError, backoffMs, Events, isTribuneError, TribuneError } from "../
 import type { Clock, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
 import type { FactsChange, Observation, Presence } from "../presence/index.ts";
 import { COORDINATOR } from "../store/index.ts";
-import type { ElectionRow, FencedTransactions, Holder } from "../store/index.ts";
-import { EARLY_END_FIRST_MS } from "./options.ts";
+import type { CandidateRow, ElectionRow, FencedTransactions, Holder, Pause, StoredMember } from "../store/index.ts";
+import { aheadOf, successorAmong } from "./candidates.ts";
+import { EARLY_END_FIRST_MS, ELECTION_DEFAULTS, reservationMs } from "./options.ts";
 import type { ElectionOptions } from "./options.ts";
-import { contestStep, spreadDeferMs, successionDeferMs, termStands } from "./takeover.ts";
+import { Probe } from "./probe.ts";
+import { contestStep, rankDeferMs, spreadDeferMs, termStands } from "./takeover.ts";
 import type { Contest, ContestStep } from "./takeover.ts";
 import { resigned, Term } from "./term.ts";
 
@@ -20,6 +22,10 @@ export interface ElectorPorts<Tx> {
   readonly onListenerError: ListenerErrorHandler;
   /** Ends the process; for `onOverrun: "exit"`. */
   readonly exit: () => void;
+  /** Members in the order in which they are to succeed a coordinator, the next one first. */
+  readonly succession: (members: readonly StoredMember[]) => readonly StoredMember[];
+  /** Why this node may not contend for this election at the moment, if so: it has too many already, the group is too small, it is an observer. */
+  readonly hindrance: (election: string) => string | undefined;
 }
 
 /** What an election tells, by event name; see `Election.on`. */
@@ -32,7 +38,7 @@ export interface ElectorEvents<Tx> {
   change: ElectionState;
   /** The work of a term did not stop within the stop budget. */
   overrun: { readonly election: string; readonly token: number; readonly budgetMs: number };
-  /** A callback of `lead` failed. */
+  /** A callback of `lead`, or the probe, failed. */
   failed: TribuneError;
 }
 
@@ -42,6 +48,8 @@ export interface ElectionState {
   readonly holder: Holder | null;
   /** The token of the present term, or of the last one. */
   readonly token: number;
+  /** Why nobody may claim it, if it is paused. */
+  readonly paused: Pause | null;
 }
 
 /** A failed step is tried again after this, unless something is heard before. */
@@ -49,6 +57,14 @@ const RETRY_MS = 100;
 
 /** The fence is asked again after this while older transactions hold it. */
 const FENCE_POLL = { firstMs: 10, longestMs: 50 };
+
+/** A token that is to be given back. */
+interface Owed {
+  readonly token: number;
+  readonly incarnation: string;
+  readonly reason: string;
+  readonly reservation: { readonly node: string; readonly forMs: number } | undefined;
+}
 
 interface Candidacy<Tx> {
   readonly resolve: (term: Term<Tx>) => void;
@@ -67,16 +83,28 @@ export class Elector<Tx> {
   #candidacy: Candidacy<Tx> | undefined;
   #term: Term<Tx> | undefined;
   /** A token that the store may still show as ours although no term lives: to be resigned until the store says that it is free. */
-  #owed: { readonly token: number; readonly incarnation: string; readonly reason: string } | undefined;
+  #owed: Owed | undefined;
   readonly #whenFree: Array<() => void> = [];
   /** The token that the store has confirmed to be free of us; a row that is older news still names us. */
   #freed: { readonly token: number; readonly epoch: string } | undefined;
+  /** For whom the present term is given up. */
+  #successor: string | undefined;
+  readonly #probe: Probe | undefined;
+  /** What the store was told of this node's candidacy. */
+  #told: { readonly incarnation: string; readonly fit: boolean } | undefined;
+  /** How many better candidates there are, as was read when this row came to be free. */
+  #ranking: { readonly row: ElectionRow; readonly ahead: number } | undefined;
+  /** Since when the present row, and its token, are known (monotonic). */
+  #rowSinceMs = 0;
+  #tokenSinceMs = 0;
+  #knownToken = -1;
   /** Whether `lead` was called and has not resolved. */
   #leader = false;
   /** Whether a callback of `lead` runs for the present term. */
   #leading = false;
   /** A term that survived into another epoch has to pass the fence there. */
   #passFenceAgain = false;
+  #claiming = false;
   #busy = false;
   #again = false;
   #notBeforeMs = 0;
@@ -101,13 +129,27 @@ export class Elector<Tx> {
     this.#ports = ports;
     this.#chance = ports.random.next();
     this.events = new Events(ports.onListenerError);
+    const { eligible, eligibleEveryMs: everyMs = ELECTION_DEFAULTS.eligibleEveryMs, eligibleTimeoutMs: timeoutMs = ELECTION_DEFAULTS.eligibleTimeoutMs } = options;
+    if (eligible !== undefined) {
+      this.#probe = new Probe({ election: name, eligible, everyMs, timeoutMs, clock: ports.clock, onVerdict: (fit) => void this.#judged(fit), onTrouble: (error) => this.#failed(error) });
+    }
   }
 
   // ---- what users ask
 
   get current(): ElectionState | null {
     const row = this.#row();
-    return row === undefined ? null : { election: this.name, holder: row.holder, token: row.token };
+    return row === undefined ? null : { election: this.name, holder: row.holder, token: row.token, paused: row.paused };
+  }
+
+  /** Whether this node contends, or holds a term. */
+  get contends(): boolean {
+    return this.#leader || this.#candidacy !== undefined || this.#term !== undefined;
+  }
+
+  /** Whether this node holds a term, or has claimed one. */
+  get holds(): boolean {
+    return this.#term !== undefined || this.#owed !== undefined || this.#claiming;
   }
 
   /** The term that this node holds. */
@@ -118,6 +160,8 @@ export class Elector<Tx> {
   /** Contends until it wins, and resolves with the term. Rejects only when `signal` aborts or the cluster stops. */
   async campaign(signal?: AbortSignal): Promise<Term<Tx>> {
     if (this.#closed) throw stopped(this.name);
+    const hindrance = this.#ports.presence.isObserver ? "an observer leads nothing" : undefined;
+    if (hindrance !== undefined) throw new TribuneError("NOT_ELIGIBLE", `${this.#ports.presence.node} cannot contend for ${this.name}: ${hindrance}`, { about: this.name, next: "start it without observer: true" });
     if (signal?.aborted === true) throw abortError(signal, `campaign for ${this.name}`);
     if (this.#candidacy !== undefined || this.#term !== undefined) {
       throw new TribuneError("ELECTION_BUSY", `this node already ${this.#term === undefined ? "contends for" : "holds"} ${this.name}`, {
@@ -156,6 +200,8 @@ export class Elector<Tx> {
       await this.#leadOn(callback, signal);
     } finally {
       this.#leader = false;
+      this.#heed();
+      this.consider();
     }
   }
 
@@ -201,15 +247,46 @@ export class Elector<Tx> {
         cause: error,
       });
       this.#ports.logger.error({ election: this.name, token: term.token }, failure.message);
-      this.events.emit("failed", failure);
+      this.#failed(failure);
     } finally {
       this.#leading = false;
     }
   }
 
-  /** Gives the present term up: its work is asked to stop and has the stop budget for it. Throws `NOT_HELD` if there is none. */
-  async resign(why = "resigned"): Promise<void> {
+  #failed(error: TribuneError): void {
+    this.events.emit("failed", error);
+  }
+
+  /** The probe has another verdict. A holder that is not fit any more goes, in favour of one that is. */
+  async #judged(fit: boolean): Promise<void> {
+    const { logger, presence } = this.#ports;
+    logger.info({ election: this.name, node: presence.node, fit }, fit ? "is fit to lead" : "is not fit to lead");
     const term = this.#term;
+    if (!fit && term !== undefined) {
+      const candidates = await this.readCandidates().catch((): readonly CandidateRow[] => []); // without a store an open race will do
+      if (this.#term === term) this.stepDown("its probe says that this node may not lead", successorAmong(candidates, presence.node));
+    }
+    this.consider();
+  }
+
+  /** Asks the work of the present term to stop, and gives the term up, in favour of `successor` if there is one. Does not wait for it. */
+  stepDown(why: string, successor?: string): void {
+    const term = this.#term;
+    if (term === undefined) return;
+    this.#successor = successor;
+    if (this.#leading) this.askToStop(resigned(this.name, why));
+    else void this.#giveUp(term, why);
+  }
+
+  /** Who contends for this election, as the store has it; the oldest first. */
+  async readCandidates(): Promise<readonly CandidateRow[]> {
+    return await this.#ports.presence.perform((session, call) => session.readCandidates({ election: this.name }, call));
+  }
+
+  /** Gives the present term up: its work is asked to stop and has the stop budget for it. Throws `NOT_HELD` if there is none. */
+  async resign(why = "resigned", successor?: string): Promise<void> {
+    const term = this.#term;
+    this.#successor = successor;
     if (term === undefined) throw new TribuneError("NOT_HELD", `this node does not hold ${this.name}`, { about: this.name, next: "ask the holder, or use 'tribune resign'" });
     // Work that was handed in gets its budget to stop; a term that was handed out is its owner's to finish before.
     if (!this.#leading) return await this.#giveUp(term, why);
@@ -232,6 +309,7 @@ export class Elector<Tx> {
     this.#closed = true;
     this.#timer?.cancel();
     this.#stopTimer?.cancel();
+    this.#probe?.stop();
     this.#watch("");
     this.#settleWaiters();
   }
@@ -285,7 +363,10 @@ export class Elector<Tx> {
     if (this.#term === term) this.#term = undefined;
     this.#heed();
     this.#passFenceAgain = false;
-    this.#owed = { token: term.token, incarnation: term.incarnation, reason: why };
+    const isHandedOver = this.#successor !== undefined && isTribuneError(reason, "TERM_RESIGNED");
+    const reservation = isHandedOver ? { node: this.#successor as string, forMs: reservationMs(this.#ports.presence.timing.beatMs) } : undefined;
+    this.#successor = undefined;
+    this.#owed = { token: term.token, incarnation: term.incarnation, reason: why, reservation };
     term.end(reason);
     this.events.emit("ended", { term, reason });
   }
@@ -299,6 +380,7 @@ export class Elector<Tx> {
   /** A reply was taken in. */
   factsChanged(change: FactsChange): void {
     const concerns = change.epochChanged || change.elections.has(this.name);
+    if (concerns) this.#noteRow();
     if (concerns) this.#checkTerm(change.epochChanged);
     if (concerns || change.deaths || this.#candidacy !== undefined || this.#owed !== undefined) this.consider();
     if (concerns) this.#show();
@@ -313,12 +395,24 @@ export class Elector<Tx> {
       return;
     }
     if (epochChanged) this.#passFenceAgain = true;
-    if (row?.resignRequested === term.token) this.askToStop(resigned(this.name, "an operator asked for it"));
+    if (row?.resignRequested !== term.token || term.signal.aborted) return;
+    // By an operator, or a candidate of a higher priority. A term that was handed out is its owner's to finish, within the stop budget.
+    this.#successor = row.resignRequestedFor ?? undefined;
+    this.askToStop(resigned(this.name, this.#successor === undefined ? "it was asked for" : `${this.#successor} is to have it`));
+  }
+
+  #noteRow(): void {
+    const nowMs = this.#ports.clock.monotonicMs();
+    const row = this.#row();
+    this.#rowSinceMs = nowMs;
+    if (row?.token === this.#knownToken) return;
+    this.#knownToken = row?.token ?? -1;
+    this.#tokenSinceMs = nowMs;
   }
 
   #show(): void {
     const state = this.current;
-    if (state === null || (this.#shown?.token === state.token && this.#shown.holder?.incarnation === state.holder?.incarnation)) return;
+    if (state === null || (this.#shown?.token === state.token && this.#shown.holder?.incarnation === state.holder?.incarnation && this.#shown.paused?.atMs === state.paused?.atMs)) return;
     this.#shown = state;
     this.events.emit("change", state);
   }
@@ -365,6 +459,7 @@ export class Elector<Tx> {
       await this.#resignOwed(this.#owed);
       return;
     }
+    if (presence.trusted() && this.#mustTell() && (await this.#tell())) this.#again = true;
     if (this.#term !== undefined) {
       if (this.#passFenceAgain) await this.#refence(this.#term);
       return;
@@ -379,14 +474,18 @@ export class Elector<Tx> {
     this.#watch(this.#candidacy === undefined || named ? "" : (row?.holder?.incarnation ?? ""));
     // With only the stop budget left a term would have to end as it begins. The next confirmed beat brings facts, and this here again.
     if (!named && !presence.mayBegin()) return;
+    // Whoever watches goes on watching: what hinders may pass at any time.
+    if (!named && (this.#ports.hindrance(this.name) !== undefined || !this.#isFit())) return;
     const nowMs = clock.monotonicMs();
     if (this.#candidacy !== undefined && !named && nowMs < this.#notBeforeMs) return this.#wakeIn(this.#notBeforeMs - nowMs);
+    if (row?.ranked === true && this.#mayBeFree(row) && this.#ranking?.row !== row) return await this.#rank(row);
     const contest = this.#contest(row);
     const stalled = this.#stalled;
     if (stalled !== undefined && stalled.row === row && stalled.holder === contest.holder && nowMs < stalled.untilMs) return this.#wakeIn(stalled.untilMs - nowMs);
     const step = contestStep(contest, nowMs);
     const claimable = step.kind === "claim" || (step.kind === "wait" && step.claimable);
     this.#claimableSinceMs = claimable ? (this.#claimableSinceMs ?? nowMs) : undefined;
+    if (step.kind === "idle") return;
     if (step.kind === "wait") return this.#wakeIn(step.untilMs - nowMs);
     this.#stalled = { row, holder: contest.holder, untilMs: nowMs + RETRY_MS };
     if (await this.#take(step)) this.#stalled = undefined;
@@ -395,38 +494,47 @@ export class Elector<Tx> {
   }
 
   /** Does one thing; answers whether it came to something that is known here already. If not, a look has to show what happened. */
-  async #take(step: Exclude<ContestStep, { readonly kind: "wait" }>): Promise<boolean> {
+  async #take(step: Exclude<ContestStep, { readonly kind: "wait" | "idle" }>): Promise<boolean> {
     const { presence } = this.#ports;
     switch (step.kind) {
       case "create":
         await presence.perform((session, call) => session.createElection({ election: this.name }, call));
         return false;
       case "resign":
-        this.#owed = { token: step.token, incarnation: presence.incarnation, reason: "not adopted" };
+        this.#owed = { token: step.token, incarnation: presence.incarnation, reason: "not adopted", reservation: undefined };
         return true;
       case "look":
         return false;
       case "declare":
-        return await presence.declareDead(step.holder, step.requireExpired);
+        return await presence.declareDead(step.holder, step.grounds);
+      case "ask":
+        await presence.perform((session, call) => session.requestResign({ election: this.name, token: step.token, for: presence.node }, call));
+        return false;
       case "claim":
-        return await this.#claim(step.expectedToken);
+        this.#claiming = true;
+        try {
+          return await this.#claim(step.expectedToken, step.overReservation);
+        } finally {
+          this.#claiming = false;
+        }
       default:
         return step satisfies never;
     }
   }
 
-  async #claim(expectedToken: number): Promise<boolean> {
+  async #claim(expectedToken: number, overReservation: boolean): Promise<boolean> {
     const { presence } = this.#ports;
     const { incarnation, trustPeriod, facts } = presence;
     const epoch = facts.epoch;
     const unbroken = () => presence.mayBegin() && presence.trustPeriod === trustPeriod && facts.epoch === epoch;
-    const input = { election: this.name, incarnation, node: presence.node, expectedToken, epoch, tokenSeen: facts.tokenSeen(this.name) };
+    const { priority = ELECTION_DEFAULTS.priority, minimumTermMs = ELECTION_DEFAULTS.minimumTermMs } = this.#options;
+    const input = { election: this.name, incarnation, node: presence.node, expectedToken, epoch, tokenSeen: facts.tokenSeen(this.name), priority, minimumTermMs, overReservation };
     const claimed = await presence.perform((session, call) => session.claim(input, call));
     if (claimed === null) return false;
     presence.lookSoon();
     facts.noteToken(this.name, claimed.token);
     // From here on the row may name us: until the term is announced the token is owed back.
-    this.#owed = { token: claimed.token, incarnation, reason: "not announced" };
+    this.#owed = { token: claimed.token, incarnation, reason: "not announced", reservation: undefined };
     // Should this come to nothing, the node's own claims and resignations must not drive it on: each is news to itself.
     this.#notBeforeMs = this.#ports.clock.monotonicMs() + backoffMs(this.#unannounced++, { firstMs: EARLY_END_FIRST_MS, longestMs: presence.timing.leaseMs }, this.#ports.random);
     const fence = await this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);
@@ -487,9 +595,9 @@ export class Elector<Tx> {
     }
   }
 
-  async #resignOwed(owed: { readonly token: number; readonly incarnation: string; readonly reason: string }): Promise<void> {
+  async #resignOwed(owed: Owed): Promise<void> {
     const { presence } = this.#ports;
-    const input = { election: this.name, incarnation: owed.incarnation, token: owed.token, reason: owed.reason };
+    const input = { election: this.name, incarnation: owed.incarnation, token: owed.token, reason: owed.reason, reservation: owed.reservation };
     const epoch = presence.facts.epoch;
     await presence.perform((session, call) => session.resign(input, call));
     // Freed, or not ours any more: either way the store does not name us with this token.
@@ -500,11 +608,53 @@ export class Elector<Tx> {
     this.#again = true;
   }
 
+  // ---- candidacy
+
+  #isFit(): boolean {
+    return this.#probe === undefined || this.#probe.fit;
+  }
+
+  /** Whether the store has to hear of this node's candidacy. That of the coordinator is everybody's. */
+  #mustTell(): boolean {
+    if (this.name === COORDINATOR || this.#row() === undefined) return false;
+    const { incarnation } = this.#ports.presence;
+    const told = this.#told?.incarnation === incarnation ? this.#told : undefined;
+    return this.contends && !this.#closed ? told?.fit !== this.#isFit() : told !== undefined;
+  }
+
+  /** Tells the store; answers whether it was told. What fails is tried again with the next step. */
+  async #tell(): Promise<boolean> {
+    const { presence } = this.#ports;
+    const { incarnation } = presence;
+    const told = this.contends && !this.#closed ? { incarnation, fit: this.#isFit() } : undefined;
+    const candidacy = told === undefined ? null : { priority: this.#options.priority ?? ELECTION_DEFAULTS.priority, fit: told.fit };
+    await presence.perform((session, call) => session.setCandidacy({ election: this.name, incarnation, candidacy }, call));
+    this.#told = told;
+    return true;
+  }
+
+  #mayBeFree(row: ElectionRow): boolean {
+    return row.holder === null || this.#ports.presence.facts.observation(row.holder.incarnation)?.state === "dead";
+  }
+
+  async #rank(row: ElectionRow): Promise<void> {
+    const { presence } = this.#ports;
+    const candidates = await this.readCandidates();
+    const ahead = aheadOf(candidates, { incarnation: presence.incarnation, priority: this.#options.priority ?? ELECTION_DEFAULTS.priority });
+    this.#ranking = { row, ahead };
+    this.#again = true;
+  }
+
   #contest(row: ElectionRow | undefined): Contest {
-    const { facts, incarnation } = this.#ports.presence;
+    const { facts, incarnation, node } = this.#ports.presence;
     return {
       row,
       holder: row?.holder == null ? undefined : facts.observation(row.holder.incarnation),
+      node,
+      priority: this.#options.priority ?? ELECTION_DEFAULTS.priority,
+      rowSinceMs: this.#rowSinceMs,
+      tokenSinceMs: this.#tokenSinceMs,
+      evidence: this.#ports.presence.evidenceRule(),
       incarnation,
       epoch: facts.epoch,
       epochSinceMs: facts.epochSinceMs,
@@ -515,12 +665,14 @@ export class Elector<Tx> {
   }
 
   #deferMs(row: ElectionRow | undefined): number {
-    const { facts, incarnation } = this.#ports.presence;
+    const { presence, succession } = this.#ports;
+    const { facts, incarnation } = presence;
     const members = facts.view?.members ?? [];
-    if (this.name !== COORDINATOR) return spreadDeferMs(members.length, this.#chance);
-    const older = members.filter((member) => facts.observation(member.incarnation)?.state !== "dead" && member.incarnation !== row?.holder?.incarnation);
-    const rank = older.findIndex((member) => member.incarnation === incarnation);
-    return successionDeferMs(rank === -1 ? older.length : rank);
+    if (row?.reservation?.node === presence.node) return 0;
+    if (this.name !== COORDINATOR) return spreadDeferMs(members.length, this.#chance) + (this.#ranking?.row === row ? rankDeferMs(this.#ranking?.ahead ?? 0) : 0);
+    const eligible = members.filter((member) => member.observer !== true && facts.observation(member.incarnation)?.state !== "dead" && member.incarnation !== row?.holder?.incarnation);
+    const rank = succession(eligible).findIndex((member) => member.incarnation === incarnation);
+    return rankDeferMs(rank === -1 ? eligible.length : rank);
   }
 
   #row(): ElectionRow | undefined {
@@ -530,6 +682,8 @@ export class Elector<Tx> {
   /** Hints of this election are heeded at once while the node contends, and while it holds: then somebody may ask it to resign. */
   #heed(): void {
     const wanted = this.#candidacy !== undefined || this.#term !== undefined;
+    if (this.contends) this.#probe?.start();
+    else this.#probe?.stop();
     if (wanted) this.#unheed ??= this.#ports.presence.prompt(this.name);
     else {
       this.#unheed?.();

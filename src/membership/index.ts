@@ -4,5 +4,5 @@
  */
 export { Membership } from "./membership.ts";
 export type { MembershipEvents, MembershipPorts } from "./membership.ts";
-export { buildView, diffViews, mustWait, planDeaths, planView, presentView } from "./view.ts";
-export type { DeathPlan, Member, View, ViewChange, ViewPlan } from "./view.ts";
+export { attendance, buildView, diffViews, mustWait, planDeaths, planView, presentMember, presentView } from "./view.ts";
+export type { DeathPlan, EvidenceOfMembers, Member, View, ViewChange, ViewPlan } from "./view.ts";

@@ -2,7 +2,8 @@ import { backoffMs, Events, TribuneError } from "../kernel/index.ts";
 import type { Clock, ListenerErrorHandler, Logger, Random } from "../kernel/index.ts";
 import type { Elector, Term } from "../election/index.ts";
 import type { Observation, Presence } from "../presence/index.ts";
-import { asSeenAfter, buildView, diffViews, mustWait, planDeaths, planView, presentView } from "./view.ts";
+import type { StoredMember } from "../store/index.ts";
+import { asSeenAfter, attendance, buildView, diffViews, mustWait, planDeaths, planView, presentView } from "./view.ts";
 import type { Member, View, ViewChange } from "./view.ts";
 
 /** What membership is handed by whoever wires it. */
@@ -12,6 +13,8 @@ export interface MembershipPorts {
   readonly random: Random;
   readonly logger: Logger;
   readonly onListenerError: ListenerErrorHandler;
+  /** Members in the order in which they are to succeed a coordinator, the next one first. */
+  readonly succession: (members: readonly StoredMember[]) => readonly StoredMember[];
 }
 
 /** What membership tells, by event name. */
@@ -37,12 +40,15 @@ export class Membership {
   /** Whether a reply came since the coordinator last looked at the facts. */
   #news = false;
   #wake: (() => void) | undefined;
+  /** Whose evidence is waited for here, and how to end that. */
+  #attended: ReadonlyMap<string, () => void> = new Map();
 
   constructor(ports: MembershipPorts) {
     this.#ports = ports;
     this.events = new Events(ports.onListenerError);
     ports.presence.events.on("facts", (change) => {
       if (change.viewChanged) this.#deliver();
+      if (change.viewChanged || change.elections.size > 0 || change.deaths) this.#attend();
       this.#news = true;
       this.#wake?.();
     });
@@ -101,9 +107,22 @@ export class Membership {
     }
   }
 
-  /** Contends for the election of the coordinator for ever; the oldest member goes first. Resolves when the elector is closed. */
+  /** Contends for the election of the coordinator for ever; the next in succession goes first. Resolves when the elector is closed. */
   coordinate<Tx>(elector: Elector<Tx>): Promise<void> {
     return elector.lead((term) => this.#govern(term));
+  }
+
+  /** The next in succession waits for the coordinator's evidence of death to become free, and the coordinator for that of whoever leads something: a connection more for each of the two. */
+  #attend(): void {
+    const { presence, succession } = this.#ports;
+    const wanted = attendance({ view: presence.facts.view, own: presence.incarnation, leaders: this.#leaders(), succession }).filter((incarnation) => presence.facts.observation(incarnation)?.state !== "dead");
+    for (const [incarnation, end] of this.#attended) if (!wanted.includes(incarnation)) end();
+    this.#attended = new Map(wanted.map((incarnation) => [incarnation, this.#attended.get(incarnation) ?? presence.attend(incarnation)]));
+  }
+
+  /** Who holds any election, as far as is known. */
+  #leaders(): ReadonlySet<string> {
+    return new Set([...this.#ports.presence.facts.elections.values()].flatMap((row) => row.holder?.incarnation ?? []));
   }
 
   // ---- the coordinator's work
@@ -139,9 +158,10 @@ export class Membership {
     const { presence, clock, logger } = this.#ports;
     const { facts } = presence;
     const others = facts.everybody.map((row) => facts.observation(row.incarnation)).filter((seen): seen is Observation => seen !== undefined && seen.incarnation !== presence.incarnation);
-    const plan = planDeaths(others, clock.monotonicMs());
+    const rule = presence.evidenceRule();
+    const plan = planDeaths(others, clock.monotonicMs(), rule && { rule, leaders: this.#leaders(), idleGraceMs: presence.timing.beatMs * 1.5 });
     if (plan.suspicious && plan.nextMs !== undefined) logger.warn({ members: others.length + 1 }, "more than half of the members are silent; the store or this node is suspected first");
-    for (const { observation, requireExpired } of plan.declare) await presence.declareDead(observation, requireExpired);
+    for (const { observation, grounds } of plan.declare) await presence.declareDead(observation, grounds);
     if (plan.declare.length > 0) presence.lookSoon();
     return plan.nextMs === undefined ? undefined : Math.max(0, plan.nextMs - clock.monotonicMs());
   }

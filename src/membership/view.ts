@@ -1,4 +1,4 @@
-import type { Observation } from "../presence/index.ts";
+import type { EvidenceRule, Grounds, Observation } from "../presence/index.ts";
 import { deathStep } from "../presence/index.ts";
 import { viewFloor } from "../store/index.ts";
 import type { Holder, MemberRow, NewEvent, PresenceRow, StoredMember, StoredView } from "../store/index.ts";
@@ -14,6 +14,8 @@ export interface Member {
   readonly state: "joining" | "alive";
   /** ISO 8601, by the store's clock; empty while joining. */
   readonly joinedAt: string;
+  /** It takes part but leads nothing, and does not count towards a minimum of members. */
+  readonly observer: boolean;
 }
 
 /** An immutable, numbered list of members, the oldest first. The list of a number is the same for everybody. */
@@ -95,6 +97,7 @@ export function buildView(plan: ViewPlan, stored: StoredView | null, rows: reado
       metadataVersion: row.metadataVersion,
       joinOrder: row.joinOrder,
       joinedAtMs: row.joinedAtMs,
+      ...(row.observer ? { observer: true as const } : {}),
     });
     events.push({ type: known ? "member-updated" : "member-joined", subject: row.node, detail: { incarnation: row.incarnation } });
   }
@@ -107,7 +110,7 @@ export function buildView(plan: ViewPlan, stored: StoredView | null, rows: reado
 
 /** What a coordinator does about silent members now. */
 export interface DeathPlan {
-  readonly declare: readonly { readonly observation: Observation; readonly requireExpired: boolean }[];
+  readonly declare: readonly { readonly observation: Observation; readonly grounds: Grounds }[];
   /** When to look again, on the monotonic clock; `undefined` if nobody is awaited. */
   readonly nextMs: number | undefined;
   /** So many are silent that the store or this observer is suspected first. */
@@ -117,19 +120,56 @@ export interface DeathPlan {
 /** Who has not been heard of for this share of a lease is silent: longer than two beats can be apart, shorter than the wait. */
 const SILENT_SHARE = 0.75;
 
+/** How the coordinator uses evidence: that of a member that leads something after the grace that the store asks for, that of others later, so that who has only lost its connection can have another one. */
+export interface EvidenceOfMembers {
+  readonly rule: EvidenceRule;
+  /** Incarnations that hold an election. */
+  readonly leaders: ReadonlySet<string>;
+  readonly idleGraceMs: number;
+}
+
 /** Which of the observed members the coordinator declares dead now. */
-export function planDeaths(observations: readonly Observation[], nowMs: number): DeathPlan {
+export function planDeaths(observations: readonly Observation[], nowMs: number, evidence?: EvidenceOfMembers): DeathPlan {
   const alive = observations.filter((observation) => observation.state === "alive");
   const silent = alive.filter((observation) => nowMs - observation.sinceMs >= observation.leaseMs * SILENT_SHARE);
   const suspicious = silent.length >= 2 && silent.length > (alive.length + 1) / 2; // the observer itself is a member too
-  const declare: Array<{ observation: Observation; requireExpired: boolean }> = [];
+  const declare: Array<{ observation: Observation; grounds: Grounds }> = [];
+  // Evidence that many lost at once is a connection that many lost at once.
+  const free = alive.filter((observation) => observation.evidence === "free").length;
+  const doubtful = free >= 2 && free > (alive.length + 1) / 2;
+  const ruleFor = ({ incarnation }: Observation): EvidenceRule | undefined => {
+    if (evidence === undefined || suspicious || doubtful) return undefined;
+    const { rule, leaders, idleGraceMs } = evidence;
+    return leaders.has(incarnation) ? rule : { ...rule, graceMs: Math.max(rule.graceMs, idleGraceMs) };
+  };
   let nextMs: number | undefined;
   for (const observation of alive) {
-    const step = deathStep(observation, nowMs, suspicious ? 1 : 0);
-    if (step.kind === "declare") declare.push({ observation, requireExpired: step.requireExpired });
+    const step = deathStep(observation, nowMs, { extraLeases: suspicious ? 1 : 0, evidence: ruleFor(observation) });
+    if (step.kind === "declare") declare.push({ observation, grounds: step.grounds });
     else nextMs = Math.min(nextMs ?? step.untilMs, step.untilMs);
   }
   return { declare, nextMs, suspicious };
+}
+
+/** More than these are looked at with the beats only. */
+const MOST_ATTENDED = 16;
+
+/**
+ * Whose evidence of death this member waits for: the coordinator that of all others who lead something; the next in succession the coordinator's. So one connection more for each of these
+ * two, whatever the size of the group.
+ */
+export function attendance(input: {
+  readonly view: StoredView | null;
+  readonly own: string;
+  readonly leaders: ReadonlySet<string>;
+  readonly succession: (members: readonly StoredMember[]) => readonly StoredMember[];
+}): readonly string[] {
+  const { view, own, leaders, succession } = input;
+  const coordinator = view?.coordinator?.incarnation;
+  if (view === null || coordinator === undefined) return [];
+  if (coordinator === own) return view.members.map((member) => member.incarnation).filter((incarnation) => incarnation !== own && leaders.has(incarnation)).slice(0, MOST_ATTENDED);
+  const deputy = succession(view.members.filter((member) => member.observer !== true && member.incarnation !== coordinator))[0];
+  return deputy?.incarnation === own ? [coordinator] : [];
 }
 
 /** The view for users, made of the stored one and the one they were given before. */
@@ -161,13 +201,15 @@ export function diffViews(before: View | undefined, view: View): ViewChange {
   });
 }
 
-function presentMember(member: StoredMember): Member {
+/** A member for users, made of a stored one. */
+export function presentMember(member: StoredMember): Member {
   return Object.freeze({
     node: member.node,
     incarnation: member.incarnation,
     metadata: deepFreeze(member.metadata) as Readonly<Record<string, unknown>>,
     state: "alive" as const,
     joinedAt: new Date(member.joinedAtMs).toISOString(),
+    observer: member.observer === true,
   });
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from "../kernel/index.ts";
 import type { Cursor, ElectionRow, LookReply, PresenceRow, StoredView } from "../store/index.ts";
-import { observe, observeAbsent, observerGapMs, restarted, unmoved } from "./observation.ts";
-import type { Observation } from "./observation.ts";
+import { observe, observeAbsent, observerGapMs, restarted, stoodStill, unmoved } from "./observation.ts";
+import type { Circumstances, Grounds, Observation } from "./observation.ts";
 
 /** What one reply changed. */
 export interface FactsChange {
@@ -114,9 +114,11 @@ export class Facts {
     return this.#observations.get(incarnation);
   }
 
-  /** Notes that the store's clock was asked about this beat number and did not agree. */
-  noteAskedStore(observation: Observation): void {
-    if (this.#observations.get(observation.incarnation) === observation) this.#observations.set(observation.incarnation, { ...observation, askedStore: true });
+  /** Notes that the store was asked about this beat number and did not agree: its clock is not asked again, its evidence after another grace. */
+  noteRefused(observation: Observation, grounds: Grounds, nowMs: number): void {
+    if (this.#observations.get(observation.incarnation) !== observation) return;
+    if (grounds === "expiry") this.#observations.set(observation.incarnation, { ...observation, askedStore: true });
+    if (grounds === "evidence") this.#observations.set(observation.incarnation, { ...observation, freeSinceMs: nowMs });
   }
 
   /** Notes that this incarnation was declared dead; dead is final, so no reply is needed to know it. */
@@ -129,8 +131,8 @@ export class Facts {
     return nowMs - (this.#lastReplyMs ?? nowMs);
   }
 
-  /** Takes in one reply that arrived now. `watched` is what was asked for. */
-  absorb(reply: LookReply, watched: "all" | readonly string[], clock: Clock, ownBeatMs: number): FactsChange {
+  /** Takes in one reply that arrived now, on the connection of that number. `watched` is what was asked for. */
+  absorb(reply: LookReply, watched: "all" | readonly string[], { clock, beatMs, connection }: { readonly clock: Clock; readonly beatMs: number; readonly connection: number }): FactsChange {
     const nowMs = clock.monotonicMs();
     const epochChanged = reply.epoch !== this.#epoch;
     const sinceLastMs = this.silentMs(nowMs);
@@ -140,7 +142,7 @@ export class Facts {
     this.#longestLeaseMs = Math.max(this.#longestLeaseMs, reply.longestLeaseMs);
     const isNew = !epochChanged && this.#showedEverybody && watched === "all";
     this.#showedEverybody = watched === "all";
-    const deaths = this.#observe(reply, watched, nowMs, isNew, (observed) => epochChanged || sinceLastMs > observerGapMs(observed.leaseMs, ownBeatMs));
+    const deaths = this.#observe(reply, watched, nowMs, { connection, newcomer: isNew }, (observed) => epochChanged || sinceLastMs > observerGapMs(observed.leaseMs, beatMs));
     if (epochChanged) this.#observations = new Map([...this.#observations].map(([incarnation, observation]) => [incarnation, unmoved(observation)]));
     if (epochChanged) {
       this.#epoch = reply.epoch;
@@ -162,18 +164,17 @@ export class Facts {
     return { epochChanged, elections, viewChanged, deaths };
   }
 
-  /** `isNew`: who has not been observed before has come since the last reply. */
-  #observe(reply: LookReply, watched: "all" | readonly string[], nowMs: number, isNew: boolean, again: (observed: Observation) => boolean): boolean {
+  #observe(reply: LookReply, watched: "all" | readonly string[], nowMs: number, circumstances: Circumstances, again: (observed: Observation) => boolean): boolean {
     let deaths = false;
     const before = this.#observations;
     const after = new Map<string, Observation>();
     const note = (observation: Observation) => {
       const previous = before.get(observation.incarnation);
-      const next = previous === observation && again(observation) ? restarted(observation, nowMs) : observation;
+      const next = previous !== undefined && stoodStill(previous, observation) && again(observation) ? restarted(observation, nowMs) : observation;
       if (next.state !== "alive" && previous?.state !== next.state) deaths = true;
       after.set(next.incarnation, next);
     };
-    for (const row of reply.presence) note(observe(before.get(row.incarnation), row, nowMs, isNew));
+    for (const row of reply.presence) note(observe(before.get(row.incarnation), row, nowMs, circumstances));
     this.#presence = watched === "all" ? reply.presence : [];
     if (watched !== "all") {
       for (const incarnation of watched) {

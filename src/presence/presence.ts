@@ -1,10 +1,11 @@
 import { backoffMs, Elapsed, Events, isTribuneError, jitter, sleep, toTribuneError, TribuneError, withDeadline } from "../kernel/index.ts";
 import type { Clock, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
-import type { BeatReply, Call, Hint, JoinResult, LookReply, StoreProvider, StoreSession } from "../store/index.ts";
+import type { BeatReply, Call, Hint, JoinResult, LookReply, SessionEvidence, StoreProvider, StoreSession } from "../store/index.ts";
 import { Facts } from "./facts.ts";
 import type { FactsChange } from "./facts.ts";
-import { deathStep, observe, observerGapMs, restarted } from "./observation.ts";
-import type { Observation } from "./observation.ts";
+import { Attendant } from "./attendant.ts";
+import { deathStep, observe, observerGapMs, restarted, stoodStill } from "./observation.ts";
+import type { EvidenceRule, Grounds, Observation } from "./observation.ts";
 import { BEAT_JITTER, trustMs } from "./timing.ts";
 import type { Timing } from "./timing.ts";
 
@@ -18,6 +19,10 @@ export interface PresenceOptions {
   /** What must agree in the whole group. */
   readonly settings: string;
   readonly createSchema: boolean;
+  /** Whether the store's evidence of death is used, where it has any: given by this node, and looked at. */
+  readonly evidence: boolean;
+  /** It takes part, but is never the coordinator. */
+  readonly observer: boolean;
   /** How long `start` goes on trying to reach a store that does not answer. */
   readonly startTimeoutMs: number;
 }
@@ -45,6 +50,8 @@ export interface PresenceEvents {
   fading: { readonly trustLeftMs: number };
   /** Trust is over; whatever stood on it has ended. `dead`: the incarnation is, and another one will join. */
   ended: { readonly cause: "lapsed" | "dead"; readonly incarnation: string; readonly reason: TribuneError };
+  /** An operator asked this node to leave: it has, and does not come back by itself. */
+  evicted: TribuneError;
   /** Trouble that needs a person, while the loop goes on. */
   trouble: TribuneError;
 }
@@ -70,6 +77,7 @@ export class Presence {
   readonly #ports: PresencePorts;
   readonly #elapsed: Elapsed;
   readonly #stop = new AbortController();
+  readonly #attendant: Attendant;
   readonly #watched = new Map<string, number>();
   readonly #prompt = new Set<string>();
   #watchAll = 0;
@@ -82,8 +90,9 @@ export class Presence {
   #epoch = "";
   #state: "none" | "joined" = "none";
   #beat = 0;
-  /** When the present connection was opened. */
+  /** When the present connection was opened, and the how manieth it is. */
   #openedAtMs = 0;
+  #connections = 0;
   /** The connection, also before its first reply. */
   #connection: StoreSession | undefined;
   /** The connection after its first reply; what others may use. */
@@ -106,6 +115,7 @@ export class Presence {
     this.#elapsed = new Elapsed(ports.clock);
     this.#stop.signal.addEventListener("abort", () => this.#beatNow?.(), { once: true });
     this.events = new Events(ports.onListenerError);
+    this.#attendant = new Attendant({ clock: ports.clock, random: ports.random, session: () => this.#session, look: () => this.lookSoon(), pauseMs: options.timing.beatMs, stop: this.#stop.signal });
   }
 
   // ---- what others ask
@@ -116,6 +126,11 @@ export class Presence {
 
   get timing(): Timing {
     return this.#options.timing;
+  }
+
+  /** Whether this node only takes part, and leads nothing. */
+  get isObserver(): boolean {
+    return this.#options.observer;
   }
 
   /** The present incarnation; `""` before the first join. */
@@ -131,6 +146,13 @@ export class Presence {
   /** Round-trip time of the last beat. */
   get latencyMs(): number {
     return this.#latencyMs;
+  }
+
+  /** What is in force to tell the dead from the silent on this node's own part, and why. */
+  get evidence(): SessionEvidence {
+    if (!this.#options.evidence) return { held: false, why: "chosen" };
+    if (this.#ports.store.capabilities.evidence === null) return { held: false, why: "this kind of store has no evidence of death" };
+    return this.#session?.info.evidence ?? { held: false, why: "there is no connection to the store at the moment" };
   }
 
   /**
@@ -234,6 +256,12 @@ export class Presence {
     return once(() => (this.#clockWatchers -= 1));
   }
 
+  /** Has the store tell when the evidence of `incarnation` becomes free, until the returned function is called: an extra connection, for those who are to notice a death at once. */
+  attend(incarnation: string): () => void {
+    if (!this.#options.evidence || this.#ports.store.capabilities.evidence === null) return () => undefined;
+    return this.#attendant.attend(incarnation);
+  }
+
   /** Looks at once when a hint names this election, instead of with the next beat. */
   prompt(election: string): () => void {
     this.#prompt.add(election);
@@ -249,21 +277,37 @@ export class Presence {
     return await operation(session, this.#call());
   }
 
+  /** How evidence of death is to be used now; `undefined`: not at all. */
+  evidenceRule(): EvidenceRule | undefined {
+    const { evidence } = this.#ports.store.capabilities;
+    return this.#options.evidence && evidence !== null ? { connection: this.#connections, graceMs: evidence.graceMs } : undefined;
+  }
+
   /** Declares an incarnation dead if its beat number has not moved and `deathStep` allowed it. An observation that is no longer the present one, also of another epoch, counts for nothing. */
-  async declareDead(observation: Observation, requireExpired: boolean): Promise<boolean> {
+  async declareDead(observation: Observation, grounds: Grounds): Promise<boolean> {
     if (this.facts.observation(observation.incarnation) !== observation) return false;
     // Frozen, or left without an answer, until just now: the next reply makes it count again.
     if (this.facts.silentMs(this.#ports.clock.monotonicMs()) > observerGapMs(observation.leaseMs, this.#options.timing.beatMs)) return false;
     const dead = await this.perform((session, call) =>
       session.declareDead(
-        { incarnation: observation.incarnation, beat: observation.beat, epoch: this.facts.epoch, requireExpired, by: this.#options.node, reason: "expired" },
+        {
+          incarnation: observation.incarnation,
+          beat: observation.beat,
+          epoch: this.facts.epoch,
+          requireExpired: grounds === "expiry",
+          requireFree: grounds === "evidence",
+          by: this.#options.node,
+          reason: grounds === "evidence" ? "crashed" : "expired",
+        },
         call,
       ),
     );
     if (dead) {
-      this.#ports.logger.info({ node: this.#options.node, dead: observation.node, incarnation: observation.incarnation }, "declared an incarnation dead");
+      this.#ports.logger.info({ node: this.#options.node, dead: observation.node, incarnation: observation.incarnation, grounds }, "declared an incarnation dead");
       this.facts.noteDead(observation, this.#ports.clock.monotonicMs());
-    } else if (requireExpired) this.facts.noteAskedStore(observation);
+    } else {
+      this.facts.noteRefused(observation, grounds, this.#ports.clock.monotonicMs());
+    }
     return dead;
   }
 
@@ -332,6 +376,7 @@ export class Presence {
       createSchema: createSchema && this.#trustPeriod === 0, // a schema is made at the first start only, never in the middle of a failover
       deadlineMs,
       statementLimitMs: timing.leaseMs,
+      evidence: this.#options.evidence && store.capabilities.evidence !== null ? { leaseMs: timing.leaseMs } : undefined,
       signal: this.#stop.signal,
     });
     // The provider keeps the deadline; this is for one that does not.
@@ -340,12 +385,23 @@ export class Presence {
       throw error;
     });
     this.#openedAtMs = clock.monotonicMs();
+    this.#connections += 1;
     this.#connection = session;
     if (this.#stop.signal.aborted) await session.close();
     for (const warning of session.info.warnings) logger.warn({ node, store: store.label }, warning);
     session.onHint((hint) => this.#onHint(hint));
-    session.ended.addEventListener("abort", () => this.#beatNow?.(), { once: true });
+    session.ended.addEventListener("abort", () => this.#sessionEnded(session), { once: true });
     return session;
+  }
+
+  /** Where the session held evidence, others may take its end for this process's death at once: then nothing that was told on it counts any more. */
+  #sessionEnded(session: StoreSession): void {
+    if (session === this.#connection && session.info.evidence.held) {
+      const cause: unknown = session.ended.reason;
+      const detail = cause instanceof Error ? `: ${cause.message}` : "";
+      this.#endTrust("lapsed", new TribuneError("TERM_LOST", `the connection that proves that ${this.#options.node} lives has ended${detail}`, { about: this.#options.node, next: "it is being opened again", cause }));
+    }
+    this.#beatNow?.();
   }
 
   /** Joins as a new incarnation. Waits out an incarnation of the same name that has fallen silent. */
@@ -382,21 +438,24 @@ export class Presence {
         epoch = reply.epoch;
       }
       const nowMs = clock.monotonicMs();
-      const seen = observe(other, reply.presence[0] ?? result.by, nowMs);
-      if (other !== undefined && seen !== other) moves += 1;
+      const seen = observe(other, reply.presence[0] ?? result.by, nowMs, { connection: this.#connections });
+      const stands = other !== undefined && stoodStill(other, seen);
+      if (other !== undefined && !stands) moves += 1;
       // One move may be a beat that a dead process had sent before; two are a process that lives.
       if (moves >= 2) throw this.#nameTaken();
       // Whoever was not looking counts again, here as everywhere: the store may have been away for the other one, too.
-      other = seen === other && nowMs - lookedMs > observerGapMs(seen.leaseMs, timing.beatMs) ? restarted(seen, nowMs) : seen;
+      other = stands && nowMs - lookedMs > observerGapMs(seen.leaseMs, timing.beatMs) ? restarted(seen, nowMs) : seen;
       lookedMs = nowMs;
-      const step = deathStep(other, clock.monotonicMs());
+      const step = deathStep(other, clock.monotonicMs(), { evidence: this.evidenceRule() });
       if (step.kind === "wait") {
         await sleep(clock, Math.min(step.untilMs - clock.monotonicMs(), timing.beatMs / 2), this.#stop.signal);
         this.#stop.signal.throwIfAborted();
         continue;
       }
-      const input = { incarnation: other.incarnation, beat: other.beat, epoch, requireExpired: step.requireExpired, by: node, reason: "expired" as const };
-      if (!(await session.declareDead(input, this.#call()))) other = { ...other, askedStore: true };
+      const { grounds } = step;
+      const input = { incarnation: other.incarnation, beat: other.beat, epoch, requireExpired: grounds === "expiry", requireFree: grounds === "evidence", by: node, reason: grounds === "evidence" ? ("crashed" as const) : ("expired" as const) };
+      if (await session.declareDead(input, this.#call())) continue;
+      other = grounds === "evidence" ? { ...other, freeSinceMs: clock.monotonicMs() } : { ...other, askedStore: true };
     }
   }
 
@@ -417,7 +476,7 @@ export class Presence {
   async #askToJoin(session: StoreSession, incarnation: string): Promise<JoinResult | "dead"> {
     const { node, timing, settings } = this.#options;
     try {
-      return await session.join({ incarnation, node, leaseMs: timing.leaseMs, metadata: this.#metadata, settings, generation: this.facts.generation }, this.#call());
+      return await session.join({ incarnation, node, leaseMs: timing.leaseMs, metadata: this.#metadata, settings, generation: this.facts.generation, observer: this.#options.observer }, this.#call());
     } catch (error) {
       if (!isTribuneError(error, "INCARNATION_DEAD")) throw error;
       this.#candidate = undefined;
@@ -447,7 +506,8 @@ export class Presence {
       if (this.#stop.signal.aborted) return;
       this.#session = session;
       const taken = this.#takeBeat(reply, watch, trustEndMs);
-      if (taken === "outcast") await session.leave({ incarnation: this.#incarnation }, this.#call());
+      if (taken === "outcast" || taken === "evicted") await session.leave({ incarnation: this.#incarnation }, this.#call());
+      if (taken === "evicted") return this.#stop.abort(this.#evicted());
       if (this.#state === "none") return;
       if (taken === "again") continue;
       await this.#untilNextBeat(sentAtMs + jitter(random, timing.beatMs, BEAT_JITTER) - clock.monotonicMs());
@@ -474,8 +534,12 @@ export class Presence {
    * `again`: the store has another epoch, in which the beat did not count, so the next one follows at once. `outcast`: the same, but with no trust left:
    * this incarnation may have been declared dead in commits that the store has lost. Then others know that it is dead, and it has to be.
    */
-  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], trustEndMs: number): "taken" | "again" | "outcast" {
+  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], trustEndMs: number): "taken" | "again" | "outcast" | "evicted" {
     this.#absorb(reply, watched);
+    if (reply.self === "evicted") {
+      this.#died("was evicted by an operator");
+      return "evicted";
+    }
     if (reply.self !== "alive") {
       // In another epoch a row that is not there was lost with the commits that were lost, and the generation has risen already.
       if (reply.self === "absent" && reply.epoch === this.#epoch) this.facts.forgetEpoch();
@@ -494,6 +558,13 @@ export class Presence {
     return "again";
   }
 
+  #evicted(): TribuneError {
+    const { node, group } = this.#options;
+    const error = new TribuneError("EVICTED", `an operator asked ${node} to leave group ${group}`, { about: node, next: "start it again when it is to come back; the group's events say who asked, and why" });
+    this.events.emit("evicted", error);
+    return error;
+  }
+
   /** The incarnation acts no more; the loop joins with another one. */
   #died(how: string): void {
     const { node } = this.#options;
@@ -506,7 +577,7 @@ export class Presence {
   /** A lapse counts before the reply that came too late. */
   #absorb(reply: LookReply, watched: "all" | readonly string[]): void {
     this.#checkLapse();
-    const change = this.facts.absorb(reply, watched, this.#ports.clock, this.#options.timing.beatMs);
+    const change = this.facts.absorb(reply, watched, { clock: this.#ports.clock, beatMs: this.#options.timing.beatMs, connection: this.#connections });
     if (change.epochChanged) this.#ports.logger.warn({ node: this.#options.node, epoch: reply.epoch, generation: reply.generation }, "the store answers with another epoch");
     this.events.emit("facts", change);
   }
@@ -607,13 +678,13 @@ export class Presence {
 
   /**
    * The deadline of one beat. While there is trust, a part of what is left of it before the stop budget, so that a connection that hangs leaves
-   * time for another; but no less than a beat, and half as long again as the last one took, so that a slow store is not cut off at each one.
+   * time for another (all of it where the end of the connection is the end of the trust); but no less than a beat, and half as long again as the last one took, so that a slow store is not cut off at each one.
    */
   #beatDeadlineMs(): number {
     const { leaseMs, beatMs, stopBudgetMs } = this.#options.timing;
     const left = this.trustLeftMs() - stopBudgetMs;
     const leastMs = Math.max(beatMs, Math.min(this.#latencyMs * 1.5, leaseMs));
-    return left <= 0 ? Math.max(leaseMs / 2, leastMs) : Math.max(leastMs, left / 2);
+    return left <= 0 ? Math.max(leaseMs / 2, leastMs) : Math.max(leastMs, this.#connection?.info.evidence.held === true ? left : left / 2);
   }
 
   #call(): Call {

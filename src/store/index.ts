@@ -3,7 +3,7 @@
  * @module
  */
 export { assertFence, assertMayAct, fenceNotFound, termLost } from "./fenced.ts";
-export { EVENTS_KEPT, LARGEST_METADATA_BYTES, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor, VIEWS_PER_GENERATION } from "./limits.ts";
+export { EVENTS_KEPT, LARGEST_METADATA_BYTES, LONGEST_REASON, SCHEMA_VERSION, SCHEMA_WORKS_WITH, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor, VIEWS_PER_GENERATION } from "./limits.ts";
 export { COORDINATOR } from "./provider.ts";
 export type * from "./provider.ts";
 export { schemaStep } from "./schema-check.ts";

@@ -19,4 +19,10 @@ export function viewFloor(generation: number): number {
 export const LARGEST_METADATA_BYTES = 16 * 1024;
 
 /** The version of the schema that this code reads and writes. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
+
+/** The oldest version of the code that can work with that schema. */
+export const SCHEMA_WORKS_WITH = 2;
+
+/** The longest reason for a pause or an eviction, in characters. */
+export const LONGEST_REASON = 500;

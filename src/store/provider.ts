@@ -30,6 +30,11 @@ export interface StoreCapabilities {
   readonly boundsFrozenTransactions: boolean;
   /** Nodes on different hosts may share this store. */
   readonly manyHosts: boolean;
+  /**
+   * The store has evidence of death: something that a session holds and that is free once its process is gone. `graceMs` is how long an observer waits between two looks
+   * at it, so that a process that lives has heard meanwhile that its session ended. `null`: only silence tells.
+   */
+  readonly evidence: { readonly graceMs: number } | null;
 }
 
 /** What a provider is handed to open a session with. */
@@ -46,6 +51,11 @@ export interface OpenContext {
   readonly statementLimitMs: number;
   /** Whether a missing or older schema is made or brought up to date. */
   readonly createSchema: boolean;
+  /**
+   * The session is to hold evidence of life, if everything about it shows that nothing frees it before a lease of `leaseMs` is over while the process lives;
+   * `info.evidence` says whether it does. Absent: it holds none.
+   */
+  readonly evidence?: { readonly leaseMs: number } | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -73,12 +83,18 @@ export interface StoreSession {
   leave(input: { readonly incarnation: string }, call: Call): Promise<boolean>;
   declareDead(input: DeclareDeadInput, call: Call): Promise<boolean>;
   updateMetadata(input: { readonly incarnation: string; readonly metadata: string }, call: Call): Promise<boolean>;
+  evict(input: EvictInput, call: Call): Promise<boolean>;
+  attend(input: AttendInput): Promise<void>;
 
   createElection(input: { readonly election: string }, call: Call): Promise<void>;
   claim(input: ClaimInput, call: Call): Promise<ClaimResult | null>;
   passFence(input: PassFenceInput, call: Call): Promise<"passed" | "busy" | "superseded">;
   resign(input: ResignInput, call: Call): Promise<boolean>;
-  requestResign(input: { readonly election: string; readonly token: number }, call: Call): Promise<boolean>;
+  requestResign(input: RequestResignInput, call: Call): Promise<boolean>;
+  pause(input: PauseInput, call: Call): Promise<boolean>;
+  resume(input: { readonly election: string; readonly by: string }, call: Call): Promise<boolean>;
+  setCandidacy(input: CandidacyInput, call: Call): Promise<boolean>;
+  readCandidates(input: { readonly election: string }, call: Call): Promise<readonly CandidateRow[]>;
 
   readMembers(input: { readonly incarnations: readonly string[] }, call: Call): Promise<readonly MemberRow[]>;
   publishView(input: PublishViewInput, call: Call): Promise<boolean>;
@@ -100,6 +116,14 @@ export interface SessionInfo {
   readonly hints: boolean;
   /** Why not, or what else is less than it could be; each a sentence that ends with the next step. */
   readonly warnings: readonly string[];
+  readonly evidence: SessionEvidence;
+}
+
+/** Whether a session holds evidence of life. While it does, the process must count its session's end as its own: others do. */
+export interface SessionEvidence {
+  readonly held: boolean;
+  /** What was found, as a clause: "the presence lock is held on a direct session", "a pooler stands between, …". */
+  readonly why: string;
 }
 
 /** What may have changed: the view, someone's presence, or an election. */
@@ -121,6 +145,8 @@ export interface JoinInput {
    * a later one, and nothing in it is free for the taking.
    */
   readonly generation?: number;
+  /** It takes part, but is nobody's coordinator and does not count towards a minimum of members. Default: not so. */
+  readonly observer?: boolean;
 }
 
 /** What became of a join. Only `joined` wrote anything. */
@@ -179,8 +205,8 @@ export interface LookReply {
 export interface BeatReply extends LookReply {
   /** Whether the beat was written. If not, it extends no trust. */
   readonly accepted: boolean;
-  /** The state of the sender's own row after the beat. */
-  readonly self: "alive" | "dead" | "absent";
+  /** The state of the sender's own row after the beat. `evicted`: somebody has asked this incarnation to go; its beats are refused. */
+  readonly self: "alive" | "dead" | "absent" | "evicted";
 }
 
 /** An incarnation's presence, without its metadata. */
@@ -199,6 +225,14 @@ export interface PresenceRow {
   readonly viewSeen: number;
   /** Grows with each change of the metadata. */
   readonly metadataVersion: number;
+  readonly observer: boolean;
+  /** Somebody has asked it to go, and its beats are refused. */
+  readonly evicted: boolean;
+  /**
+   * Of one that is alive: `held` or `free` if its last beat was armed in the present epoch, that is: if its session held evidence then; `none` if not. A look of the instant at
+   * which this was read.
+   */
+  readonly evidence: "none" | "held" | "free";
 }
 
 /** What the caller saw of the incarnation that it declares dead: nothing happens unless it is still so. */
@@ -210,9 +244,28 @@ export interface DeclareDeadInput {
   readonly epoch: string;
   /** Also require that the lease has run out by the store's clock. */
   readonly requireExpired: boolean;
+  /** Also require that its evidence is free, as this statement itself finds. */
+  readonly requireFree?: boolean;
   /** The node that says so, for the event log. */
   readonly by: string;
-  readonly reason: "expired";
+  readonly reason: DeathReason;
+}
+
+/** Why a dead incarnation is dead: it was silent for a lease, or the store had evidence that its process is gone. */
+export type DeathReason = "expired" | "crashed";
+
+/** Whose evidence to wait for. `attend` is a hint to look, never proof. */
+export interface AttendInput {
+  readonly incarnations: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** A node that is to leave the group. */
+export interface EvictInput {
+  readonly node: string;
+  /** Who asks, and why, for the record. */
+  readonly by: string;
+  readonly reason: string;
 }
 
 /** An incarnation with its metadata, for a view. */
@@ -227,7 +280,8 @@ export interface MemberRow {
   /** The store's wall clock at the join. */
   readonly joinedAtMs: number;
   /** Why a dead one is dead. */
-  readonly deadReason: "left" | "expired" | null;
+  readonly deadReason: "left" | DeathReason | null;
+  readonly observer: boolean;
 }
 
 // ---- elections -----------------------------------------------------------------------------------------------
@@ -243,8 +297,34 @@ export interface ElectionRow {
   readonly version: number;
   /** The token whose holder was asked to resign. */
   readonly resignRequested: number | null;
+  /** The node for which it was asked to; `null` if for nobody in particular. */
+  readonly resignRequestedFor: string | null;
+  /** Who alone may claim a row that is free, for as long as it takes the others to wait `forMs` since they first saw that. */
+  readonly reservation: Reservation | null;
+  /** Nobody may claim it while this stands. */
+  readonly paused: Pause | null;
+  /** The holder's, or the last one's. */
+  readonly priority: number;
+  /** How long the holder's term is to be left alone by candidates of a higher priority. */
+  readonly minimumTermMs: number;
+  /** Whether anybody ever contended with a priority other than 0: then candidates look at each other before they claim. */
+  readonly ranked: boolean;
   /** The store's wall clock at the last claim or resignation. */
   readonly changedAtMs: number;
+}
+
+/** A free row that is kept for one node. */
+export interface Reservation {
+  readonly node: string;
+  readonly forMs: number;
+}
+
+/** Why nobody may claim an election at the moment. */
+export interface Pause {
+  readonly reason: string;
+  readonly by: string;
+  /** The store's wall clock. */
+  readonly atMs: number;
 }
 
 /** One incarnation and its node. */
@@ -264,6 +344,12 @@ export interface ClaimInput {
   readonly epoch: string;
   /** The highest token of this election that the caller has ever seen. */
   readonly tokenSeen: number;
+  /** Kept in the row while the term lasts. Default 0. */
+  readonly priority?: number;
+  /** Likewise. Default 0. */
+  readonly minimumTermMs?: number;
+  /** The caller has waited out the row's reservation for somebody else. */
+  readonly overReservation?: boolean;
 }
 
 /** The token of the term that was won; it is not to be announced before the fence is passed. */
@@ -286,6 +372,40 @@ export interface ResignInput {
   readonly token: number;
   /** For the term history. */
   readonly reason: string;
+  /** For whom the row is kept, and for how long. Default: for nobody. */
+  readonly reservation?: Reservation | undefined;
+}
+
+/** A holder is asked to resign the term that has this token. */
+export interface RequestResignInput {
+  readonly election: string;
+  readonly token: number;
+  /** The node that is to have it then; default: whoever is first. */
+  readonly for?: string | undefined;
+}
+
+/** Nobody may claim this election until it is resumed. */
+export interface PauseInput {
+  readonly election: string;
+  readonly reason: string;
+  readonly by: string;
+}
+
+/** An incarnation says that it contends for an election, and whether it is fit to; or that it does so no more. */
+export interface CandidacyInput {
+  readonly election: string;
+  readonly incarnation: string;
+  readonly candidacy: { readonly priority: number; readonly fit: boolean } | null;
+}
+
+/** Somebody alive who contends for an election. */
+export interface CandidateRow {
+  readonly incarnation: string;
+  readonly node: string;
+  readonly priority: number;
+  /** Whether its probe says that it may lead. */
+  readonly fit: boolean;
+  readonly joinOrder: number;
 }
 
 // ---- membership ----------------------------------------------------------------------------------------------
@@ -305,6 +425,8 @@ export interface StoredMember {
   readonly metadataVersion: number;
   readonly joinOrder: number;
   readonly joinedAtMs: number;
+  /** Absent: it is not. */
+  readonly observer?: true;
 }
 
 /** A new view, with the term under which it is published. */
@@ -346,6 +468,9 @@ export type EventType =
   | "term-ended"
   | "declared-dead"
   | "resign-requested"
+  | "election-paused"
+  | "election-resumed"
+  | "eviction-requested"
   | "epoch-changed";
 
 /** An event with its place in the record. */
@@ -385,6 +510,8 @@ export interface GroupReading {
   readonly view: StoredView | null;
   readonly presence: readonly PresenceRow[];
   readonly elections: readonly ElectionRow[];
+  /** Of those that are alive. */
+  readonly candidates: readonly (CandidateRow & { readonly election: string })[];
   readonly fences: readonly { readonly election: string; readonly token: number }[];
   /** The newest terms of each election, the newest first. */
   readonly terms: readonly TermRow[];
@@ -424,8 +551,16 @@ export interface SchemaAdmin {
   readonly version: number;
   /** The statements that bring a store from `from` (0: nothing there) to `version`, for people to read and run. */
   statements(from: number): readonly string[];
-  /** The version in the store; 0 if there is none. */
-  installed(context: OpenContext): Promise<number>;
+  /** What is in the store. */
+  installed(context: OpenContext): Promise<InstalledSchema>;
   /** Brings the store up to date; returns what it did. Running it twice, or twice at once, does no harm. */
   migrate(context: OpenContext): Promise<{ readonly from: number; readonly to: number }>;
+}
+
+/** The schema that a store has. */
+export interface InstalledSchema {
+  /** 0 if there is none. */
+  readonly version: number;
+  /** The oldest version of the code that can work with it: a schema is first expanded, which old code does not notice, and contracted only when no old code runs any more. */
+  readonly worksWith: number;
 }

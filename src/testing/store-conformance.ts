@@ -1,10 +1,15 @@
 import { systemClock, systemRandom } from "../kernel/index.ts";
 import type { Clock, Random } from "../kernel/index.ts";
+import { candidateCases } from "./conformance/candidates.ts";
 import { electionCases } from "./conformance/elections.ts";
+import { evictionCases } from "./conformance/evictions.ts";
+import { evidenceCases } from "./conformance/evidence.ts";
 import { fenceCases } from "./conformance/fence.ts";
+import { handoverCases } from "./conformance/handover.ts";
 import { hintCases } from "./conformance/hints.ts";
 import { membershipCases } from "./conformance/membership.ts";
 import type { StorePlace } from "./conformance/place.ts";
+import { pauseCases } from "./conformance/pauses.ts";
 import { presenceCases } from "./conformance/presence.ts";
 import { raceCases } from "./conformance/races.ts";
 import { recordCases } from "./conformance/record.ts";
@@ -46,7 +51,12 @@ export interface ConformanceCase {
 const RECORDS: readonly (readonly [string, readonly SceneCase[]])[] = [
   ["session", sessionCases],
   ["presence", presenceCases],
+  ["evidence of death", evidenceCases],
+  ["evictions", evictionCases],
   ["elections", electionCases],
+  ["hand-over", handoverCases],
+  ["pauses", pauseCases],
+  ["candidates", candidateCases],
   ["fence", fenceCases],
   ["membership", membershipCases],
   ["record", recordCases],

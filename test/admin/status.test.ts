@@ -6,12 +6,13 @@ import { presentPage } from "../../src/admin/record.ts";
 import { resignPatienceMs, termEnd, termToEnd } from "../../src/admin/resign.ts";
 import { trustMs } from "../../src/presence/index.ts";
 import type { ElectionRow, GroupReading, PresenceRow, StoredMember, TermRow } from "../../src/store/index.ts";
+import { electionRow, presenceRow } from "../support/rows.ts";
 
 const NOW = Date.UTC(2026, 0, 1, 12);
 const LEASE = 4_000;
 
 function presence(node: string, over: Partial<PresenceRow> = {}): PresenceRow {
-  return { incarnation: `i-${node}`, node, state: "alive", beat: 7, leaseMs: LEASE, expired: false, beatAgeMs: 300, joinOrder: node.charCodeAt(0), viewSeen: 2, metadataVersion: 1, ...over };
+  return presenceRow({ incarnation: `i-${node}`, node, beat: 7, leaseMs: LEASE, beatAgeMs: 300, joinOrder: node.charCodeAt(0), viewSeen: 2, ...over });
 }
 
 function viewed(node: string): StoredMember {
@@ -19,7 +20,7 @@ function viewed(node: string): StoredMember {
 }
 
 function election(name: string, node: string | null, over: Partial<ElectionRow> = {}): ElectionRow {
-  return { election: name, token: 5, holder: node === null ? null : { incarnation: `i-${node}`, node }, epoch: "e", version: 1, resignRequested: null, changedAtMs: NOW - 10_000, ...over };
+  return electionRow({ election: name, token: 5, holder: node === null ? null : { incarnation: `i-${node}`, node }, epoch: "e", changedAtMs: NOW - 10_000, ...over });
 }
 
 /** Two healthy members; `a` coordinates and holds `scheduler`. */
@@ -33,6 +34,7 @@ function reading(over: Partial<GroupReading> = {}): GroupReading {
     view: { version: 2, members: [viewed("a"), viewed("b")], coordinator: { incarnation: "i-a", node: "a" } },
     presence: [presence("b"), presence("a")],
     elections: [election("scheduler", "a"), election("coordinator", "a")],
+    candidates: [],
     fences: [
       { election: "coordinator", token: 5 },
       { election: "scheduler", token: 5 },
@@ -47,9 +49,9 @@ function around(over: Partial<Surroundings> = {}): Surroundings {
     group: "g",
     kind: "memory",
     label: "memory:",
-    capabilities: { hints: true, asyncTransactions: true, boundsFrozenTransactions: false, manyHosts: false },
+    capabilities: { hints: true, asyncTransactions: true, boundsFrozenTransactions: false, manyHosts: false, evidence: null },
     schemaNeeded: 1,
-    session: { serverVersion: "1", hints: true, warnings: [] },
+    session: { serverVersion: "1", hints: true, warnings: [], evidence: { held: false, why: "" } },
     latencyMs: 3.07,
     wallMs: NOW,
     ...over,
@@ -133,9 +135,9 @@ describe("warnings", () => {
     ["a group without members: that, and not what follows from it", { presence: [presence("a", { state: "dead" }), presence("b", { state: "dead" })], elections: [election("coordinator", null), election("scheduler", null)] }, {}, ["NO_MEMBERS"]],
     ["an older schema", { schemaVersion: 1 }, { schemaNeeded: 2 }, ["SCHEMA_OLDER"]],
     ["a newer schema", { schemaVersion: 2 }, {}, ["SCHEMA_NEWER"]],
-    ["what the session warns about", {}, { session: { serverVersion: "1", hints: false, warnings: ["a pooler is in between; connect directly"] } }, ["STORE_SESSION"]],
-    ["hints that could be there and are not", {}, { session: { serverVersion: "1", hints: false, warnings: [] } }, ["NO_HINTS"]],
-    ["a store without hints by nature", {}, { session: { serverVersion: "1", hints: false, warnings: [] }, capabilities: { ...around().capabilities, hints: false } }, []],
+    ["what the session warns about", {}, { session: { serverVersion: "1", hints: false, warnings: ["a pooler is in between; connect directly"], evidence: { held: false, why: "" } } }, ["STORE_SESSION"]],
+    ["hints that could be there and are not", {}, { session: { serverVersion: "1", hints: false, warnings: [], evidence: { held: false, why: "" } } }, ["NO_HINTS"]],
+    ["a store without hints by nature", {}, { session: { serverVersion: "1", hints: false, warnings: [], evidence: { held: false, why: "" } }, capabilities: { ...around().capabilities, hints: false } }, []],
     ["a slow store", {}, { latencyMs: SLOW_STORE_MS + 1 }, ["STORE_SLOW"]],
     ["a store just not slow", {}, { latencyMs: SLOW_STORE_MS }, []],
     ["a clock behind", {}, { wallMs: NOW + LARGE_CLOCK_OFFSET_MS + 1 }, ["CLOCK_OFFSET"]],
@@ -147,7 +149,7 @@ describe("warnings", () => {
   }
 
   it("each says what it is about and what to do next; notices come last", () => {
-    const warnings = statusOf({ presence: [presence("a", { beatAgeMs: 9_000 })], elections: [election("scheduler", null)] }, { session: { serverVersion: "1", hints: false, warnings: ["x; do y"] }, latencyMs: 5_000 }).warnings;
+    const warnings = statusOf({ presence: [presence("a", { beatAgeMs: 9_000 })], elections: [election("scheduler", null)] }, { session: { serverVersion: "1", hints: false, warnings: ["x; do y"], evidence: { held: false, why: "" } }, latencyMs: 5_000 }).warnings;
     assert.ok(warnings.length >= 5);
     for (const { about, message, next } of warnings) assert.ok(about !== "" && message !== "" && next !== "", JSON.stringify({ about, message, next }));
     const firstNotice = warnings.findIndex((warning) => warning.severity === "notice");

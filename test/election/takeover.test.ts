@@ -6,20 +6,36 @@ import type { Contest } from "../../src/election/index.ts";
 import { observedWaitMs } from "../../src/presence/index.ts";
 import type { Observation } from "../../src/presence/index.ts";
 import type { ElectionRow } from "../../src/store/index.ts";
+import { electionRow, observation } from "../support/rows.ts";
 
 const NOW = 100_000;
-const row = (over: Partial<ElectionRow> = {}): ElectionRow => ({ election: "e", token: 5, holder: null, epoch: "e1", version: 1, resignRequested: null, changedAtMs: 0, ...over });
-const holder = (over: Partial<Observation> = {}): Observation => ({ incarnation: "h", node: "h", state: "alive", beat: 3, leaseMs: 4_000, sinceMs: NOW - 1_000, moved: false, askedStore: false, ...over });
-const contest = (over: Partial<Contest> = {}): Contest => ({ row: row(), holder: undefined, incarnation: "me", epoch: "e1", epochSinceMs: 0, longestLeaseMs: 4_000, deferMs: 0, claimableSinceMs: undefined, ...over });
+const row = (over: Partial<ElectionRow> = {}): ElectionRow => electionRow({ token: 5, ...over });
+const holder = (over: Partial<Observation> = {}): Observation => observation({ incarnation: "h", node: "h", beat: 3, sinceMs: NOW - 1_000, ...over });
+const contest = (over: Partial<Contest> = {}): Contest => ({
+  row: row(),
+  holder: undefined,
+  incarnation: "me",
+  node: "me",
+  priority: 0,
+  rowSinceMs: NOW - 1_000,
+  tokenSinceMs: NOW - 1_000,
+  evidence: undefined,
+  epoch: "e1",
+  epochSinceMs: 0,
+  longestLeaseMs: 4_000,
+  deferMs: 0,
+  claimableSinceMs: undefined,
+  ...over,
+});
 const held = { holder: { incarnation: "h", node: "h" } };
 
 describe("a contender", () => {
   it("makes an election that is not there", () => assert.equal(contestStep(contest({ row: undefined }), NOW).kind, "create"));
 
-  it("claims a free row of this epoch at once", () => assert.deepEqual(contestStep(contest(), NOW), { kind: "claim", expectedToken: 5 }));
+  it("claims a free row of this epoch at once", () => assert.deepEqual(contestStep(contest(), NOW), { kind: "claim", expectedToken: 5, overReservation: false }));
 
   it("claims a dead holder's row of this epoch at once", () => {
-    assert.deepEqual(contestStep(contest({ row: row(held), holder: holder({ state: "dead" }) }), NOW), { kind: "claim", expectedToken: 5 });
+    assert.deepEqual(contestStep(contest({ row: row(held), holder: holder({ state: "dead" }) }), NOW), { kind: "claim", expectedToken: 5, overReservation: false });
   });
 
   it("lets better candidates go first, and then claims", () => {
@@ -47,7 +63,7 @@ describe("a contender", () => {
       fc.property(fc.integer({ min: 1_000, max: 30_000 }), fc.integer({ min: 0, max: 60_000 }), fc.boolean(), (leaseMs, silentMs, askedStore) => {
         const step = contestStep(contest({ row: row(held), holder: holder({ leaseMs, sinceMs: NOW - silentMs, askedStore }), longestLeaseMs: 30_000 }), NOW);
         if (step.kind === "claim") return false;
-        return step.kind !== "declare" || (silentMs >= leaseMs && (step.requireExpired || silentMs >= observedWaitMs(leaseMs)));
+        return step.kind !== "declare" || (silentMs >= leaseMs && (step.grounds === "expiry" || silentMs >= observedWaitMs(leaseMs)));
       }),
     );
   });

@@ -205,7 +205,7 @@ class Worker {
     });
     cluster.on("suspended", ({ reason, trustLeftMs }) => this.#note({ kind: "told", what: "suspended", code: reason.code, detail: `${Math.round(trustLeftMs)} ms of trust left` }));
     cluster.on("recovered", ({ from, afterMs }) => this.#note({ kind: "told", what: "recovered", code: "", detail: `${from}, after ${Math.round(afterMs)} ms` }));
-    cluster.on("degraded", ({ ailments }) => this.#note({ kind: "told", what: "degraded", code: "", detail: ailments.map((ailment) => `${ailment.what} ${ailment.ms} ms`).join(", ") }));
+    cluster.on("degraded", ({ ailments }) => this.#note({ kind: "told", what: "degraded", code: "", detail: ailments.map((ailment) => (ailment.what === "too-few-members" ? ailment.what : `${ailment.what} ${ailment.ms} ms`)).join(", ") }));
     cluster.on("overrun", ({ token, budgetMs }) => this.#note({ kind: "told", what: "overrun", code: "", detail: `term ${token}, budget ${budgetMs} ms` }));
     cluster.on("error", (error) => this.#noteError("cluster", error));
   }

@@ -4,9 +4,10 @@ import fc from "fast-check";
 import { buildView, diffViews, mustWait, planDeaths, planView, presentView } from "../../src/membership/index.ts";
 import type { Observation } from "../../src/presence/index.ts";
 import type { MemberRow, PresenceRow, StoredView } from "../../src/store/index.ts";
+import { observation, presenceRow } from "../support/rows.ts";
 
-const presence = (incarnation: string, over: Partial<PresenceRow> = {}): PresenceRow => ({ incarnation, node: `n${incarnation}`, state: "alive", beat: 1, leaseMs: 4_000, expired: false, beatAgeMs: 0, joinOrder: Number.parseInt(incarnation, 36), viewSeen: 0, metadataVersion: 1, ...over });
-const details = (row: PresenceRow): MemberRow => ({ incarnation: row.incarnation, node: row.node, state: row.state, metadata: "{}", metadataVersion: row.metadataVersion, joinOrder: row.joinOrder, joinedAtMs: 0, deadReason: row.state === "dead" ? "left" : null });
+const presence = (incarnation: string, over: Partial<PresenceRow> = {}): PresenceRow => presenceRow({ incarnation, node: `n${incarnation}`, joinOrder: Number.parseInt(incarnation, 36), ...over });
+const details = (row: PresenceRow): MemberRow => ({ incarnation: row.incarnation, node: row.node, state: row.state, metadata: "{}", metadataVersion: row.metadataVersion, joinOrder: row.joinOrder, joinedAtMs: 0, deadReason: row.state === "dead" ? "left" : null, observer: row.observer });
 const me = { incarnation: "a", node: "na" };
 const publish = (stored: StoredView | null, rows: readonly PresenceRow[], over: { viewSeen?: number; generation?: number; mustPublish?: boolean } = {}) => {
   const plan = planView({ stored, presence: rows, coordinator: me, viewSeen: over.viewSeen ?? 0, generation: over.generation ?? 1, mustPublish: over.mustPublish ?? false });
@@ -87,7 +88,7 @@ describe("a coordinator", () => {
 });
 
 describe("the floor", () => {
-  const silent = (incarnation: string, ms: number): Observation => ({ incarnation, node: incarnation, state: "alive", beat: 1, leaseMs: 4_000, sinceMs: 100_000 - ms, moved: false, askedStore: true });
+  const silent = (incarnation: string, ms: number): Observation => observation({ incarnation, node: incarnation, sinceMs: 100_000 - ms, askedStore: true });
   it("declares one silent member of five after the wait", () => {
     const plan = planDeaths([silent("b", 4_200), silent("c", 100), silent("d", 100), silent("e", 100)], 100_000);
     assert.deepEqual(plan.declare.map((death) => death.observation.incarnation), ["b"]);

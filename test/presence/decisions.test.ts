@@ -5,10 +5,10 @@ import { Complaints, isTribuneError } from "../../src/kernel/index.ts";
 import { observe, restarted } from "../../src/presence/observation.ts";
 import { checkTiming, deathStep, Facts, observedWaitMs, PRESETS, trustMs, worstFailoverMs } from "../../src/presence/index.ts";
 import { defaultStopBudgetMs } from "../../src/presence/timing.ts";
-import type { LookReply, PresenceRow } from "../../src/store/index.ts";
+import type { LookReply } from "../../src/store/index.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
+import { electionRow, presenceRow as row } from "../support/rows.ts";
 
-const row = (over: Partial<PresenceRow> = {}): PresenceRow => ({ incarnation: "i", node: "n", state: "alive", beat: 1, leaseMs: 4_000, expired: false, beatAgeMs: 0, joinOrder: 1, viewSeen: 0, metadataVersion: 1, ...over });
 const reply = (over: Partial<LookReply> = {}): LookReply => ({ storeTimeMs: 0, epoch: "e1", generation: 1, electionsVersion: 0, elections: [], viewVersion: 0, view: null, presence: [], longestLeaseMs: 4_000, ...over });
 
 describe("the time argument", () => {
@@ -28,11 +28,11 @@ describe("the time argument", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1_000, max: 60_000 }), fc.integer({ min: 0, max: 200_000 }), fc.boolean(), fc.nat(2), (leaseMs, afterMs, askedStore, extra) => {
         const seen = { ...observe(undefined, row({ leaseMs }), 500), askedStore };
-        const step = deathStep(seen, 500 + afterMs, extra);
+        const step = deathStep(seen, 500 + afterMs, { extraLeases: extra });
         const needMs = leaseMs * (1 + extra);
         if (afterMs < needMs) return step.kind === "wait" && step.untilMs > 500 + afterMs;
-        if (afterMs >= observedWaitMs(leaseMs) + extra * leaseMs) return step.kind === "declare" && !step.requireExpired;
-        return askedStore ? step.kind === "wait" : step.kind === "declare" && step.requireExpired;
+        if (afterMs >= observedWaitMs(leaseMs) + extra * leaseMs) return step.kind === "declare" && step.grounds === "silence";
+        return askedStore ? step.kind === "wait" : step.kind === "declare" && step.grounds === "expiry";
       }),
     );
   });
@@ -40,9 +40,9 @@ describe("the time argument", () => {
   it("between a lease of stillness and the full wait it takes the word of the store's clock", () => {
     const seen = observe(undefined, row(), 500);
     assert.deepEqual(deathStep(seen, 4_499), { kind: "wait", untilMs: 4_500 });
-    assert.deepEqual(deathStep(seen, 4_500), { kind: "declare", requireExpired: true });
+    assert.deepEqual(deathStep(seen, 4_500), { kind: "declare", grounds: "expiry" });
     assert.deepEqual(deathStep({ ...seen, askedStore: true }, 4_500), { kind: "wait", untilMs: 4_690 });
-    assert.deepEqual(deathStep({ ...seen, askedStore: true }, 4_690), { kind: "declare", requireExpired: false });
+    assert.deepEqual(deathStep({ ...seen, askedStore: true }, 4_690), { kind: "declare", grounds: "silence" });
   });
 
   it("counting goes on only while state and beat number stand still", () => {
@@ -77,16 +77,16 @@ describe("Facts", () => {
   it("start counting again for everybody in another epoch, and after a gap of half a lease", async () => {
     const clock = new VirtualClock();
     const facts = new Facts();
-    facts.absorb(reply({ presence: [row()] }), ["i"], clock, 1_000);
+    facts.absorb(reply({ presence: [row()] }), ["i"], { clock, beatMs: 1_000, connection: 1 });
     await clock.advance(1_000);
-    facts.absorb(reply({ presence: [row()] }), ["i"], clock, 1_000);
+    facts.absorb(reply({ presence: [row()] }), ["i"], { clock, beatMs: 1_000, connection: 1 });
     assert.equal(facts.observation("i")?.sinceMs, 0);
     await clock.advance(1_000);
-    assert.equal(facts.absorb(reply({ epoch: "e2", presence: [row()] }), ["i"], clock, 1_000).epochChanged, true);
+    assert.equal(facts.absorb(reply({ epoch: "e2", presence: [row()] }), ["i"], { clock, beatMs: 1_000, connection: 1 }).epochChanged, true);
     assert.equal(facts.observation("i")?.sinceMs, 2_000);
     assert.equal(facts.epochSinceMs, 2_000);
     await clock.advance(2_001);
-    facts.absorb(reply({ epoch: "e2", presence: [row()] }), ["i"], clock, 1_000);
+    facts.absorb(reply({ epoch: "e2", presence: [row()] }), ["i"], { clock, beatMs: 1_000, connection: 1 });
     assert.equal(facts.observation("i")?.sinceMs, 4_001);
   });
 
@@ -94,7 +94,7 @@ describe("Facts", () => {
     const clock = new VirtualClock();
     const facts = new Facts();
     const moved = (epoch: string, beat: number, state: "alive" | "dead" = "alive") => {
-      facts.absorb(reply({ epoch, presence: [row({ beat, state })] }), "all", clock, 1_000);
+      facts.absorb(reply({ epoch, presence: [row({ beat, state })] }), "all", { clock, beatMs: 1_000, connection: 1 });
       return facts.observation("i")?.moved;
     };
     assert.deepEqual([moved("e1", 5), moved("e1", 5), moved("e1", 6), moved("e1", 6)], [false, false, true, true]);
@@ -106,8 +106,8 @@ describe("Facts", () => {
   it("know that who comes later than a reply that showed everybody has beaten in this epoch, once its number is not 0", () => {
     const moved = (watchedBefore: "all" | readonly string[], epochBefore: string, beat: number) => {
       const [clock, facts] = [new VirtualClock(), new Facts()];
-      facts.absorb(reply({ epoch: epochBefore }), watchedBefore, clock, 1_000);
-      facts.absorb(reply({ presence: [row({ beat })] }), "all", clock, 1_000);
+      facts.absorb(reply({ epoch: epochBefore }), watchedBefore, { clock, beatMs: 1_000, connection: 1 });
+      facts.absorb(reply({ presence: [row({ beat })] }), "all", { clock, beatMs: 1_000, connection: 1 });
       return facts.observation("i")?.moved;
     };
     assert.equal(moved("all", "e1", 3), true);
@@ -118,7 +118,7 @@ describe("Facts", () => {
 
   it("give a cursor of the epoch that is asked for: what is known of another one is left out", () => {
     const facts = new Facts();
-    facts.absorb(reply({ electionsVersion: 9, viewVersion: 7 }), [], new VirtualClock(), 1_000);
+    facts.absorb(reply({ electionsVersion: 9, viewVersion: 7 }), [], { clock: new VirtualClock(), beatMs: 1_000, connection: 1 });
     assert.deepEqual(facts.cursorIn("e1"), { epoch: "e1", electionsVersion: 9, viewVersion: 7 });
     assert.deepEqual(facts.cursorIn("e2"), { epoch: "e2", electionsVersion: 0, viewVersion: 0 });
   });
@@ -127,9 +127,9 @@ describe("Facts", () => {
     const clock = new VirtualClock();
     const facts = new Facts();
     const view = (version: number) => ({ version, members: [], coordinator: null });
-    const election = (token: number, version: number) => ({ election: "e", token, holder: null, epoch: "e1", version, resignRequested: null, changedAtMs: 0 });
-    facts.absorb(reply({ viewVersion: 7, view: view(7), electionsVersion: 9, elections: [election(50, 9)] }), [], clock, 1_000);
-    const change = facts.absorb(reply({ epoch: "e2", viewVersion: 3, view: view(3), electionsVersion: 2, elections: [election(40, 2)] }), [], clock, 1_000);
+    const election = (token: number, version: number) => electionRow({ token, version });
+    facts.absorb(reply({ viewVersion: 7, view: view(7), electionsVersion: 9, elections: [election(50, 9)] }), [], { clock, beatMs: 1_000, connection: 1 });
+    const change = facts.absorb(reply({ epoch: "e2", viewVersion: 3, view: view(3), electionsVersion: 2, elections: [election(40, 2)] }), [], { clock, beatMs: 1_000, connection: 1 });
     assert.equal(change.viewChanged, false);
     assert.equal(facts.viewSeen, 7);
     assert.equal(facts.storedViewVersion, 3);
@@ -141,16 +141,16 @@ describe("Facts", () => {
   it("ignore an older row of the same epoch that arrives late", () => {
     const clock = new VirtualClock();
     const facts = new Facts();
-    const election = (token: number, version: number) => ({ election: "e", token, holder: null, epoch: "e1", version, resignRequested: null, changedAtMs: 0 });
-    facts.absorb(reply({ electionsVersion: 9, elections: [election(5, 9)] }), [], clock, 1_000);
-    assert.equal(facts.absorb(reply({ electionsVersion: 8, elections: [election(4, 8)] }), [], clock, 1_000).elections.size, 0);
+    const election = (token: number, version: number) => electionRow({ token, version });
+    facts.absorb(reply({ electionsVersion: 9, elections: [election(5, 9)] }), [], { clock, beatMs: 1_000, connection: 1 });
+    assert.equal(facts.absorb(reply({ electionsVersion: 8, elections: [election(4, 8)] }), [], { clock, beatMs: 1_000, connection: 1 }).elections.size, 0);
     assert.equal(facts.elections.get("e")?.token, 5);
   });
 
   it("tell of a watched incarnation that is not there", () => {
     const clock = new VirtualClock();
     const facts = new Facts();
-    assert.equal(facts.absorb(reply(), ["gone"], clock, 1_000).deaths, true);
+    assert.equal(facts.absorb(reply(), ["gone"], { clock, beatMs: 1_000, connection: 1 }).deaths, true);
     assert.equal(facts.observation("gone")?.state, "absent");
   });
 });

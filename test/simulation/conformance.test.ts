@@ -20,7 +20,7 @@ const machine = new SimulatedProcess("conformance#1", { rate: 1, wallMs: Date.UT
 storeConformance({ name: "the simulated store", describe, it, clock: machine, random: seededRandom(1), place: simulatedPlace });
 
 function simulatedPlace(): StorePlace<MemoryTransaction> {
-  const provider = new SimulatedProvider(store, { process: machine, node: "conformance", incarnation: () => "", heard: () => undefined, answered: () => undefined, answersMs: () => [] }, { asksBelief: true, incarnationOf: () => "", wrote: () => undefined });
+  const provider = new SimulatedProvider(store, { process: machine, node: "conformance", isPooled: false, incarnation: () => "", heard: () => undefined, answered: () => undefined, answersMs: () => [] }, { asksBelief: true, incarnationOf: () => "", wrote: () => undefined });
   const pump = keepTimeGoing();
   return {
     provider,

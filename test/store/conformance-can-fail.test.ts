@@ -1,20 +1,25 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { systemClock } from "../../src/kernel/index.ts";
+import { systemClock, systemRandom, TribuneError } from "../../src/kernel/index.ts";
 import type { Clock } from "../../src/kernel/index.ts";
-import { COORDINATOR, TOKENS_PER_GENERATION, viewFloor } from "../../src/store/index.ts";
+import { COORDINATOR, SCHEMA_VERSION, SCHEMA_WORKS_WITH, schemaStep, TOKENS_PER_GENERATION, viewFloor } from "../../src/store/index.ts";
 import type {
   BeatReply,
   Call,
+  CandidacyInput,
+  CandidateRow,
   ClaimInput,
   ElectionRow,
   FencedTransactions,
   Hint,
+  InstalledSchema,
   LookReply,
   OpenContext,
+  PresenceRow,
   StoreProvider,
   StoreSession,
 } from "../../src/store/index.ts";
+import { memory } from "../../src/store/memory/index.ts";
 import type { MemoryProvider, MemoryTransaction } from "../../src/store/memory/index.ts";
 import { storeConformanceCases } from "../../src/testing/store-conformance.ts";
 import type { StorePlace } from "../../src/testing/store-conformance.ts";
@@ -248,6 +253,187 @@ const FAULTS: readonly Fault[] = [
     },
   })),
 
+  // ---- observers
+  inSessions("nobody is told who is an observer", [/who joins as an observer is one to everybody/], (inner) => withPresence(inner, (row) => ({ ...row, observer: false }))),
+  inSessions("member rows do not tell who is an observer", [/who joins as an observer is one to everybody/], (inner) => ({
+    readMembers: async (input, call) => (await inner.readMembers(input, call)).map((row) => ({ ...row, observer: false })),
+  })),
+
+  // ---- evidence of death
+  inSessions("sessions hold evidence though nobody asked them to", [/holds evidence only if it was asked to/, /on a session that holds none disarms/], undefined, (context) => ({
+    ...context,
+    evidence: { leaseMs: 15_000 },
+  })),
+  inSessions("evidence is held from the join on", [/held before the first beat/], (inner) =>
+    withPresence(inner, (row) => (row.state === "alive" && row.evidence === "none" ? { ...row, evidence: "held" } : row)),
+  ),
+  inSessions("evidence is free while its session lives, once the lease has run out", [/held for as long as its session lives/], (inner) =>
+    withPresence(inner, (row) => (row.evidence === "held" && row.expired ? { ...row, evidence: "free" } : row)),
+  ),
+  remembering("beats on a session that holds none do not disarm", [/on a session that holds none disarms/], (armed) => (inner) =>
+    withPresence(inner, (row, reply) => {
+      if (row.evidence === "held") armed.add(row.incarnation + reply.epoch);
+      return row.evidence === "none" && armed.has(row.incarnation + reply.epoch) ? { ...row, evidence: "held" } : row;
+    }),
+  ),
+  remembering("evidence that was free once stays so", [/what the last beat was armed with/, /counts no more in another epoch/], (free) => (inner) =>
+    withPresence(inner, (row) => {
+      if (row.evidence === "free") free.add(row.incarnation);
+      return row.state === "alive" && free.has(row.incarnation) ? { ...row, evidence: "free" } : row;
+    }),
+  ),
+  inSessions("all sessions hold one and the same", [/each has evidence of its own/], (inner) =>
+    withPresence(inner, (row, reply) => (row.evidence === "held" && reply.presence.some((other) => other.evidence === "free") ? { ...row, evidence: "free" } : row)),
+  ),
+  inSessions("the dead show evidence", [/who is dead shows none/], (inner) => withPresence(inner, (row) => (row.state === "dead" ? { ...row, evidence: "free" } : row))),
+  remembering("beats that are refused arm", [/neither arms nor disarms/], (armed) => (inner) => ({
+    ...withPresence(inner, (row) => (row.state === "alive" && armed.has(row.incarnation) ? { ...row, evidence: "held" } : row)),
+    async beat(input, call) {
+      const reply = await inner.beat(input, call);
+      if (!reply.accepted && inner.info.evidence.held) armed.add(input.incarnation);
+      return reply;
+    },
+  })),
+  remembering("the end of a session that has looked frees what it looked at, as closing a file frees locks", [/who merely looks or attends frees nothing/], (free) => (inner) => {
+    const seen = new Set<string>();
+    inner.ended.addEventListener("abort", () => {
+      for (const incarnation of seen) free.add(incarnation);
+    });
+    return withPresence(inner, (row) => {
+      if (row.evidence === "held") seen.add(row.incarnation);
+      return row.evidence === "held" && free.has(row.incarnation) ? { ...row, evidence: "free" } : row;
+    });
+  }),
+  remembering("who looks makes it seem free to whoever looks at the same time", [/many that look at the same time do not disturb/], (looking) => (inner) => ({
+    async look(input, call) {
+      const self = systemRandom.id();
+      looking.add(self);
+      const reply = await inner.look(input, call);
+      const disturbed = looking.size > 1;
+      looking.delete(self);
+      return { ...reply, presence: reply.presence.map((row) => (row.evidence === "held" && disturbed ? { ...row, evidence: "free" as const } : row)) };
+    },
+  })),
+  inSessions("declaring dead does not look whether evidence is free", [
+    /does nothing while it is held/,
+    /does nothing where there is none/,
+    /nobody dies of it/,
+  ], (inner) => ({ declareDead: (input, call) => inner.declareDead({ ...input, requireFree: false }, call) })),
+  inSessions("declaring dead always looks whether evidence is free", [
+    /nothing is said about evidence does not look at it/,
+  ], (inner) => ({ declareDead: (input, call) => inner.declareDead({ ...input, requireFree: true }, call) })),
+  inSessions("declaring dead on free evidence ignores the beat", [
+    /does nothing where the beat has moved on/,
+    /a beat on a new session that meet/,
+  ], (inner) => ({
+    async declareDead(input, call) {
+      const { presence } = await inner.look({ cursor: nothing, watch: [input.incarnation] }, call);
+      await turns(2);
+      const free = input.requireFree === true && presence[0]?.evidence === "free";
+      return await inner.declareDead(free ? { ...input, requireFree: false, beat: (await inner.look({ cursor: nothing, watch: [input.incarnation] }, call)).presence[0]?.beat ?? 0 } : input, call);
+    },
+  })),
+  inSessions("declaring dead on free evidence ignores the epoch and the lease", [/does nothing where the beat has moved on, in another epoch/], (inner) => ({
+    async declareDead(input, call) {
+      const { epoch } = await inner.look({ cursor: nothing, watch: [] }, call);
+      return await inner.declareDead(input.requireFree === true ? { ...input, epoch, requireExpired: false } : input, call);
+    },
+  })),
+  inSessions("who attends is never told", [
+    /attending resolves once/,
+    /attending resolves where the evidence is free already/,
+    /called off rejects/,
+    /rejects with a code when its own session ends/,
+  ], () => ({ attend: async () => await new Promise<void>(() => undefined) })),
+  inSessions("who attends is told of what comes, and not of what is free already", [/attending resolves where the evidence is free already/], (inner) => ({
+    async attend(input) {
+      const { presence } = await inner.look({ cursor: nothing, watch: input.incarnations }, { deadlineMs: 1_000 });
+      if (!presence.some((row) => row.evidence === "free")) return await inner.attend(input);
+      await new Promise<void>((_, reject) => input.signal.addEventListener("abort", () => reject(input.signal.reason as Error)));
+    },
+  })),
+  inSessions("who attends several is told of the last one only", [
+    /attending several resolves/,
+  ], (inner) => ({ attend: (input) => inner.attend({ ...input, incarnations: input.incarnations.slice(-1) }) })),
+  remembering("what is attended seems free to others", [/attending makes nothing seem free/], (attended) => (inner) => ({
+    ...withPresence(inner, (row) => (row.evidence === "held" && attended.has(row.incarnation) ? { ...row, evidence: "free" } : row)),
+    attend: (input) => during(attended, input.incarnations, inner.attend(input)),
+  })),
+  remembering("what is attended seems held to others for as long as somebody attends", [/attending makes nothing seem held for longer than an instant/], (attended) => (inner) => ({
+    ...withPresence(inner, (row) => (row.evidence === "free" && attended.has(row.incarnation) ? { ...row, evidence: "held" } : row)),
+    async attend(input) {
+      for (const incarnation of input.incarnations) attended.add(incarnation);
+      await inner.attend(input);
+    },
+  })),
+  inSessions("attending that is called off ends its session", [/called off rejects with the signal's reason/, /attending holds up no operation/], (inner) => ({
+    async attend(input) {
+      await inner.attend(input).catch((error: Error) => {
+        inner.destroy(error);
+        throw error;
+      });
+    },
+  })),
+  inSessions("attending leaves its listener on the signal", [/leaves nothing behind/], (inner) => ({
+    attend(input) {
+      input.signal.addEventListener("abort", () => undefined);
+      return inner.attend(input);
+    },
+  })),
+  {
+    fault: "there is no evidence though sessions hold some",
+    caughtBy: [/the store has such a thing/],
+    alter: (store) => altered<StoreProvider<MemoryTransaction>>(store, { capabilities: { ...store.capabilities, evidence: null } }),
+  },
+
+  // ---- evictions
+  inSessions("beats of somebody evicted count", [/beats of somebody evicted are not accepted/, /lease of somebody evicted runs out/, /eviction and a beat that meet/], (inner) => ({
+    async beat(input, call) {
+      const reply = await inner.beat(input, call);
+      return reply.self === "evicted" ? { ...reply, accepted: true, self: "alive" } : reply;
+    },
+  })),
+  inSessions("beats of somebody evicted renew its lease all the same", [/lease of somebody evicted runs out/], (inner) =>
+    withPresence(inner, (row) => (row.evicted ? { ...row, expired: false } : row)),
+  ),
+  inSessions("an eviction is a death", [/everybody sees as alive and evicted/, /an eviction changes nothing else/, /its name stays taken while it lives/], (inner) => ({
+    async evict(input, call) {
+      const { presence } = await inner.look({ cursor: nothing, watch: "all" }, call);
+      const evicted = await inner.evict(input, call);
+      for (const row of presence) if (row.node === input.node) await inner.leave({ incarnation: row.incarnation }, call);
+      return evicted;
+    },
+  })),
+  inSessions("each eviction says that it did something", [
+    /second eviction answers false/,
+    /node that is not there, that is dead/,
+    /many evictions of one node at once/,
+  ], (inner) => ({
+    async evict(input, call) {
+      await inner.evict(input, call);
+      return true;
+    },
+  })),
+  remembering("an eviction is of a node for ever", [/an eviction is of one incarnation/], (nodes) => (inner) => ({
+    ...withPresence(inner, (row) => {
+      if (row.evicted) nodes.add(row.node);
+      return { ...row, evicted: nodes.has(row.node) };
+    }),
+  })),
+  inSessions("an evicted incarnation that joins again is refused as a dead one", [/joining again with an incarnation that is evicted/], (inner) => ({
+    async join(input, call) {
+      const known = await inner.look({ cursor: nothing, watch: [input.incarnation] }, call).catch(() => emptyReply);
+      if (known.presence[0]?.evicted === true) throw new TribuneError("INCARNATION_DEAD", "evicted");
+      return await inner.join(input, call);
+    },
+  })),
+  inSessions("refused beats of somebody evicted bring nothing", [/shows everything that any other shows/], (inner) => ({
+    async beat(input, call) {
+      const reply = await inner.beat(input, call);
+      return reply.self === "evicted" ? { ...reply, elections: [] } : reply;
+    },
+  })),
+
   // ---- fence
   inSessions("the fence lets everybody pass", [
     /superseded, before and after that one passed/,
@@ -260,6 +446,197 @@ const FAULTS: readonly Fault[] = [
     },
   })),
   inSessions("the fence is said to be passed and stays where it is", [/which then stands at its token/], () => ({ passFence: async () => "passed" })),
+
+  // ---- hand-over
+  inSessions("a claim ignores the reservation", [/kept for that node/, /does not end by itself/, /claim that a reservation refuses changes nothing/, /by its whole name/], (inner) => ({
+    claim: (input, call) => inner.claim({ ...input, overReservation: true }, call),
+  })),
+  inSessions("nobody gets past a reservation", [/only who says that it has waited it out gets past/], (inner) => ({
+    claim: (input, call) => inner.claim({ ...input, overReservation: false }, call),
+  })),
+  inSessions("a claim over a reservation is over everything", [/claim over a reservation is refused for all other reasons/], (inner) => ({
+    async claim(input, call) {
+      const { election, node } = input;
+      if (input.overReservation === true) await inner.resume({ election, by: node }, call);
+      return await inner.claim(input, call);
+    },
+  })),
+  inSessions("reservations are compared without regard to case", [/by its whole name/], (inner) => ({
+    async claim(input, call) {
+      const row = await rowOf(inner, input, call);
+      const same = row?.reservation?.node.toLowerCase() === input.node.toLowerCase();
+      return await inner.claim(same ? { ...input, overReservation: true } : input, call);
+    },
+  })),
+  inSessions("a reservation is dropped", [/kept for that node/, /changes no reservation/, /tells for whom the election is kept/], (inner) => ({
+    resign: (input, call) => inner.resign({ ...input, reservation: undefined }, call),
+  })),
+  {
+    fault: "a reservation outlives the claim",
+    caughtBy: [/claim clears the reservation/],
+    alter(store) {
+      const last = new Map<string, ElectionRow["reservation"]>();
+      return withSessions(store, (inner) => ({
+        ...withRows(inner, (row) => ({ ...row, reservation: last.get(row.election) ?? null })),
+        async resign(input, call) {
+          if (input.reservation !== undefined) last.set(input.election, input.reservation);
+          return await inner.resign(input, call);
+        },
+      }));
+    },
+  },
+  inSessions("for whom a holder was asked to resign is dropped", [
+    /asking to resign for a node is kept with it/,
+    /later wish that a holder resigns replaces/,
+  ], (inner) => ({ requestResign: (input, call) => inner.requestResign({ ...input, for: undefined }, call) })),
+  inSessions("the first wish that a holder resigns stands", [/later wish that a holder resigns replaces/], (inner) => ({
+    async requestResign(input, call) {
+      const row = await rowOf(inner, input, call);
+      return row?.resignRequested === input.token ? true : await inner.requestResign(input, call);
+    },
+  })),
+  inSessions("for whom a holder was asked to resign outlives its term", [/for whom a holder was asked to resign is cleared/], (inner) => {
+    let last: string | null = null;
+    return withRows(inner, (row) => ({ ...row, resignRequestedFor: (last = row.resignRequestedFor ?? last) }));
+  }),
+  inSessions("priority and minimum of a term are dropped", [/stores its priority and its minimum term/], (inner) => ({
+    claim: (input, call) => inner.claim({ ...input, priority: 0, minimumTermMs: 0 }, call),
+  })),
+  inSessions("the store goes by priorities", [/goes by none of them/], (inner) => ({
+    async claim(input, call) {
+      const row = await rowOf(inner, input, call);
+      return (row?.priority ?? 0) > (input.priority ?? 0) ? null : await inner.claim(input, call);
+    },
+  })),
+
+  // ---- pauses
+  inSessions("a claim ignores pauses", [/while an election is paused every claim is refused/, /outlives a resignation/, /pause and a claim that meet/], (inner) => ({
+    async claim(input, call) {
+      const { election, node: by } = input;
+      const paused = (await rowOf(inner, input, call))?.paused ?? null;
+      if (paused === null) return await inner.claim(input, call);
+      await inner.resume({ election, by }, call);
+      const claimed = await inner.claim(input, call);
+      await inner.pause({ election, by, reason: paused.reason }, call);
+      return claimed;
+    },
+  })),
+  inSessions("a claim looks for a pause first and claims then", [/pause and a claim that meet/], (inner) => ({
+    async claim(input, call) {
+      const { election, node: by } = input;
+      if ((await rowOf(inner, input, call))?.paused !== null) return null;
+      await turns(2);
+      await inner.resume({ election, by }, call);
+      return await inner.claim(input, call);
+    },
+  })),
+  inSessions("a pause ends the term", [/holder keeps its term while its election is paused/], (inner) => ({
+    async pause(input, call) {
+      const row = await rowOf(inner, input, call);
+      if (row?.holder) await inner.resign({ election: input.election, incarnation: row.holder.incarnation, token: row.token, reason: "paused" }, call);
+      return await inner.pause(input, call);
+    },
+  })),
+  inSessions("a resignation resumes", [/outlives a resignation/], (inner) => ({
+    async resign(input, call) {
+      await inner.resume({ election: input.election, by: "it" }, call);
+      return await inner.resign(input, call);
+    },
+  })),
+  inSessions("a later pause replaces the earlier one", [/a second pause, and resuming/], (inner) => ({
+    async pause(input, call) {
+      await inner.resume({ election: input.election, by: input.by }, call);
+      return await inner.pause(input, call);
+    },
+  })),
+  inSessions("resuming always says that it did something", [/resuming what is not paused/, /neither paused nor resumed/], (inner) => ({
+    async resume(input, call) {
+      await inner.resume(input, call);
+      return true;
+    },
+  })),
+  inSessions("a pause is stamped by nobody's clock", [/kept with its reason, by whom, and the store's time/], (inner) =>
+    withRows(inner, (row) => (row.paused === null ? row : { ...row, paused: { ...row.paused, atMs: 0 } })),
+  ),
+  inSessions("pausing makes what is not there", [/none is made by it/], (inner) => ({
+    async pause(input, call) {
+      await inner.createElection(input, call);
+      return await inner.pause(input, call);
+    },
+  })),
+
+  // ---- candidates
+  {
+    fault: "the dead are candidates",
+    caughtBy: [/the dead are not listed/, /candidate's death that meet/],
+    alter(store) {
+      const ever = new Map<string, CandidateRow>();
+      return withSessions(store, (inner) => ({
+        async setCandidacy(input, call) {
+          const [row] = (await inner.look({ cursor: nothing, watch: [input.incarnation] }, call)).presence;
+          if (row !== undefined && input.candidacy !== null) ever.set(row.incarnation, { ...input.candidacy, incarnation: row.incarnation, node: row.node, joinOrder: row.joinOrder });
+          return await inner.setCandidacy(input, call);
+        },
+        async readCandidates() {
+          return [...ever.values()];
+        },
+      }));
+    },
+  },
+  inSessions("the youngest candidate is listed first", [/the oldest member first/], (inner) => ({
+    readCandidates: async (input, call) => (await inner.readCandidates(input, call)).toReversed(),
+  })),
+  inSessions("all candidates are taken for fit", [/listed with its node, priority, fitness/, /replaces what was said/], (inner) => ({
+    readCandidates: async (input, call) => (await inner.readCandidates(input, call)).map((row) => ({ ...row, fit: true })),
+  })),
+  inSessions("withdrawing always says that there was something", [/withdrawing answers whether there was something/, /somebody dead or unknown, or for an election that was never made/], (inner) => ({
+    setCandidacy: async (input, call) => (await inner.setCandidacy(input, call)) || input.candidacy === null,
+  })),
+  inSessions("nobody can withdraw", [/who withdraws is listed no more/], (inner) => ({
+    setCandidacy: async (input, call) => (input.candidacy === null ? true : await inner.setCandidacy(input, call)),
+  })),
+  inSessions("candidacies of somebody dead are said to be stored", [/somebody dead or unknown, or for an election that was never made/], (inner) => ({
+    setCandidacy: async (input, call) => (await inner.setCandidacy(input, call)) || input.candidacy !== null,
+  })),
+  inSessions("every candidacy makes an election ranked", [/first priority other than 0 makes an election ranked/, /ranked by itself/, /candidacies send no hint/], (inner) => ({
+    async setCandidacy(input, call) {
+      if (input.candidacy !== null) await inner.setCandidacy({ ...input, candidacy: { ...input.candidacy, priority: 1 } }, call);
+      return await inner.setCandidacy(input, call);
+    },
+  })),
+  inSessions("an election is never ranked", [/first priority other than 0 makes an election ranked/], (inner) => withRows(inner, (row) => ({ ...row, ranked: false }))),
+  inSessions("an election is ranked as long as somebody who says so is there", [/it stays so/], (inner) => ({
+    async look(input, call) {
+      const [reply, reading] = [await inner.look(input, call), await inner.readGroup(call)];
+      const isRanked = (election: string) => reading?.candidates.some((row) => row.election === election && row.priority !== 0) === true;
+      return { ...reply, elections: reply.elections.map((row) => ({ ...row, ranked: isRanked(row.election) })) };
+    },
+  })),
+  {
+    fault: "candidacies outlive what they are about",
+    caughtBy: [/publishing forgets the candidacies/],
+    alter(store) {
+      const said = new Map<string, CandidacyInput>();
+      return withSessions(store, (inner) => ({
+        async setCandidacy(input, call) {
+          said.set(input.incarnation, input);
+          return await inner.setCandidacy(input, call);
+        },
+        async join(input, call) {
+          const result = await inner.join(input, call);
+          const candidacy = said.get(input.incarnation);
+          if (candidacy !== undefined) await inner.setCandidacy(candidacy, call);
+          return result;
+        },
+      }));
+    },
+  },
+  inSessions("a reading of the group has no candidates", [/reading of the group has the candidates/], (inner) => ({
+    async readGroup(call) {
+      const reading = await inner.readGroup(call);
+      return reading === null ? null : { ...reading, candidates: [] };
+    },
+  })),
 
   // ---- membership
   inSessions("a view is published without looking at the fence", [/claimed but not passed the fence publishes nothing/], (inner) => ({
@@ -377,6 +754,10 @@ const FAULTS: readonly Fault[] = [
   inSessions("hints are never sent", [
     /a join sends a hint/,
     /a claim sends a hint/,
+    /a pause sends a hint/,
+    /a resumption sends a hint/,
+    /makes an election ranked sends a hint/,
+    /an eviction sends a hint/,
     /a published view sends a hint/,
   ], () => ({ onHint: () => () => undefined })),
   inSessions("hints of views are never sent", [
@@ -433,6 +814,51 @@ const FAULTS: readonly Fault[] = [
   })),
 ];
 
+/** Faults in what opening does about the schema that it found. */
+const SCHEMA_FAULTS: readonly { readonly fault: string; readonly caughtBy: RegExp; readonly step: typeof schemaStep }[] = [
+  {
+    fault: "every newer schema is refused",
+    caughtBy: /newer schema that says that it works with this code/,
+    step: ({ version }, options) => schemaStep({ version, worksWith: version }, options),
+  },
+  { fault: "every newer schema is taken", caughtBy: /newer schema that does not work with this code/, step: ({ version }, options) => schemaStep({ version, worksWith: 1 }, options) },
+  {
+    fault: "a newer schema is brought down to this code's version",
+    caughtBy: /newer schema that says that it works with this code/,
+    step: (installed, options) => (installed.version > SCHEMA_VERSION && options.createSchema ? "migrate" : schemaStep(installed, options)),
+  },
+  { fault: "a missing schema is always made", caughtBy: /store without schema is refused/, step: (installed, options) => schemaStep(installed, { ...options, createSchema: true }) },
+  { fault: "an older schema is never brought up to date", caughtBy: /older schema is refused/, step: (installed, options) => schemaStep(installed, { ...options, createSchema: false }) },
+];
+
+/** The cases about schemas, on stores in memory that say what they have and go by `step` as a database does. */
+function schemaCases(step: typeof schemaStep) {
+  const schemaAt = async (installed: InstalledSchema) => withSchema(memory(), installed, step);
+  return storeConformanceCases<MemoryTransaction>({ place: () => ({ provider: memory(), schemaAt }), clock: hasty }).filter((each) => each.record === "session" && /schema/.test(each.title));
+}
+
+function withSchema(store: MemoryProvider, found: InstalledSchema, step: typeof schemaStep): StoreProvider<MemoryTransaction> {
+  let installed = found;
+  const migrate = async () => {
+    const from = installed.version;
+    if (step(installed, { label: store.label, createSchema: true }) === "migrate") installed = { version: SCHEMA_VERSION, worksWith: SCHEMA_WORKS_WITH };
+    return { from, to: installed.version };
+  };
+  const told = withSessions<MemoryTransaction>(store, (inner) => ({
+    async readGroup(call) {
+      const reading = await inner.readGroup(call);
+      return reading === null ? null : { ...reading, schemaVersion: installed.version };
+    },
+  }));
+  return altered(told, {
+    schema: { ...store.schema, installed: async () => installed, migrate },
+    async open(context: OpenContext) {
+      if (step(installed, { label: store.label, createSchema: context.createSchema }) === "migrate") await migrate();
+      return await told.open(context);
+    },
+  });
+}
+
 describe("the conformance suite of stores", () => {
   for (const { fault, caughtBy, alter } of FAULTS) {
     it(`catches a store where ${fault}`, async () => {
@@ -443,6 +869,17 @@ describe("the conformance suite of stores", () => {
         const outcomes = await Promise.all(fitting.map(async (each) => await outcomeOf(each.run())));
         assert.ok(outcomes.includes("failed"), `no case like ${title} failed: ${outcomes.join(", ")}`);
       }
+    });
+  }
+
+  it("passes a store whose schema is read as the contract says", async () => {
+    for (const each of schemaCases(schemaStep)) assert.equal(await outcomeOf(each.run()), "passed", each.title);
+  });
+
+  for (const { fault, caughtBy, step } of SCHEMA_FAULTS) {
+    it(`catches a store where ${fault}`, async () => {
+      const fitting = schemaCases(step).filter((each) => caughtBy.test(each.title));
+      assert.deepEqual(await Promise.all(fitting.map(async (each) => await outcomeOf(each.run()))), ["failed"]);
     });
   }
 
@@ -491,6 +928,11 @@ function inSessions(fault: string, caughtBy: readonly RegExp[], alter: Alter = (
       return withSessions(altered<StoreProvider<MemoryTransaction>>(store, { open }), (inner) => alter(inner));
     },
   };
+}
+
+/** Like `inSessions`, where the sessions of a store have a memory in common. */
+function remembering(fault: string, caughtBy: readonly RegExp[], alter: (remembered: Set<string>) => Alter): Fault {
+  return { fault, caughtBy, alter: (store) => withSessions<MemoryTransaction>(store, alter(new Set())) };
 }
 
 /** A fault in fenced transactions. */
@@ -548,6 +990,37 @@ function withRows(inner: StoreSession, change: (row: ElectionRow, reply: LookRep
     look: async (input, call) => changed(await inner.look(input, call)),
     beat: async (input, call) => changed(await inner.beat(input, call)),
   };
+}
+
+/** Looks, beats and readings that show presence rows as `change` makes them. */
+function withPresence(inner: StoreSession, change: (row: PresenceRow, reply: { readonly epoch: string; readonly presence: readonly PresenceRow[] }) => PresenceRow): Partial<StoreSession> {
+  const changed = <Reply extends { readonly epoch: string; readonly presence: readonly PresenceRow[] }>(reply: Reply): Reply => ({
+    ...reply,
+    presence: reply.presence.map((row) => change(row, reply)),
+  });
+  return {
+    look: async (input, call) => changed(await inner.look(input, call)),
+    beat: async (input, call) => changed(await inner.beat(input, call)),
+    async readGroup(call) {
+      const reading = await inner.readGroup(call);
+      return reading === null ? null : changed(reading);
+    },
+  };
+}
+
+/** `work`, with `names` in the set until it is over. */
+async function during(set: Set<string>, names: readonly string[], work: Promise<void>): Promise<void> {
+  for (const name of names) set.add(name);
+  try {
+    await work;
+  } finally {
+    for (const name of names) set.delete(name);
+  }
+}
+
+/** Lets others go on. */
+async function turns(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Tokens without the part that the generation gives them, in everything that goes in and comes out. */

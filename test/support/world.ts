@@ -8,7 +8,8 @@ import type { OpenContext, StoreProvider, StoreSession } from "../../src/store/i
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 
 /**
- * A small world: some nodes, each with a clock and a link to one store that can be cut. Everything on virtual time.
+ * A small world: some nodes, each with a clock and a link to one store that can be cut. Everything on virtual time. Nodes go by leases alone unless they are told otherwise: here the store
+ * is in the same process, so to it a link that is cut, or a node that is killed, is a session that goes on.
  */
 export class World {
   readonly storeClock = new VirtualClock();
@@ -89,7 +90,7 @@ export class Node {
     };
     const { kind, label, capabilities, fenced, schema } = world.store;
     const store: StoreProvider<MemoryTransaction> = { kind, label, capabilities, fenced, schema, open, close: () => Promise.resolve() };
-    this.cluster = createCluster<MemoryTransaction>({ group: "world", node: name, clock: this.clock, random, ...options, store });
+    this.cluster = createCluster<MemoryTransaction>({ group: "world", node: name, clock: this.clock, random, crashDetection: "lease", ...options, store });
     for (const event of ["suspended", "lost", "rejoined", "recovered", "overrun", "error", "degraded"] as const) this.cluster.on(event, () => this.log.push(event));
   }
 

@@ -386,12 +386,26 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "silent for its lease, less what clocks may differ": history(of("a", buried(5_000, "b", 989))),
       "silent for long": history(of("a", buried(5_000, "b", 60_000))),
       "a longer lease counts for itself": history(of("a", buried(5_000, "b", 9_899, { leaseMs: 10_000 }))),
+      "evidence needs no silence": history(of("a", buried(5_000, "b", 150, { proof: { freeMs: 120, endedBy: "process", heard: true } }))),
       "the silence is not known": history(of("a", dead(10, "b"), { ...dead(20, "c"), silentMs: 5 }, { ...dead(30, "d"), leaseMs: 1_000 })),
     },
     bad: {
       "a little too early": { history: history(of("a", buried(5_000, "b", 988.9))), says: /b-i dead after 988\.9 ms of silence: its lease of 1000 ms was taken away early/ },
       "after another's lease": { history: history(of("a", buried(5_000, "b", 1_000, { leaseMs: 2_000 }))), says: /its lease of 2000 ms/ },
       "while it beats": { history: history(of("a", buried(5_000, "b", 0), buried(6_000, "c", 3))), says: /taken away early/, times: 2 },
+    },
+  },
+  deathNeedsProof: {
+    good: {
+      "its own process ended the session": history(of("a", buried(5_000, "b", 150, { proof: { freeMs: 101, endedBy: "process", heard: true } }))),
+      "an administrator did, and the process could not hear of it": history(of("a", buried(5_000, "b", 150, { proof: { freeMs: 100, endedBy: "outside", heard: false } }))),
+      "less what clocks may differ": history(of("a", buried(5_000, "b", 150, { proof: { freeMs: 98.5, endedBy: "process", heard: true } }))),
+      "silence needs no proof": history(of("a", buried(5_000, "b", 1_100))),
+    },
+    bad: {
+      "the server went away, and took all evidence with it": { history: history(of("a", buried(5_000, "b", 150, { proof: { freeMs: 900, endedBy: "server", heard: false } }))), says: /b-i dead on evidence that went with the server/ },
+      "a pooler closed what it had lent": { history: history(of("a", buried(5_000, "b", 150, { proof: { freeMs: 900, endedBy: "pooler", heard: false } }))), says: /that a pooler had freed/ },
+      "without a grace": { history: history(of("a", buried(5_000, "b", 3, { proof: { freeMs: 2, endedBy: "process", heard: true } }))), says: /that had been free for 2\.0 ms only/ },
     },
   },
   deathNeedsWatching: {

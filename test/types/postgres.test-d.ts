@@ -23,7 +23,7 @@ export const ofPlain = postgres({ pool: plain });
 same<typeof ofPlain, StoreProvider<{ query(text: string): Promise<number> }>>();
 
 // Without a pool it is what can be relied on whatever the version of pg.
-export const ofUrl = postgres({ url: "postgres://h/d", schema: "tribune" });
+export const ofUrl = postgres({ url: "postgres://h/d", schema: "tribune", direct: true });
 same<typeof ofUrl, StoreProvider<PostgresTransaction>>();
 export const ofConfig = postgres({ config: { host: "h" } });
 same<typeof ofConfig, StoreProvider<PostgresTransaction>>();

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { createCluster } from "../../cluster/index.ts";
-import type { Cluster, ClusterOptions } from "../../cluster/index.ts";
+import type { Ailment, Cluster, ClusterOptions } from "../../cluster/index.ts";
 import { shown, TribuneError } from "../../kernel/index.ts";
 import type { ViewChange } from "../../membership/index.ts";
 import { duration } from "../duration.ts";
@@ -70,7 +70,7 @@ function listen(cluster: Cluster, tell: Teller): void {
   cluster.on("lost", ({ cause, incarnation, reason }) => tell.say("lost", { cause, incarnation, reason: reason.toJSON() }, `no longer trusted: ${reason.message}`));
   cluster.on("rejoined", ({ incarnation, sameIncarnation }) => tell.say("rejoined", { incarnation, sameIncarnation }, `a member again, as ${sameIncarnation ? "the same" : "a new"} incarnation ${incarnation.slice(0, 8)}`));
   cluster.on("recovered", ({ from, afterMs }) => tell.say("recovered", { from, afterMs: Math.round(afterMs) }, `no longer ${from}, after ${duration(afterMs)}`));
-  cluster.on("degraded", ({ ailments }) => tell.say("degraded", { ailments }, `slow: ${ailments.map((ailment) => `${ailment.what} ${duration(ailment.ms)}`).join(", ")}`));
+  cluster.on("degraded", ({ ailments }) => tell.say("degraded", { ailments }, `degraded: ${ailments.map(inWords).join(", ")}`));
   cluster.on("error", (error) => tell.say("error", { error: error.toJSON() }, `trouble ${error.code}: ${error.message}`));
 }
 
@@ -96,4 +96,8 @@ class Teller {
     if (this.#json) this.#shell.printJson({ event, at, ...detail });
     else this.#shell.print(`${this.#shell.paint("dim", at)}  ${safeText(sentence)}`);
   }
+}
+
+function inWords(ailment: Ailment): string {
+  return ailment.what === "too-few-members" ? `${ailment.members} of at least ${ailment.minimumMembers} members` : `${ailment.what} ${duration(ailment.ms)}`;
 }

@@ -32,7 +32,7 @@ export function migrateCommand(program: Command, shell: Shell): void {
       const admin = openAdmin({ store, group: NO_GROUP, clock: shell.clock, random: shell.random, logger: shell.logger, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
       try {
         if (options.print === true) {
-          const from = options.from ?? (await admin.schema.installed());
+          const from = options.from ?? (await admin.schema.installed()).version;
           print(shell, options, { from, to: admin.schema.needed, statements: admin.schema.print(from) });
         } else {
           const { from, to } = await admin.schema.migrate();

@@ -4,11 +4,15 @@ import { COORDINATOR } from "../provider.ts";
 import type {
   BeatInput,
   BeatReply,
+  CandidacyInput,
+  CandidateRow,
   ClaimInput,
   ClaimResult,
+  DeathReason,
   DeclareDeadInput,
   ElectionRow,
   EventPage,
+  EvictInput,
   GroupReading,
   Hint,
   Holder,
@@ -19,8 +23,12 @@ import type {
   MemberRow,
   NewEvent,
   PassFenceInput,
+  Pause,
+  PauseInput,
   PresenceRow,
   PublishViewInput,
+  RequestResignInput,
+  Reservation,
   ResignInput,
   StoredEvent,
   StoredView,
@@ -39,6 +47,8 @@ export interface EngineEnvironment {
   hint(group: string, hint: Hint): void;
   /** Whether fenced transactions that are open hold the fence back. */
   fenceIsBusy(group: string, election: string): boolean;
+  /** Whether the session that took this evidence is still there. */
+  evidenceIsHeld(key: string): boolean;
 }
 
 interface Presence {
@@ -54,8 +64,12 @@ interface Presence {
   viewSeen: number;
   metadata: string;
   metadataVersion: number;
-  deadReason: "left" | "expired" | null;
+  deadReason: "left" | DeathReason | null;
   deadAtMs: number;
+  observer: boolean;
+  evicted: boolean;
+  /** What its last beat was armed with, and in which epoch. */
+  armed: { readonly key: string; readonly epoch: string } | null;
 }
 
 interface Election {
@@ -65,7 +79,15 @@ interface Election {
   epoch: string;
   version: number;
   resignRequested: number | null;
+  resignRequestedFor: string | null;
+  reservation: Reservation | null;
+  paused: Pause | null;
+  priority: number;
+  minimumTermMs: number;
+  ranked: boolean;
   changedAtMs: number;
+  /** By incarnation. */
+  readonly candidates: Map<string, { readonly priority: number; readonly fit: boolean }>;
 }
 
 interface Group {
@@ -124,7 +146,7 @@ export class MemoryEngine {
     if (known?.state === "alive") return { outcome: "joined", joinOrder: known.joinOrder, epoch };
     if (known !== undefined) throw new TribuneError("INCARNATION_DEAD", `incarnation ${input.incarnation} is dead and does not come back`, { about: input.node });
     for (const other of group.presence.values()) {
-      if (other.state === "alive" && other.node === input.node) return { outcome: "name-taken", by: presenceRow(other, now) };
+      if (other.state === "alive" && other.node === input.node) return { outcome: "name-taken", by: this.#presenceRow(other, now) };
     }
     this.#groups.set(groupName, group);
     group.joinOrder += 1;
@@ -144,12 +166,16 @@ export class MemoryEngine {
       metadataVersion: 1,
       deadReason: null,
       deadAtMs: 0,
+      observer: input.observer ?? false,
+      evicted: false,
+      armed: null,
     });
     this.#environment.hint(groupName, { kind: "presence" });
     return { outcome: "joined", joinOrder: group.joinOrder, epoch };
   }
 
-  beat(groupName: string, input: BeatInput): BeatReply {
+  /** `armedWith`: the evidence that the session holds, if it does. */
+  beat(groupName: string, input: BeatInput, armedWith?: string): BeatReply {
     const group = this.#group(groupName);
     const now = this.#environment.now();
     const epoch = this.#environment.epoch();
@@ -162,14 +188,15 @@ export class MemoryEngine {
       group.epochNumber = epochNumber;
     }
     const row = group.presence.get(input.incarnation);
-    const accepted = row?.state === "alive" && row.beat < input.beat && (input.cursor.epoch === "" || input.cursor.epoch === epoch);
+    const accepted = row?.state === "alive" && !row.evicted && row.beat < input.beat && (input.cursor.epoch === "" || input.cursor.epoch === epoch);
     if (accepted) {
       row.beat = input.beat;
       row.beatAtMs = now;
       row.expiresAtMs = now + row.leaseMs;
       row.viewSeen = Math.max(row.viewSeen, input.viewSeen);
+      row.armed = armedWith === undefined ? null : { key: armedWith, epoch };
     }
-    return { ...this.look(groupName, input), accepted, self: row?.state ?? "absent" };
+    return { ...this.look(groupName, input), accepted, self: row?.state === "alive" && row.evicted ? "evicted" : (row?.state ?? "absent") };
   }
 
   look(groupName: string, input: LookInput): LookReply {
@@ -186,7 +213,7 @@ export class MemoryEngine {
       elections: [...group.elections.values()].filter((row) => !sameEpoch || row.version > input.cursor.electionsVersion).map(electionRow),
       viewVersion: group.viewVersion,
       view: group.view !== null && (!sameEpoch || group.viewVersion !== input.cursor.viewVersion) ? (JSON.parse(group.view) as StoredView) : null,
-      presence: presence.map((row) => presenceRow(row, now)),
+      presence: presence.map((row) => this.#presenceRow(row, now)),
       longestLeaseMs: group.longestLeaseMs,
     };
   }
@@ -203,6 +230,7 @@ export class MemoryEngine {
     const row = group?.presence.get(input.incarnation);
     if (group === undefined || row?.state !== "alive" || row.beat !== input.beat || this.#environment.epoch() !== input.epoch) return false;
     if (input.requireExpired && row.expiresAtMs > this.#environment.now()) return false;
+    if (input.requireFree === true && this.#evidence(row) !== "free") return false;
     this.#record(group, [{ type: "declared-dead", subject: row.node, detail: { incarnation: row.incarnation, by: input.by, reason: input.reason } }]);
     this.#bury(groupName, row, input.reason);
     return true;
@@ -213,6 +241,16 @@ export class MemoryEngine {
     if (row?.state !== "alive") return false;
     row.metadata = input.metadata;
     row.metadataVersion += 1;
+    this.#environment.hint(groupName, { kind: "presence" });
+    return true;
+  }
+
+  evict(groupName: string, input: EvictInput): boolean {
+    const group = this.#groups.get(groupName);
+    const row = [...(group?.presence.values() ?? [])].find((each) => each.state === "alive" && each.node === input.node);
+    if (group === undefined || row === undefined || row.evicted) return false;
+    row.evicted = true;
+    this.#record(group, [{ type: "eviction-requested", subject: row.node, detail: { incarnation: row.incarnation, by: input.by, reason: input.reason } }]);
     this.#environment.hint(groupName, { kind: "presence" });
     return true;
   }
@@ -231,7 +269,14 @@ export class MemoryEngine {
       epoch: epoch === group.birthEpoch ? epoch : "",
       version: group.electionsVersion,
       resignRequested: null,
+      resignRequestedFor: null,
+      reservation: null,
+      paused: null,
+      priority: 0,
+      minimumTermMs: 0,
+      ranked: false,
       changedAtMs: this.#environment.now(),
+      candidates: new Map(),
     });
     group.fences.set(input.election, 0);
     this.#environment.hint(groupName, { kind: "election", election: input.election });
@@ -243,6 +288,8 @@ export class MemoryEngine {
     const epoch = this.#environment.epoch();
     if (row === undefined || row.token !== input.expectedToken) return null;
     if (row.holder !== null && group.presence.get(row.holder.incarnation)?.state === "alive") return null;
+    if (row.paused !== null) return null;
+    if (row.reservation !== null && row.reservation.node !== input.node && input.overReservation !== true) return null;
     if (group.presence.get(input.incarnation)?.state !== "alive") return null;
     if (epoch !== input.epoch || group.epoch !== epoch) return null;
     const now = this.#environment.now();
@@ -255,6 +302,10 @@ export class MemoryEngine {
     row.epoch = epoch;
     row.version = group.electionsVersion;
     row.resignRequested = null;
+    row.resignRequestedFor = null;
+    row.reservation = null;
+    row.priority = input.priority ?? 0;
+    row.minimumTermMs = input.minimumTermMs ?? 0;
     row.changedAtMs = now;
     this.#endTerms(group, input.election, "superseded");
     group.terms.push({ election: input.election, token, node: input.node, incarnation: input.incarnation, beganAtMs: now, endedAtMs: null, endReason: null });
@@ -284,23 +335,64 @@ export class MemoryEngine {
     row.holder = null;
     row.version = group.electionsVersion;
     row.resignRequested = null;
+    row.resignRequestedFor = null;
+    row.reservation = input.reservation === undefined ? null : { node: input.reservation.node, forMs: Math.ceil(input.reservation.forMs) };
     row.changedAtMs = this.#environment.now();
     this.#endTerms(group, input.election, input.reason);
-    this.#record(group, [{ type: "term-ended", subject: input.election, detail: { token: input.token, node, reason: input.reason } }]);
+    this.#record(group, [{ type: "term-ended", subject: input.election, detail: { token: input.token, node, reason: input.reason, ...(input.reservation === undefined ? {} : { for: input.reservation.node }) } }]);
     this.#environment.hint(groupName, { kind: "election", election: input.election });
     return true;
   }
 
-  requestResign(groupName: string, input: { readonly election: string; readonly token: number }): boolean {
+  requestResign(groupName: string, input: RequestResignInput): boolean {
     const group = this.#group(groupName);
     const row = group.elections.get(input.election);
     if (row === undefined || row.holder === null || row.token !== input.token) return false;
     group.electionsVersion += 1;
     row.version = group.electionsVersion;
     row.resignRequested = input.token;
-    this.#record(group, [{ type: "resign-requested", subject: input.election, detail: { token: input.token, node: row.holder.node } }]);
+    row.resignRequestedFor = input.for ?? null;
+    this.#record(group, [{ type: "resign-requested", subject: input.election, detail: { token: input.token, node: row.holder.node, ...(input.for === undefined ? {} : { for: input.for }) } }]);
     this.#environment.hint(groupName, { kind: "election", election: input.election });
     return true;
+  }
+
+  pause(groupName: string, input: PauseInput): boolean {
+    const group = this.#group(groupName);
+    const row = group.elections.get(input.election);
+    if (row === undefined || row.paused !== null) return false;
+    const { reason, by } = input;
+    row.paused = { reason, by, atMs: this.#environment.now() };
+    this.#changed(groupName, group, row, { type: "election-paused", subject: input.election, detail: { by, reason } });
+    return true;
+  }
+
+  resume(groupName: string, input: { readonly election: string; readonly by: string }): boolean {
+    const group = this.#group(groupName);
+    const row = group.elections.get(input.election);
+    if (row === undefined || row.paused === null) return false;
+    row.paused = null;
+    this.#changed(groupName, group, row, { type: "election-resumed", subject: input.election, detail: { by: input.by } });
+    return true;
+  }
+
+  setCandidacy(groupName: string, input: CandidacyInput): boolean {
+    const group = this.#group(groupName);
+    const row = group.elections.get(input.election);
+    if (row === undefined || group.presence.get(input.incarnation)?.state !== "alive") return false;
+    if (input.candidacy === null) return row.candidates.delete(input.incarnation);
+    row.candidates.set(input.incarnation, { priority: input.candidacy.priority, fit: input.candidacy.fit });
+    if (input.candidacy.priority !== 0 && !row.ranked) {
+      row.ranked = true;
+      this.#changed(groupName, group, row);
+    }
+    return true;
+  }
+
+  readCandidates(groupName: string, input: { readonly election: string }): readonly CandidateRow[] {
+    const group = this.#group(groupName);
+    const row = group.elections.get(input.election);
+    return row === undefined ? [] : candidatesOf(group, row);
   }
 
   // ---- membership
@@ -310,7 +402,7 @@ export class MemoryEngine {
     return input.incarnations
       .map((incarnation) => group.presence.get(incarnation))
       .filter((row) => row !== undefined)
-      .map(({ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason }) => ({ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason }));
+      .map(({ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason, observer }) => ({ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason, observer }));
   }
 
   publishView(groupName: string, input: PublishViewInput): boolean {
@@ -351,8 +443,9 @@ export class MemoryEngine {
       schemaVersion: SCHEMA_VERSION,
       settings: group.settings,
       view: group.view === null ? null : (JSON.parse(group.view) as StoredView),
-      presence: [...group.presence.values()].map((row) => presenceRow(row, now)),
+      presence: [...group.presence.values()].map((row) => this.#presenceRow(row, now)),
       elections: [...group.elections.values()].map(electionRow),
+      candidates: [...group.elections.values()].flatMap((row) => candidatesOf(group, row).map((candidate) => ({ election: row.election, ...candidate }))),
       fences: [...group.fences].map(([election, token]) => ({ election, token })),
       terms: structuredClone(group.terms).reverse(),
     };
@@ -363,13 +456,38 @@ export class MemoryEngine {
     return this.#groups.get(groupName)?.fences.get(election);
   }
 
+  /** What the last beat of an incarnation was armed with, for simulations. */
+  evidenceKeyOf(groupName: string, incarnation: string): string | undefined {
+    return this.#groups.get(groupName)?.presence.get(incarnation)?.armed?.key;
+  }
+
   #group(name: string): Group {
     const group = this.#groups.get(name);
     if (group === undefined) throw new TribuneError("GROUP_UNKNOWN", `there is no group ${name} in this store`, { about: name, next: "start a member of it first, or look for a slip in the name" });
     return group;
   }
 
-  #bury(groupName: string, row: Presence, reason: "left" | "expired"): void {
+  #presenceRow(row: Presence, now: number): PresenceRow {
+    const { incarnation, node, state, beat, leaseMs, joinOrder, viewSeen, metadataVersion, observer, evicted } = row;
+    const evidence = this.#evidence(row);
+    return { incarnation, node, state, beat, leaseMs, joinOrder, viewSeen, metadataVersion, observer, evicted, evidence, expired: row.expiresAtMs <= now, beatAgeMs: now - row.beatAtMs };
+  }
+
+  /** Evidence of another epoch is of another server, or of a history that is lost. */
+  #evidence({ state, armed }: Presence): PresenceRow["evidence"] {
+    if (state === "dead" || armed === null || armed.epoch !== this.#environment.epoch()) return "none";
+    return this.#environment.evidenceIsHeld(armed.key) ? "held" : "free";
+  }
+
+  /** The row has changed: with a new version, an event and a hint. */
+  #changed(groupName: string, group: Group, row: Election, event?: NewEvent): void {
+    group.electionsVersion += 1;
+    row.version = group.electionsVersion;
+    if (event !== undefined) this.#record(group, [event]);
+    this.#environment.hint(groupName, { kind: "election", election: row.election });
+  }
+
+  #bury(groupName: string, row: Presence, reason: "left" | DeathReason): void {
     row.state = "dead";
     row.deadReason = reason;
     row.deadAtMs = this.#environment.now();
@@ -393,6 +511,9 @@ export class MemoryEngine {
     const holders = new Set([...group.elections.values()].map((row) => row.holder?.incarnation));
     for (const row of group.presence.values()) {
       if (row.state === "dead" && row.deadAtMs < deadBeforeMs && !holders.has(row.incarnation)) group.presence.delete(row.incarnation);
+    }
+    for (const { candidates } of group.elections.values()) {
+      for (const incarnation of candidates.keys()) if (!group.presence.has(incarnation)) candidates.delete(incarnation);
     }
     group.events = group.events.slice(-EVENTS_KEPT);
     const perElection = Map.groupBy(group.terms, (term) => term.election);
@@ -423,11 +544,16 @@ function newGroup(epoch: string, epochNumber: number, { settings, generation = 0
   };
 }
 
-function presenceRow(row: Presence, now: number): PresenceRow {
-  const { incarnation, node, state, beat, leaseMs, joinOrder, viewSeen, metadataVersion } = row;
-  return { incarnation, node, state, beat, leaseMs, joinOrder, viewSeen, metadataVersion, expired: row.expiresAtMs <= now, beatAgeMs: now - row.beatAtMs };
+function electionRow({ candidates: _, ...row }: Election): ElectionRow {
+  return structuredClone(row);
 }
 
-function electionRow(row: Election): ElectionRow {
-  return { ...row, holder: row.holder === null ? null : { ...row.holder } };
+/** Those who are alive, the oldest first. */
+function candidatesOf(group: Group, row: Election): CandidateRow[] {
+  const found: CandidateRow[] = [];
+  for (const [incarnation, { priority, fit }] of row.candidates) {
+    const presence = group.presence.get(incarnation);
+    if (presence?.state === "alive") found.push({ incarnation, node: presence.node, priority, fit, joinOrder: presence.joinOrder });
+  }
+  return found.sort((a, b) => a.joinOrder - b.joinOrder);
 }

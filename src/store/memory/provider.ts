@@ -1,7 +1,7 @@
-import { systemClock, systemRandom, TribuneError } from "../../kernel/index.ts";
+import { systemClock, systemRandom, toTribuneError, TribuneError } from "../../kernel/index.ts";
 import type { Clock } from "../../kernel/index.ts";
 import { assertFence, assertMayAct, fenceNotFound, termLost } from "../fenced.ts";
-import { SCHEMA_VERSION } from "../limits.ts";
+import { SCHEMA_VERSION, SCHEMA_WORKS_WITH } from "../limits.ts";
 import type { FencedTransactions, FenceHandle, Hint, OpenContext, StoreProvider, StoreSession } from "../provider.ts";
 import { MemoryEngine } from "./engine.ts";
 import type { MemoryOptions } from "./options.ts";
@@ -22,17 +22,19 @@ export interface MemoryTransaction {
 export class MemoryProvider implements StoreProvider<MemoryTransaction> {
   readonly kind = "memory";
   readonly label = "memory:";
-  readonly capabilities = { hints: true, asyncTransactions: true, boundsFrozenTransactions: false, manyHosts: false } as const;
+  readonly capabilities = { hints: true, asyncTransactions: true, boundsFrozenTransactions: false, manyHosts: false, evidence: { graceMs: 0 } } as const;
   readonly fenced: FencedTransactions<MemoryTransaction>;
   readonly schema = {
     version: SCHEMA_VERSION,
     statements: (): readonly string[] => [],
-    installed: () => Promise.resolve(SCHEMA_VERSION),
+    installed: () => Promise.resolve({ version: SCHEMA_VERSION, worksWith: SCHEMA_WORKS_WITH }),
     migrate: () => Promise.resolve({ from: SCHEMA_VERSION, to: SCHEMA_VERSION }),
   };
   /** For tests and simulations: the state itself. */
   readonly engine: MemoryEngine;
   readonly #sessions = new Set<MemorySession>();
+  /** Told of each session that ends. */
+  readonly #attending = new Set<() => void>();
   #epoch: string;
   #epochNumber = 1;
 
@@ -47,11 +49,18 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
       epochNumber: () => this.#epochNumber,
       hint: (group, hint) => this.#tell(group, hint),
       fenceIsBusy: (group, election) => fences.isBusy(group, election),
+      evidenceIsHeld: (key) => [...this.#sessions].some((session) => session.evidenceKey === key),
     });
   }
 
   open(context: OpenContext): Promise<StoreSession> {
-    const session: MemorySession = new MemorySession(this.engine, context, () => this.#sessions.delete(session));
+    const session: MemorySession = new MemorySession(this.engine, context, {
+      onEnd: () => {
+        this.#sessions.delete(session);
+        for (const look of [...this.#attending]) look();
+      },
+      whenFree: (group, incarnations, signal) => this.#whenFree(group, incarnations, signal),
+    });
     this.#sessions.add(session);
     return Promise.resolve(session);
   }
@@ -65,6 +74,29 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
 
   close(): Promise<void> {
     return Promise.resolve();
+  }
+
+  #whenFree(group: string, incarnations: readonly string[], signal: AbortSignal): Promise<void> {
+    const seemsFree = () => this.engine.readGroup(group)?.presence.some((row) => incarnations.includes(row.incarnation) && row.evidence === "free") === true;
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        this.#attending.delete(look);
+        signal.removeEventListener("abort", abort);
+      };
+      const look = () => {
+        if (!seemsFree()) return;
+        end();
+        resolve();
+      };
+      const abort = () => {
+        end();
+        reject(toTribuneError(signal.reason, "ABORTED", "attending evidence was called off"));
+      };
+      if (signal.aborted) return abort();
+      this.#attending.add(look);
+      signal.addEventListener("abort", abort, { once: true });
+      look();
+    });
   }
 
   #tell(group: string, hint: Hint): void {

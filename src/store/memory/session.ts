@@ -1,12 +1,16 @@
 import { TribuneError } from "../../kernel/index.ts";
 import type {
+  AttendInput,
   BeatInput,
   BeatReply,
   Call,
+  CandidacyInput,
+  CandidateRow,
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
   EventPage,
+  EvictInput,
   GroupReading,
   Hint,
   JoinInput,
@@ -16,7 +20,9 @@ import type {
   MemberRow,
   OpenContext,
   PassFenceInput,
+  PauseInput,
   PublishViewInput,
+  RequestResignInput,
   ResignInput,
   SessionInfo,
   StoreSession,
@@ -26,15 +32,24 @@ import type { MemoryEngine } from "./engine.ts";
 
 /** A session on the engine. Answers come a turn of the event loop later, as they would over a wire. */
 export class MemorySession implements StoreSession {
-  readonly info: SessionInfo = { serverVersion: "memory", hints: true, warnings: [] };
+  readonly info: SessionInfo;
+  /** What beats are armed with; `undefined` if this session holds no evidence. */
+  readonly evidenceKey: string | undefined;
   readonly #engine: MemoryEngine;
   readonly #group: string;
   readonly #gate: SessionGate;
   readonly #listeners = new Set<(hint: Hint) => void>();
 
-  constructor(engine: MemoryEngine, context: OpenContext, onEnd: () => void) {
+  readonly #whenFree: (incarnations: readonly string[], signal: AbortSignal) => Promise<void>;
+
+  constructor(engine: MemoryEngine, context: OpenContext, ports: { readonly onEnd: () => void; readonly whenFree: (group: string, incarnations: readonly string[], signal: AbortSignal) => Promise<void> }) {
+    const { onEnd } = ports;
     this.#engine = engine;
     this.#group = context.group;
+    this.evidenceKey = context.evidence === undefined ? undefined : context.random.id();
+    const why = this.evidenceKey === undefined ? "this session was not asked to hold any" : "a session ends with its process";
+    this.info = { serverVersion: "memory", hints: true, warnings: [], evidence: { held: this.evidenceKey !== undefined, why } };
+    this.#whenFree = (incarnations, signal) => ports.whenFree(this.#group, incarnations, signal);
     this.#gate = new SessionGate({ clock: context.clock, label: "memory:", onEnd });
   }
 
@@ -60,7 +75,7 @@ export class MemorySession implements StoreSession {
   }
 
   beat(input: BeatInput, call: Call): Promise<BeatReply> {
-    return this.#run("beat", call, input, (engine, group, copy) => engine.beat(group, copy));
+    return this.#run("beat", call, input, (engine, group, copy) => engine.beat(group, copy, this.evidenceKey));
   }
 
   look(input: LookInput, call: Call): Promise<LookReply> {
@@ -79,6 +94,14 @@ export class MemorySession implements StoreSession {
     return this.#run("updateMetadata", call, input, (engine, group, copy) => engine.updateMetadata(group, copy));
   }
 
+  evict(input: EvictInput, call: Call): Promise<boolean> {
+    return this.#run("evict", call, input, (engine, group, copy) => engine.evict(group, copy));
+  }
+
+  attend({ incarnations, signal }: AttendInput): Promise<void> {
+    return this.#whenFree([...incarnations], AbortSignal.any([signal, this.ended]));
+  }
+
   createElection(input: { readonly election: string }, call: Call): Promise<void> {
     return this.#run("createElection", call, input, (engine, group, copy) => engine.createElection(group, copy));
   }
@@ -95,8 +118,24 @@ export class MemorySession implements StoreSession {
     return this.#run("resign", call, input, (engine, group, copy) => engine.resign(group, copy));
   }
 
-  requestResign(input: { readonly election: string; readonly token: number }, call: Call): Promise<boolean> {
+  requestResign(input: RequestResignInput, call: Call): Promise<boolean> {
     return this.#run("requestResign", call, input, (engine, group, copy) => engine.requestResign(group, copy));
+  }
+
+  pause(input: PauseInput, call: Call): Promise<boolean> {
+    return this.#run("pause", call, input, (engine, group, copy) => engine.pause(group, copy));
+  }
+
+  resume(input: { readonly election: string; readonly by: string }, call: Call): Promise<boolean> {
+    return this.#run("resume", call, input, (engine, group, copy) => engine.resume(group, copy));
+  }
+
+  setCandidacy(input: CandidacyInput, call: Call): Promise<boolean> {
+    return this.#run("setCandidacy", call, input, (engine, group, copy) => engine.setCandidacy(group, copy));
+  }
+
+  readCandidates(input: { readonly election: string }, call: Call): Promise<readonly CandidateRow[]> {
+    return this.#run("readCandidates", call, input, (engine, group, copy) => engine.readCandidates(group, copy));
   }
 
   readMembers(input: { readonly incarnations: readonly string[] }, call: Call): Promise<readonly MemberRow[]> {

@@ -28,6 +28,14 @@ export interface ServerFacts {
   readonly isolation: string;
   readonly fsync: boolean;
   readonly linux: boolean;
+  /** Whether this role may ask for the evidence of others. */
+  readonly probes: boolean;
+}
+
+/** Our end of the connection, as the server would name it: `undefined` for both on a Unix-domain socket, which has no numbers. */
+export interface SocketEnd {
+  readonly address: string | undefined;
+  readonly port: string | undefined;
 }
 
 const OLDEST_VERSION = 120000;
@@ -42,7 +50,8 @@ const LONGEST_APPLICATION_NAME = 63;
 
 const FACTS = `select current_setting('server_version') as version, current_setting('server_version_num') as version_number,
   pg_backend_pid() as pid, pg_is_in_recovery() as standby, current_setting('transaction_read_only') as read_only,
-  current_setting('default_transaction_isolation') as isolation, current_setting('fsync') as fsync, version() like '%linux%' as linux`;
+  current_setting('default_transaction_isolation') as isolation, current_setting('fsync') as fsync, version() like '%linux%' as linux,
+  has_function_privilege('pg_catalog.pg_try_advisory_xact_lock_shared(integer, integer)', 'execute') as probes`;
 
 /**
  * One connection of Tribune's own. Statements run in the order of the calls, one at a time: `pg` will stop keeping a
@@ -76,19 +85,20 @@ export class Connection {
    * Connects, looks at who answers, and sets up the connection where it is ours alone. Rejects with a coded error, within the
    * context's deadline; then nothing is left open.
    */
-  static async open(source: ConnectionSource, { context, operation }: { readonly context: OpenContext; readonly operation: string }): Promise<Connection> {
+  static async open(source: ConnectionSource, { context, operation, role }: { readonly context: OpenContext; readonly operation: string; readonly role?: string }): Promise<Connection> {
     const { label } = source;
+    const name = applicationName(context, role);
     const openedAtMs = context.clock.monotonicMs();
     let client: PgClient | undefined;
     let givenUp = false;
     const work = async () => {
       const Client = await source.clientClass();
       if (givenUp) throw new Error("the driver was loaded too late");
-      client = new Client(clientSettings(source.settings, context));
+      client = new Client(clientSettings(source.settings, { name, deadlineMs: context.deadlineMs }));
       const broken = brokenOf(client);
       await client.connect();
       const facts = await greet(client, label);
-      if (facts.direct) await client.query(setUp(facts, context));
+      if (facts.direct) await client.query(setUp(facts, { name, limitMs: context.statementLimitMs }));
       const connection = new Connection(client, facts, { context, label, openedAtMs });
       broken((error) => connection.#break(error));
       return connection;
@@ -113,6 +123,14 @@ export class Connection {
   set onBroken(listener: (error: Error) => void) {
     this.#onBroken = listener;
     if (this.#broken !== undefined) listener(this.#broken);
+  }
+
+  /** `undefined` where the driver does not show it, as the native one. */
+  get socketEnd(): SocketEnd | undefined {
+    const stream = this.#client.connection?.stream;
+    if (stream === undefined) return undefined;
+    if (stream.remoteAddress === undefined) return { address: undefined, port: undefined };
+    return { address: plainAddress(stream.localAddress), port: stream.localPort === undefined ? undefined : String(stream.localPort) };
   }
 
   onNotification(listener: (channel: string, payload: string | undefined) => void): void {
@@ -212,11 +230,11 @@ function brokenOf(client: PgClient): (listener: (error: Error) => void) => void 
 }
 
 /** The user's settings but for what would change how statements are sent, bounded or answered. */
-function clientSettings(settings: Readonly<Record<string, unknown>>, context: OpenContext): Readonly<Record<string, unknown>> {
+function clientSettings(settings: Readonly<Record<string, unknown>>, { name, deadlineMs }: { readonly name: string; readonly deadlineMs: number }): Readonly<Record<string, unknown>> {
   return {
     ...settings,
-    application_name: applicationName(context),
-    connectionTimeoutMillis: wholeMs(context.deadlineMs),
+    application_name: name,
+    connectionTimeoutMillis: wholeMs(deadlineMs),
     keepAlive: true,
     statement_timeout: undefined,
     query_timeout: undefined, // a call's own deadline destroys the connection; this one would leave it in use
@@ -233,8 +251,15 @@ export function wholeMs(ms: number): number {
   return Math.min(LONGEST_MS, Math.max(1, Math.ceil(ms)));
 }
 
-function applicationName({ group, node }: OpenContext): string {
-  return `tribune:${group}:${node}`.slice(0, LONGEST_APPLICATION_NAME); // names are ASCII
+/** For the people who look in `pg_stat_activity`. `role`: what else than a node's own connection it is. */
+function applicationName({ group, node }: OpenContext, role?: string): string {
+  const suffix = role === undefined ? "" : `:${role}`;
+  return `tribune:${group}:${node}`.slice(0, LONGEST_APPLICATION_NAME - suffix.length) + suffix; // names are ASCII
+}
+
+/** An address without what only one side says: that IPv4 travels as IPv6, and by which interface. */
+function plainAddress(address: string | undefined): string | undefined {
+  return address?.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
 }
 
 async function greet(client: PgClient, label: string): Promise<ServerFacts> {
@@ -258,6 +283,7 @@ async function greet(client: PgClient, label: string): Promise<ServerFacts> {
     isolation: String(row["isolation"]),
     fsync: row["fsync"] !== "off",
     linux: row["linux"] === "t",
+    probes: row["probes"] === "t",
   };
 }
 
@@ -265,10 +291,10 @@ async function greet(client: PgClient, label: string): Promise<ServerFacts> {
  * Settings for the session. Only where the connection is ours: through a pooler they would stay on a connection that
  * somebody else gets next. Not as start-up options, which poolers refuse.
  */
-function setUp({ versionNumber, linux }: ServerFacts, context: OpenContext): { readonly text: string; readonly values: readonly string[] } {
-  const limitMs = String(wholeMs(context.statementLimitMs));
+function setUp({ versionNumber, linux }: ServerFacts, options: { readonly name: string; readonly limitMs: number }): { readonly text: string; readonly values: readonly string[] } {
+  const limitMs = String(wholeMs(options.limitMs));
   const settings: (readonly [string, string])[] = [
-    ["application_name", applicationName(context)], // a connection string may have named it otherwise
+    ["application_name", options.name], // a connection string may have named it otherwise
     ["search_path", "pg_catalog"],
     ["default_transaction_isolation", "read committed"],
     ["statement_timeout", limitMs],

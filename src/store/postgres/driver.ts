@@ -14,7 +14,15 @@ export interface PgClient extends PgQueryable {
   /** The process number that the server, or a pooler, greeted with. Not declared by `@types/pg`, there since version 1. */
   readonly processID?: number | null;
   /** Not in the native client, which can only be asked to end. */
-  readonly connection?: { readonly stream: { destroy(): unknown } } | undefined;
+  readonly connection?: { readonly stream: PgStream } | undefined;
+}
+
+/** A `net.Socket`, or a `tls.TLSSocket` around one. */
+export interface PgStream {
+  destroy(): unknown;
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
 }
 
 export interface PgQueryable {

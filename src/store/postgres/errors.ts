@@ -5,6 +5,7 @@ import type { ErrorCode } from "../../kernel/index.ts";
 export const LOCK_NOT_AVAILABLE = "55P03";
 export const SERIALIZATION_FAILURE = "40001";
 export const DEADLOCK_DETECTED = "40P01";
+const INSUFFICIENT_PRIVILEGE = "42501";
 export const UNDEFINED_TABLE = "42P01";
 export const IDLE_IN_TRANSACTION_TIMEOUT = "25P03";
 export const FAILED_TRANSACTION = "25P02";
@@ -26,7 +27,7 @@ const BY_STATE: Readonly<Record<string, Meaning>> = {
   "28P01": { code: "STORE_AUTH_FAILED", what: "was refused: wrong user or password", next: "mend the user or the password" },
   "28000": { code: "STORE_AUTH_FAILED", what: "was refused by the server's rules of access", next: "look at the user, at TLS, and at pg_hba.conf" },
   "3D000": { code: "STORE_DATABASE_MISSING", what: "found no such database", next: "create the database, or name another one" },
-  "42501": { code: "STORE_PERMISSION_DENIED", what: "lacks a privilege", next: "grant what the guide of the PostgreSQL store lists, or run 'tribune migrate' with a role that may create" },
+  [INSUFFICIENT_PRIVILEGE]: { code: "STORE_PERMISSION_DENIED", what: "lacks a privilege", next: "grant what the guide of the PostgreSQL store lists, or run 'tribune migrate' with a role that may create" },
   "53300": { code: "STORE_UNREACHABLE", what: "found no free connection: the server has as many as it allows", next: "raise max_connections, or let pools keep fewer; a node needs one" },
   "57P03": { code: "STORE_UNREACHABLE", what: "found a server that starts up or shuts down", next: "wait; it is tried again" },
   "53100": { code: "STORE_FULL", what: "found the server's disk full; nothing was written", next: "free space on the server" },
@@ -87,6 +88,10 @@ export function wasCalledOff(error: unknown): boolean {
  */
 export function wasNotPrepared(error: unknown): boolean {
   return ["26000", "42P05", "0A000"].includes(sqlState(error) ?? "");
+}
+
+export function isForbidden(error: unknown): boolean {
+  return sqlState(error) === INSUFFICIENT_PRIVILEGE;
 }
 
 /** Whether a statement that may lose a race has lost it: called off, or no lock in time. */

@@ -34,6 +34,12 @@ export interface PostgresConfigOptions extends PostgresPlace {
 interface PostgresPlace {
   /** The schema that Tribune's tables are in: small letters, digits and `_`, at most 63. Default `tribune`. All members must agree. */
   readonly schema?: string | undefined;
+  /**
+   * You say that nothing between this process and the server ends a connection that is in use while both of them live, although the server sees the connection come from another address than
+   * this process has: as behind the address translation of containers, which only rewrites addresses. Without it such a connection holds no evidence of life, since a proxy in between may drop
+   * its half of a connection and leave ours. It says nothing about poolers, which are found out all the same. Default `false`.
+   */
+  readonly direct?: boolean | undefined;
 }
 
 /** A `pg.Pool`, by shape. */
@@ -63,24 +69,27 @@ export interface CheckedOptions {
   readonly pool: PgPool | undefined;
   readonly settings: Readonly<Record<string, unknown>>;
   readonly schema: string;
+  readonly direct: boolean;
   readonly label: string;
 }
 
 /** Checks the options without any I/O; throws `INVALID_OPTIONS` with every complaint. No complaint repeats a URL: it may hold a password. */
 export function checkOptions(options: PostgresOptions): CheckedOptions {
   const complaints = new Complaints("postgres store");
-  const given: { readonly pool?: unknown; readonly url?: unknown; readonly config?: unknown; readonly schema?: unknown } = isObject(options) ? options : {};
+  const given: { readonly pool?: unknown; readonly url?: unknown; readonly config?: unknown; readonly schema?: unknown; readonly direct?: unknown } = isObject(options) ? options : {};
   complaints.check(given === options, `options must be an object with a pool, a url or a config, not ${typeof options}`);
-  complaints.unknownKeys(given, ["pool", "url", "config", "schema"]);
+  complaints.unknownKeys(given, ["pool", "url", "config", "schema", "direct"]);
   const places = (["pool", "url", "config"] as const).filter((name) => given[name] !== undefined);
   complaints.check(given !== options || places.length === 1, `give exactly one of pool, url and config, not ${places.length === 0 ? "none" : places.join(" and ")}`);
   const schema = checkSchema(given.schema ?? DEFAULT_SCHEMA, complaints);
+  const { direct = false } = given;
+  complaints.check(typeof direct === "boolean", `direct must be true or false, not ${shown(direct)}`);
   const pool = given.pool === undefined ? undefined : checkPool(given.pool, complaints);
   const config = given.config === undefined ? undefined : checkConfig(given.config, complaints);
   if (given.url !== undefined) checkUrl(given.url, complaints);
   complaints.throwIfAny();
   const settings = pool === undefined ? (config ?? { connectionString: given.url }) : settingsOf(pool);
-  return { pool, settings, schema, label: labelOf(settings) };
+  return { pool, settings, schema, direct: direct === true, label: labelOf(settings) };
 }
 
 function checkSchema(value: unknown, complaints: Complaints): string {

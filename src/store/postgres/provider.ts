@@ -5,6 +5,7 @@ import type { ConnectionSource } from "./connection.ts";
 import { loadDriver } from "./driver.ts";
 import type { PgPool } from "./driver.ts";
 import { mapPostgresError } from "./errors.ts";
+import { takeEvidence } from "./evidence.ts";
 import { PostgresFences } from "./fenced.ts";
 import { checkOptions } from "./options.ts";
 import type { CheckedOptions, ClientOf, PostgresConfigOptions, PostgresOptions, PostgresPool, PostgresPoolOptions, PostgresTransaction, PostgresUrlOptions } from "./options.ts";
@@ -27,12 +28,14 @@ export function postgres(options: PostgresOptions): StoreProvider {
 class PostgresProvider implements StoreProvider {
   readonly kind = "postgres";
   readonly label: string;
-  readonly capabilities = { hints: true, asyncTransactions: true, boundsFrozenTransactions: true, manyHosts: true } as const;
+  readonly capabilities = { hints: true, asyncTransactions: true, boundsFrozenTransactions: true, manyHosts: true, evidence: { graceMs: 100 } } as const;
   readonly fenced: PostgresFences<unknown>;
   readonly schema: PostgresSchema;
   readonly #options: CheckedOptions;
   readonly #source: ConnectionSource;
   #ownPool: Promise<PgPool> | undefined;
+  /** Whether a session turned out to be served by changing server processes: then no later one is trusted with evidence. */
+  #moved = false;
 
   constructor(options: CheckedOptions) {
     const { pool, settings, schema, label } = options;
@@ -48,7 +51,9 @@ class PostgresProvider implements StoreProvider {
     try {
       return await connection.within("opening the store", async () => {
         await this.#prepareSchema(connection, context);
-        const session = new PostgresSession(connection, { context, schema: this.#options.schema, label: this.label });
+        const { schema, direct } = this.#options;
+        const evidence = await takeEvidence(connection, context, { assertedDirect: direct, moved: this.#moved });
+        const session = new PostgresSession(connection, { context, schema, source: this.#source, evidence, onMoved: () => (this.#moved = true) });
         await session.listen();
         return session;
       });
@@ -68,7 +73,7 @@ class PostgresProvider implements StoreProvider {
     const installed = await this.schema.installedOn(connection);
     if (schemaStep(installed, { label: this.label, createSchema: context.createSchema }) === "ready") return;
     try {
-      await this.schema.migrateOn(connection);
+      await this.schema.migrateOn(connection, context);
     } catch (error) {
       throw schemaError(error, "making the schema", this.label);
     }

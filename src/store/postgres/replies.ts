@@ -1,4 +1,4 @@
-import type { BeatReply, ElectionRow, EventPage, EventType, GroupReading, Holder, LookReply, MemberRow, PresenceRow, StoredView, TermRow } from "../index.ts";
+import type { BeatReply, CandidateRow, ElectionRow, EventPage, EventType, GroupReading, LookReply, MemberRow, PresenceRow, StoredView, TermRow } from "../index.ts";
 import type { Row } from "./connection.ts";
 
 /** A bigint column. All that Tribune stores in one is a safe integer. */
@@ -28,15 +28,19 @@ export function beatReplyOf(row: Row): BeatReply {
   return { ...lookReplyOf(row), accepted: isTrue(row, "accepted"), self: (row["self"] ?? "absent") as BeatReply["self"] };
 }
 
-export function presenceRowOf([incarnation, node, state, beat, leaseMs, expired, beatAgeMs, joinOrder, viewSeen, metadataVersion]: Json[]): PresenceRow {
-  return { incarnation, node, state, beat, leaseMs, expired, beatAgeMs, joinOrder, viewSeen, metadataVersion } as PresenceRow;
+export function presenceRowOf([incarnation, node, state, beat, leaseMs, expired, beatAgeMs, joinOrder, viewSeen, metadataVersion, observer, evicted, evidence]: Json[]): PresenceRow {
+  return { incarnation, node, state, beat, leaseMs, expired, beatAgeMs, joinOrder, viewSeen, metadataVersion, observer, evicted, evidence } as PresenceRow;
 }
 
 export function membersOf(row: Row): readonly MemberRow[] {
   return listOf(row, "members").map(
-    ([incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason]) =>
-      ({ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason }) as MemberRow,
+    ([incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason, observer]) =>
+      ({ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason, observer }) as MemberRow,
   );
+}
+
+export function candidatesOf(row: Row): readonly CandidateRow[] {
+  return listOf(row, "candidates").map(candidateOf);
 }
 
 export function eventPageOf(row: Row, after: number): EventPage {
@@ -65,6 +69,7 @@ export function groupReadingOf(row: Row): GroupReading {
     view: viewOf(row),
     presence: listOf(row, "presence").map(presenceRowOf),
     elections: listOf(row, "elections").map(electionRowOf),
+    candidates: listOf(row, "candidates").map((columns) => ({ election: columns[0] as string, ...candidateOf(columns) })),
     fences: listOf(row, "fences").map(([election, token]) => ({ election: election as string, token: token as number })),
     terms: listOf(row, "terms").map(
       ([election, token, node, incarnation, beganAtMs, endedAtMs, endReason]) => ({ election, token, node, incarnation, beganAtMs, endedAtMs, endReason }) as TermRow,
@@ -89,7 +94,14 @@ function viewOf(row: Row): StoredView | null {
   return text === null || text === undefined ? null : (JSON.parse(text) as StoredView);
 }
 
-function electionRowOf([election, token, incarnation, node, epoch, version, resignRequested, changedAtMs]: Json[]): ElectionRow {
-  const holder = incarnation === null ? null : ({ incarnation, node } as Holder);
-  return { election, token, holder, epoch, version, resignRequested, changedAtMs } as ElectionRow;
+function candidateOf([, incarnation, node, priority, fit, joinOrder]: Json[]): CandidateRow {
+  return { incarnation, node, priority, fit, joinOrder } as CandidateRow;
+}
+
+function electionRowOf(columns: Json[]): ElectionRow {
+  const [election, token, incarnation, node, epoch, version, resignRequested, changedAtMs, resignRequestedFor, reservedFor, reservedMs, reason, by, atMs, priority, minimumTermMs, ranked] = columns;
+  const holder = incarnation === null ? null : { incarnation, node };
+  const reservation = reservedFor === null ? null : { node: reservedFor, forMs: reservedMs };
+  const paused = atMs === null ? null : { reason, by, atMs };
+  return { election, token, holder, epoch, version, resignRequested, resignRequestedFor, reservation, paused, priority, minimumTermMs, ranked, changedAtMs } as ElectionRow;
 }

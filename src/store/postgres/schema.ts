@@ -1,11 +1,19 @@
 import { createHash } from "node:crypto";
-import { TribuneError } from "../../kernel/index.ts";
-import { SCHEMA_VERSION } from "../index.ts";
-import type { OpenContext, SchemaAdmin } from "../index.ts";
+import { sleep, TribuneError } from "../../kernel/index.ts";
+import { SCHEMA_VERSION, SCHEMA_WORKS_WITH } from "../index.ts";
+import type { InstalledSchema, OpenContext, SchemaAdmin } from "../index.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionSource } from "./connection.ts";
-import { mapPostgresError } from "./errors.ts";
+import { LOCK_NOT_AVAILABLE, mapPostgresError, sqlState } from "./errors.ts";
 import { tablesIn } from "./statements.ts";
+
+/**
+ * How long a migration waits for the lock of a table. While it does, whatever else wants that table waits behind it: running nodes, whose beats have to come
+ * in time. Less than `deadlock_timeout`, so that it is never a node that has to give way.
+ */
+const TABLE_LOCK_MS = 500;
+const LOCK_ATTEMPTS = 5;
+const BETWEEN_ATTEMPTS_MS = 200;
 
 /** Makes Tribune's tables and tells their version. Each call has a connection of its own. */
 export class PostgresSchema implements SchemaAdmin {
@@ -19,44 +27,86 @@ export class PostgresSchema implements SchemaAdmin {
   }
 
   statements(from: number): readonly string[] {
-    return from === 0 ? [`create schema if not exists "${this.#schema}"`, ...tables(this.#schema)] : [];
+    if (from === 0) return [`create schema if not exists "${this.#schema}"`, ...tables(this.#schema)];
+    return from === 1 ? expansion(this.#schema) : [];
   }
 
-  async installed(context: OpenContext): Promise<number> {
+  async installed(context: OpenContext): Promise<InstalledSchema> {
     return await this.#on("reading the schema version", context, async (connection) => await this.installedOn(connection));
   }
 
   async migrate(context: OpenContext): Promise<{ readonly from: number; readonly to: number }> {
-    return await this.#on("migrating", context, async (connection) => await this.migrateOn(connection));
+    return await this.#on("migrating", context, async (connection) => await this.migrateOn(connection, context));
   }
 
-  /** The version in the database that `connection` leads to. */
-  async installedOn(connection: Connection): Promise<number> {
+  /** What is in the database that `connection` leads to. */
+  async installedOn(connection: Connection): Promise<InstalledSchema> {
     const { meta } = tablesIn(this.#schema);
     // Not by naming it: that would be an error, and in a transaction the end of it. Not by to_regclass: what it remembers of names that
     // are missing is not brought up to date by waiting for an advisory lock.
     const [found] = await connection.query("select exists (select from pg_catalog.pg_tables where schemaname = $1 and tablename = 'meta') as there", [this.#schema]);
-    if (found?.["there"] !== "t") return 0;
-    const [row] = await connection.query(`select version from ${meta}`);
-    return Number(row?.["version"] ?? 0);
+    if (found?.["there"] !== "t") return { version: 0, worksWith: 0 };
+    // By way of JSON, since version 1 has no such column, and naming one that is not there is an error.
+    const [row] = await connection.query(`select m.version, to_json(m) ->> 'works_with' as works_with from ${meta} m`);
+    const version = Number(row?.["version"] ?? 0);
+    return { version, worksWith: Number(row?.["works_with"] ?? version) };
   }
 
-  async migrateOn(connection: Connection): Promise<{ readonly from: number; readonly to: number }> {
+  /**
+   * Makes the schema in one transaction. Brings an older one up to date in one for each statement, since nodes may be at work, which lock the tables in many an order: so it never keeps one table from them
+   * while it waits for another. What is broken off is an older schema with some more in it, and goes on when it is run again.
+   */
+  async migrateOn(connection: Connection, context: OpenContext): Promise<{ readonly from: number; readonly to: number }> {
+    const from = await this.#alone(connection, async (version) => {
+      if (version === 0) await this.#make(connection);
+      return version;
+    });
+    if (from === 0) return { from, to: SCHEMA_VERSION };
+    for (const statement of this.statements(from)) await this.#step(connection, context, statement);
+    return { from, to: Math.max(from, SCHEMA_VERSION) };
+  }
+
+  /** Gives way to running nodes and to transactions that stay open, and tries again some times. */
+  async #step(connection: Connection, context: OpenContext, statement: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#alone(connection, async (version) => {
+          if (version >= SCHEMA_VERSION) return; // somebody else did it meanwhile
+          await connection.query("select set_config('lock_timeout', $1, true)", [String(TABLE_LOCK_MS)]);
+          await connection.query(statement);
+        });
+      } catch (error) {
+        if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error;
+        if (attempt === LOCK_ATTEMPTS) throw this.#tableInUse(error);
+        await sleep(context.clock, BETWEEN_ATTEMPTS_MS, context.signal);
+      }
+    }
+  }
+
+  /** Runs `work` in a transaction in which nobody else migrates, with the version that is there then. */
+  async #alone<T>(connection: Connection, work: (version: number) => Promise<T>): Promise<T> {
     return await connection.transaction(async () => {
       await connection.query("select pg_advisory_xact_lock($1, $2)", [...lockKey(this.#schema)]);
-      const from = await this.installedOn(connection);
-      if (from < SCHEMA_VERSION) await this.#raise(connection, from);
-      return { from, to: Math.max(from, SCHEMA_VERSION) };
+      return await work((await this.installedOn(connection)).version);
     });
   }
 
-  async #raise(connection: Connection, from: number): Promise<void> {
+  async #make(connection: Connection): Promise<void> {
     const [schema] = await connection.query("select exists (select from pg_namespace where nspname = $1) as there", [this.#schema]);
-    for (const statement of this.statements(from)) {
+    for (const statement of this.statements(0)) {
       // PostgreSQL asks for the privilege to create schemas also where the schema is there: somebody may have made it for us.
       if (schema?.["there"] === "t" && statement.startsWith("create schema")) continue;
       await connection.query(statement);
     }
+  }
+
+  #tableInUse(cause: unknown): TribuneError {
+    const { label } = this.#source;
+    return new TribuneError("STORE_BUSY", `migrating ${label} did not get the lock of a table in "${this.#schema}" within ${TABLE_LOCK_MS} ms, ${LOCK_ATTEMPTS} times; what is there works on as before`, {
+      about: label,
+      next: "look in pg_stat_activity for a transaction that has been open on these tables for long (a dump, a query by hand), let it end, and migrate again",
+      cause,
+    });
   }
 
   async #on<T>(operation: string, context: OpenContext, work: (connection: Connection) => Promise<T>): Promise<T> {
@@ -100,7 +150,8 @@ function tables(schema: string): readonly string[] {
   return [
     `create table ${t.meta} (
   one boolean primary key default true check (one),
-  version integer not null
+  version integer not null,
+  works_with integer
 )`,
     `create table ${t.groups} (
   grp text collate "C" primary key,
@@ -130,6 +181,7 @@ function tables(schema: string): readonly string[] {
   metadata_version bigint not null,
   dead_reason text,
   dead_at_ms bigint,
+${list(PRESENCE_2)},
   primary key (grp, incarnation)
 ) with (fillfactor = 50, toast_tuple_target = 256)`,
     `create unique index presence_name on ${t.presence} (grp, node) where state = 'alive'`,
@@ -143,9 +195,11 @@ function tables(schema: string): readonly string[] {
   version bigint not null,
   resign_requested bigint,
   changed_at_ms bigint not null,
+${list(ELECTIONS_2)},
   primary key (grp, election)
 ) with (fillfactor = 70)`,
     `create index elections_version on ${t.elections} (grp, version)`,
+    candidates(t),
     `create table ${t.fences} (
   grp text collate "C" not null,
   election text collate "C" not null,
@@ -177,6 +231,50 @@ function tables(schema: string): readonly string[] {
   end_reason text,
   primary key (grp, election, token)
 )`,
-    `insert into ${t.meta} (version) values (${SCHEMA_VERSION})`,
+    `insert into ${t.meta} (version, works_with) values (${SCHEMA_VERSION}, ${SCHEMA_WORKS_WITH})`,
   ];
+}
+
+/** From version 1 to 2, in steps of which each may be repeated. A column with a constant default is added without rewriting the table (manual, ALTER TABLE, notes). */
+function expansion(schema: string): readonly string[] {
+  const t = tablesIn(schema);
+  const add = (columns: readonly string[]) => columns.map((column) => `add column if not exists ${column}`).join(", ");
+  return [
+    `alter table ${t.meta} add column if not exists works_with integer`,
+    `alter table ${t.presence} ${add(PRESENCE_2)}`,
+    `alter table ${t.elections} ${add(ELECTIONS_2)}`,
+    candidates(t, "if not exists "),
+    `update ${t.meta} set version = 2, works_with = 2`,
+  ];
+}
+
+/** What version 2 added to `presence`. */
+const PRESENCE_2 = ["observer boolean not null default false", "evicted boolean not null default false", "evidence_key text", "evidence_run text"];
+
+/** What version 2 added to `elections`. */
+const ELECTIONS_2 = [
+  'resign_requested_for text collate "C"',
+  'reserved_for text collate "C"',
+  "reserved_ms bigint",
+  "paused_reason text",
+  "paused_by text",
+  "paused_at_ms bigint",
+  "priority double precision not null default 0",
+  "minimum_term_ms bigint not null default 0",
+  "ranked boolean not null default false",
+];
+
+function candidates(t: ReturnType<typeof tablesIn>, unless = ""): string {
+  return `create table ${unless}${t.candidates} (
+  grp text collate "C" not null,
+  election text collate "C" not null,
+  incarnation text collate "C" not null,
+  priority double precision not null,
+  fit boolean not null,
+  primary key (grp, election, incarnation)
+)`;
+}
+
+function list(columns: readonly string[]): string {
+  return columns.map((column) => `  ${column}`).join(",\n");
 }

@@ -1,13 +1,17 @@
 import { Events, isTribuneError, TribuneError } from "../../kernel/index.ts";
 import { SessionGate } from "../index.ts";
 import type {
+  AttendInput,
   BeatInput,
   BeatReply,
   Call,
+  CandidacyInput,
+  CandidateRow,
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
   EventPage,
+  EvictInput,
   GroupReading,
   Hint,
   JoinInput,
@@ -17,18 +21,22 @@ import type {
   MemberRow,
   OpenContext,
   PassFenceInput,
+  PauseInput,
   PublishViewInput,
+  RequestResignInput,
   ResignInput,
   SessionInfo,
   StoreSession,
 } from "../index.ts";
+import { attend } from "./attend.ts";
 import { isReadCommitted, wholeMs } from "./connection.ts";
-import type { Connection, Row, ServerFacts } from "./connection.ts";
-import { lostRace, mapPostgresError, wasAnswered, wasCalledOff, wasNotPrepared } from "./errors.ts";
+import type { Connection, ConnectionSource, Row, ServerFacts } from "./connection.ts";
+import { isForbidden, lostRace, mapPostgresError, wasAnswered, wasCalledOff, wasNotPrepared } from "./errors.ts";
+import type { EvidenceFound } from "./evidence.ts";
 import { channelOf, hintOf } from "./hints.ts";
-import { beatReplyOf, eventPageOf, groupReadingOf, intOf, isTrue, lookReplyOf, membersOf, presenceRowOf, textOf } from "./replies.ts";
+import { beatReplyOf, candidatesOf, eventPageOf, groupReadingOf, intOf, isTrue, lookReplyOf, membersOf, presenceRowOf, textOf } from "./replies.ts";
 import { statementsFor } from "./statements.ts";
-import type { Statements } from "./statements.ts";
+import type { StatementNames, Statements } from "./statements.ts";
 
 /** How often an operation is run again after the server called it off without having written anything. */
 const ATTEMPTS = 5;
@@ -43,29 +51,52 @@ const NOT_READ_COMMITTED =
   "set default_transaction_isolation to 'read committed' for this role, or connect to the server directly.";
 const NO_FSYNC = "The server runs with fsync off, so a crash loses commits, and each of its restarts counts as a failover; switch fsync on.";
 
+/** What a session is made with, besides its connection. */
+interface SessionOptions {
+  readonly context: OpenContext;
+  readonly schema: string;
+  /** For attending, which takes a connection more. */
+  readonly source: ConnectionSource;
+  readonly evidence: EvidenceFound;
+  /** Told when the connection turned out to be served by changing server processes. */
+  readonly onMoved: () => void;
+}
+
 /** The operations of one node, each as one statement on one connection. */
 export class PostgresSession implements StoreSession {
   readonly #connection: Connection;
   readonly #group: string;
   readonly #label: string;
   readonly #channel: string;
-  readonly #sql: Statements;
+  readonly #context: OpenContext;
+  readonly #source: ConnectionSource;
+  #names: StatementNames;
+  #sql: Statements;
+  /** What beats are armed with, and what others' evidence is compared with; null if this session holds none. */
+  readonly #evidenceKey: string | null;
+  readonly #onMoved: () => void;
   readonly #gate: SessionGate;
   readonly #hints: Events<{ hint: Hint }>;
   #info: SessionInfo;
+  #endsPolitely = false;
   #goodbye: Promise<void> | undefined;
 
-  constructor(connection: Connection, options: { readonly context: OpenContext; readonly schema: string; readonly label: string }) {
-    const { context, schema, label } = options;
+  constructor(connection: Connection, { context, schema, source, evidence, onMoved }: SessionOptions) {
+    const { label } = source;
     this.#connection = connection;
     this.#group = context.group;
     this.#label = label;
     this.#channel = channelOf(schema, context.group);
-    this.#sql = statementsFor({ schema, channel: this.#channel, lockLimitMs: wholeMs(context.statementLimitMs) });
+    this.#context = context;
+    this.#source = source;
+    this.#names = { schema, channel: this.#channel, lockLimitMs: wholeMs(context.statementLimitMs), probes: connection.facts.probes };
+    this.#sql = statementsFor(this.#names);
+    this.#evidenceKey = evidence.key ?? null;
+    this.#onMoved = onMoved;
     this.#gate = new SessionGate({ clock: context.clock, label, onEnd: () => this.#leaveConnection() });
     this.#hints = new Events((error, event) => context.logger.error({ error, event, group: context.group }, "a listener of hints failed"));
     const { direct, version } = connection.facts;
-    this.#info = { serverVersion: `PostgreSQL ${version}`, hints: direct, warnings: warningsOf(connection.facts) };
+    this.#info = { serverVersion: `PostgreSQL ${version}`, hints: direct, warnings: warningsOf(connection.facts, evidence), evidence: evidence.evidence };
     connection.onNotification((channel, payload) => this.#onNotification(channel, payload));
     connection.onBroken = (error) => this.#gate.end(mapPostgresError(error, "the session", label));
   }
@@ -90,10 +121,11 @@ export class PostgresSession implements StoreSession {
   // ---- presence
 
   join(input: JoinInput, call: Call): Promise<JoinResult> {
-    const { incarnation, node, leaseMs, metadata, settings, generation = 0 } = input;
+    const { incarnation, node, leaseMs, metadata, settings, generation = 0, observer = false } = input;
+    const values = [incarnation, node, Math.ceil(leaseMs), metadata, settings, generation, observer, this.#evidenceKey];
     return this.#run("join", call, async () => {
       for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-        const [row] = await this.#ask(this.#sql.join, [incarnation, node, Math.ceil(leaseMs), metadata, settings, generation]);
+        const [row] = await this.#ask(this.#sql.join, values);
         const result = row === undefined ? undefined : this.#joinResult(row, input);
         if (result !== undefined) return result;
       }
@@ -116,7 +148,7 @@ export class PostgresSession implements StoreSession {
 
   beat(input: BeatInput, call: Call): Promise<BeatReply> {
     const { incarnation, beat, viewSeen, generation, cursor, watch } = input;
-    const values = [incarnation, beat, viewSeen, generation, cursor.epoch, cursor.electionsVersion, cursor.viewVersion];
+    const values = [incarnation, beat, viewSeen, generation, cursor.epoch, cursor.electionsVersion, cursor.viewVersion, this.#evidenceKey];
     return this.#run("beat", call, async () => {
       const [row] = watch === "all" ? await this.#ask(this.#sql.beatWatchingAll, values, "tribune_beat_all") : await this.#ask(this.#sql.beatWatchingSome, [...values, watch], "tribune_beat");
       return beatReplyOf(this.#existing(row, call));
@@ -124,7 +156,7 @@ export class PostgresSession implements StoreSession {
   }
 
   look({ cursor, watch }: LookInput, call: Call): Promise<LookReply> {
-    const values = [cursor.epoch, cursor.electionsVersion, cursor.viewVersion];
+    const values = [cursor.epoch, cursor.electionsVersion, cursor.viewVersion, this.#evidenceKey];
     return this.#run("look", call, async () => {
       const [row] = watch === "all" ? await this.#ask(this.#sql.lookWatchingAll, values, "tribune_look_all") : await this.#ask(this.#sql.lookWatchingSome, [...values, watch], "tribune_look");
       return lookReplyOf(this.#existing(row, call));
@@ -136,13 +168,25 @@ export class PostgresSession implements StoreSession {
   }
 
   declareDead(input: DeclareDeadInput, call: Call): Promise<boolean> {
-    const { incarnation, beat, epoch, requireExpired, by, reason } = input;
-    const detail = JSON.stringify({ incarnation, by, reason });
-    return this.#race("declareDead", call, false, async () => await this.#done(this.#sql.declareDead, [incarnation, beat, epoch, requireExpired, reason, detail]));
+    const { incarnation, beat, epoch, requireExpired, requireFree = false, by, reason } = input;
+    const values = [incarnation, beat, epoch, requireExpired, reason, JSON.stringify({ incarnation, by, reason }), requireFree, this.#evidenceKey];
+    return this.#race("declareDead", call, false, async () => await this.#done(this.#sql.declareDead, values));
   }
 
   updateMetadata({ incarnation, metadata }: { readonly incarnation: string; readonly metadata: string }, call: Call): Promise<boolean> {
     return this.#run("updateMetadata", call, async () => await this.#done(this.#sql.updateMetadata, [incarnation, metadata]));
+  }
+
+  evict({ node, by, reason }: EvictInput, call: Call): Promise<boolean> {
+    return this.#run("evict", call, async () => await this.#done(this.#sql.evict, [node, storable(by), storable(reason)]));
+  }
+
+  async attend({ incarnations, signal }: AttendInput): Promise<void> {
+    if (!this.#names.probes) {
+      throw new TribuneError("STORE_PERMISSION_DENIED", `attending evidence on ${this.#label} takes a privilege that this role lacks`, { about: this.#label, next: "grant execute on pg_try_advisory_xact_lock_shared and pg_advisory_xact_lock_shared to it" });
+    }
+    const either = AbortSignal.any([signal, this.ended]);
+    await attend({ source: this.#source, context: this.#context, signal: either, incarnations: [...incarnations], statement: this.#sql.attend, label: this.#label });
   }
 
   // ---- elections
@@ -155,9 +199,10 @@ export class PostgresSession implements StoreSession {
   }
 
   claim(input: ClaimInput, call: Call): Promise<ClaimResult | null> {
-    const { election, expectedToken, incarnation, tokenSeen, epoch, node } = input;
+    const { election, expectedToken, incarnation, tokenSeen, epoch, node, priority = 0, minimumTermMs = 0, overReservation = false } = input;
+    const values = [election, expectedToken, incarnation, tokenSeen, epoch, node, priority, Math.ceil(minimumTermMs), overReservation];
     return this.#race("claim", call, null, async () => {
-      const [row] = await this.#ask(this.#sql.claim, [election, expectedToken, incarnation, tokenSeen, epoch, node]);
+      const [row] = await this.#ask(this.#sql.claim, values);
       if (isTrue(row, "exhausted")) {
         throw new TribuneError("TOKEN_EXHAUSTED", `tokens of ${election} are used up`, { about: election, next: "use an election of another name" });
       }
@@ -174,13 +219,35 @@ export class PostgresSession implements StoreSession {
     });
   }
 
-  resign({ election, incarnation, token, reason }: ResignInput, call: Call): Promise<boolean> {
-    const storable = reason.replaceAll("\0", "\ufffd"); // PostgreSQL's text holds no NUL, and a resignation must not fail for that
-    return this.#run("resign", call, async () => await this.#done(this.#sql.resign, [election, incarnation, token, storable]));
+  resign({ election, incarnation, token, reason, reservation }: ResignInput, call: Call): Promise<boolean> {
+    const keptFor = reservation === undefined ? [null, null] : [reservation.node, Math.ceil(reservation.forMs)];
+    return this.#run("resign", call, async () => await this.#done(this.#sql.resign, [election, incarnation, token, storable(reason), ...keptFor]));
   }
 
-  requestResign({ election, token }: { readonly election: string; readonly token: number }, call: Call): Promise<boolean> {
-    return this.#run("requestResign", call, async () => await this.#done(this.#sql.requestResign, [election, token]));
+  requestResign(input: RequestResignInput, call: Call): Promise<boolean> {
+    return this.#run("requestResign", call, async () => await this.#done(this.#sql.requestResign, [input.election, input.token, input.for ?? null]));
+  }
+
+  pause({ election, by, reason }: PauseInput, call: Call): Promise<boolean> {
+    return this.#run("pause", call, async () => await this.#done(this.#sql.pause, [election, storable(by), storable(reason)]));
+  }
+
+  resume({ election, by }: { readonly election: string; readonly by: string }, call: Call): Promise<boolean> {
+    return this.#run("resume", call, async () => await this.#done(this.#sql.resume, [election, storable(by)]));
+  }
+
+  setCandidacy({ election, incarnation, candidacy }: CandidacyInput, call: Call): Promise<boolean> {
+    return this.#run("setCandidacy", call, async () => {
+      if (candidacy === null) return await this.#done(this.#sql.withdraw, [election, incarnation]);
+      return await this.#done(this.#sql.contend, [election, incarnation, candidacy.priority, candidacy.fit]);
+    });
+  }
+
+  readCandidates({ election }: { readonly election: string }, call: Call): Promise<readonly CandidateRow[]> {
+    return this.#run("readCandidates", call, async () => {
+      const [row] = await this.#ask(this.#sql.readCandidates, [election]);
+      return row === undefined ? [] : candidatesOf(row);
+    });
   }
 
   // ---- membership and record
@@ -210,7 +277,7 @@ export class PostgresSession implements StoreSession {
 
   readGroup(call: Call): Promise<GroupReading | null> {
     return this.#run("readGroup", call, async () => {
-      const [row] = await this.#ask(this.#sql.readGroup, []);
+      const [row] = await this.#ask(this.#sql.readGroup, [this.#evidenceKey]);
       return row === undefined ? null : groupReadingOf(row);
     });
   }
@@ -219,7 +286,7 @@ export class PostgresSession implements StoreSession {
 
   async close(): Promise<void> {
     if (!this.ended.aborted) {
-      this.#goodbye = this.#connection.close();
+      this.#endsPolitely = true;
       this.#gate.end(new TribuneError("STORE_SESSION_ENDED", `the session on ${this.#label} was closed`, { about: this.#label }));
     }
     await this.#goodbye;
@@ -229,8 +296,10 @@ export class PostgresSession implements StoreSession {
     this.#gate.end(reason);
   }
 
+  /** After `ended` was aborted, never before: with the connection the evidence goes, and whoever sees that takes over. */
   #leaveConnection(): void {
-    if (this.#goodbye === undefined) this.#connection.destroy();
+    if (this.#endsPolitely) this.#goodbye = this.#connection.close();
+    else this.#connection.destroy();
   }
 
   // ---- how statements are run
@@ -252,6 +321,10 @@ export class PostgresSession implements StoreSession {
         if (isTribuneError(error)) throw error;
         if (wasNotPrepared(error)) this.#connection.prepares = false;
         if ((wasCalledOff(error) || wasNotPrepared(error)) && attempt < ATTEMPTS) continue;
+        if (isForbidden(error) && this.#names.probes) {
+          this.#stopProbing(); // it may have been that privilege that was taken away
+          continue;
+        }
         if (lost !== undefined && lostRace(error)) return lost.answer;
         const mapped = mapPostgresError(error, operation, this.#label);
         // What the server answered has written nothing and leaves the connection sound. After anything else nobody knows.
@@ -272,19 +345,34 @@ export class PostgresSession implements StoreSession {
 
   #existing(row: Row | undefined, call: Call): Row {
     if (row === undefined) throw this.#groupUnknown();
-    this.#checkHints(row, call);
+    this.#checkConnection(row, call);
     return row;
   }
 
   /** Each reply tells which server process wrote it and whether that one listens for us. */
-  #checkHints(row: Row, call: Call): void {
+  #checkConnection(row: Row, call: Call): void {
     if (!this.#info.hints) return;
     if (intOf(row, "pid") !== this.#connection.facts.pid) {
-      this.#connection.prepares = false;
-      this.#info = { ...this.#info, hints: false, warnings: [...this.#info.warnings, MOVED] };
+      this.#moved();
     } else if (!isTrue(row, "listening")) {
       this.#run("listen", call, async () => await this.listen()).catch(() => undefined); // the next reply tells whether it helped
     }
+  }
+
+  /** What was found out while opening was about another server process: so this session holds no evidence, and what others believed of it is void. */
+  #moved(): void {
+    this.#connection.prepares = false;
+    const held = this.#info.evidence.held;
+    const evidence = held ? { held: false, why: "the session turned out to be served by changing server processes" } : this.#info.evidence;
+    this.#info = { ...this.#info, hints: false, warnings: [...this.#info.warnings, MOVED], evidence };
+    this.#onMoved();
+    if (held) this.#gate.end(new TribuneError("STORE_SESSION_ENDED", `the session on ${this.#label} turned out to be served by changing server processes, so it is no evidence of life`, { about: this.#label, next: "nothing by hand: the next session holds none; connect to the server directly to have it" }));
+  }
+
+  #stopProbing(): void {
+    this.#names = { ...this.#names, probes: false };
+    this.#sql = statementsFor(this.#names);
+    this.#connection.prepares = false; // what is prepared has another text
   }
 
   #onNotification(channel: string, payload: string | undefined): void {
@@ -300,11 +388,17 @@ export class PostgresSession implements StoreSession {
   }
 }
 
-function warningsOf(facts: ServerFacts): readonly string[] {
+function warningsOf(facts: ServerFacts, { warning }: EvidenceFound): readonly string[] {
   const all = [
     [!facts.direct, POOLED],
     [!isReadCommitted(facts), NOT_READ_COMMITTED],
     [!facts.fsync, NO_FSYNC],
+    [warning !== undefined, warning ?? ""],
   ] as const;
-  return all.filter(([holds]) => holds).map(([, warning]) => warning);
+  return all.filter(([holds]) => holds).map(([, each]) => each);
+}
+
+/** PostgreSQL's text holds no NUL, and a resignation must not fail for one in its reason. */
+function storable(text: string): string {
+  return text.replaceAll("\0", "\ufffd");
 }

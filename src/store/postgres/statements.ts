@@ -8,6 +8,8 @@ export interface StatementNames {
   readonly channel: string;
   /** The longest that a statement may wait for a lock. */
   readonly lockLimitMs: number;
+  /** Whether the role may ask for others' evidence. If not, no statement may so much as name the function, and who is armed shows as `held`. */
+  readonly probes: boolean;
 }
 
 /**
@@ -19,15 +21,26 @@ export interface StatementNames {
  */
 export type Statements = ReturnType<typeof statementsFor>;
 
-export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) {
+export function statementsFor({ schema, channel, lockLimitMs, probes }: StatementNames) {
   const t = tablesIn(schema);
   const writing = serverPart(lockLimitMs);
   const notify = (payload: string, from: string) => `hint as materialized (select pg_notify('${channel}', ${payload}) from ${from})`;
   // The number of a new view, $6, is of the present generation, which is that of the epoch $4.
   const inRange = `g.epoch = $4 and $6::bigint > (g.generation - 1) * ${VIEWS_PER_GENERATION}`;
+  // What a pause and a reservation say about a claim of the node $7.
+  const claimable = "e.paused_at_ms is null and (e.reserved_for is null or e.reserved_for = $7 or $10::boolean)";
   const electionChanged = `'${ELECTION_CHANGED}' || $2::text`;
+  /** One row of an election changed, as a part named `changed` with the new `version` and event number `sequence` shows, and it is told. */
+  const told = (changed: string, type: string, detail: string) => `
+      counted as (update ${t.groups} g set elections_version = ${changed}.version, event_sequence = ${changed}.sequence from ${changed} where g.grp = $1),
+      noted as (
+        insert into ${t.events} (grp, sequence, at_ms, type, subject, detail)
+        select $1, ${changed}.sequence, server.now_ms, '${type}', $2, ${detail} from ${changed}, server
+      ),
+      ${notify(electionChanged, changed)}
+      select exists (select from ${changed}) as done, (select count(*) from hint) as hints`;
   return {
-    /** $2 incarnation, $3 node, $4 lease, $5 metadata, $6 settings, $7 the generation that the caller has seen. Neither `joined` nor a reason why not: someone was first, run it again. */
+    /** $2 incarnation, $3 node, $4 lease, $5 metadata, $6 settings, $7 the generation that the caller has seen, $8 whether it is an observer, $9 the session's own evidence. Neither `joined` nor a reason why not: someone was first, run it again. */
     join: `
       with ${writing},
       seen as materialized (select g.settings from ${t.groups} g where g.grp = $1),
@@ -46,8 +59,8 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       ),
       place as materialized (select held.join_order + 1 as join_order from held union all select made.join_order from made),
       joined as (
-        insert into ${t.presence} (grp, incarnation, node, state, beat, lease_ms, beat_at_ms, expires_at_ms, join_order, joined_at_ms, view_seen, metadata, metadata_version)
-        select $1, $2, $3, 'alive', 0, $4, server.now_ms, server.now_ms + $4::bigint, place.join_order, server.now_ms, 0, $5, 1 from place, server
+        insert into ${t.presence} (grp, incarnation, node, state, beat, lease_ms, beat_at_ms, expires_at_ms, join_order, joined_at_ms, view_seen, metadata, metadata_version, observer)
+        select $1, $2, $3, 'alive', 0, $4, server.now_ms, server.now_ms + $4::bigint, place.join_order, server.now_ms, 0, $5, 1, $8 from place, server
         on conflict do nothing
         returning join_order
       ),
@@ -59,20 +72,20 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       select
         (select settings from seen) as settings,
         (select state from known) as known_state, (select join_order from known) as known_join_order,
-        (select ${presenceArray("taken", "server.now_ms")} from taken, server limit 1) as taken,
+        (select ${presenceArray("taken", { own: "$9", probes })} from taken, server limit 1) as taken,
         (select join_order from joined) as joined, (select epoch from server) as epoch,
         (select count(*) from hint) as hints`,
 
     /**
      * $2 incarnation, $3 beat, $4 view seen, $5 generation, $6 the cursor's epoch, $7 its elections version, $8 its view
-     * version; for some of the rows $9 whose. No row: there is no such group.
+     * version, $9 the evidence that the session holds, or null; for some of the rows $10 whose. No row: there is no such group.
      */
-    beatWatchingAll: beat(t, channel, writing, false),
-    beatWatchingSome: beat(t, channel, writing, true),
+    beatWatchingAll: beat(t, { channel, writing, probes, watchingSome: false }),
+    beatWatchingSome: beat(t, { channel, writing, probes, watchingSome: true }),
 
-    /** $2 the cursor's epoch, $3 its elections version, $4 its view version; for some of the rows $5 whose. */
-    lookWatchingAll: look(t, channel, false),
-    lookWatchingSome: look(t, channel, true),
+    /** $2 the cursor's epoch, $3 its elections version, $4 its view version, $5 the session's own evidence; for some of the rows $6 whose. */
+    lookWatchingAll: look(t, { channel, probes, watchingSome: false }),
+    lookWatchingSome: look(t, { channel, probes, watchingSome: true }),
 
     /** $2 incarnation. */
     leave: `
@@ -85,13 +98,19 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       ${notify(`'${PRESENCE_CHANGED}'`, "gone")}
       select exists (select from gone) as done, (select count(*) from hint) as hints`,
 
-    /** $2 incarnation, $3 beat, $4 epoch, $5 whether the lease must have run out, $6 reason, $7 the event's detail. */
+    /**
+     * $2 incarnation, $3 beat, $4 epoch, $5 whether the lease must have run out, $6 reason, $7 the event's detail, $8 whether its evidence must be
+     * free, $9 the session's own. Evidence changes only with the beat number, and the shared lock that tells is kept until the commit; so one look is enough.
+     */
     declareDead: `
       with ${writing},
-      seen as materialized (
-        select from ${t.presence} p, server
+      named as materialized (
+        select p.* from ${t.presence} p, server
         where p.grp = $1 and p.incarnation = $2 and p.state = 'alive' and p.beat = $3::bigint and server.epoch = $4
           and (not $5::boolean or p.expires_at_ms <= server.now_ms)
+      ),
+      seen as materialized (
+        select from named, server where case when $8::boolean then ${evidence("named", { own: "$9", probes })} = 'free' else true end
       ),
       held as materialized (select g.event_sequence from ${t.groups} g, server where g.grp = $1 and exists (select from seen) for update of g),
       buried as (
@@ -120,6 +139,25 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       ${notify(`'${PRESENCE_CHANGED}'`, "updated")}
       select exists (select from updated) as done, (select count(*) from hint) as hints`,
 
+    /** $2 node, $3 by whom, $4 the reason. */
+    evict: `
+      with ${writing},
+      seen as materialized (select p.incarnation from ${t.presence} p where p.grp = $1 and p.node = $2 and p.state = 'alive' and not p.evicted),
+      held as materialized (select g.event_sequence, seen.incarnation from ${t.groups} g, seen, server where g.grp = $1 for update of g),
+      asked as (
+        update ${t.presence} p set evicted = true
+        from held where p.grp = $1 and p.incarnation = held.incarnation and p.state = 'alive' and not p.evicted
+        returning p.incarnation, held.event_sequence + 1 as sequence
+      ),
+      counted as (update ${t.groups} g set event_sequence = asked.sequence from asked where g.grp = $1),
+      noted as (
+        insert into ${t.events} (grp, sequence, at_ms, type, subject, detail)
+        select $1, asked.sequence, server.now_ms, 'eviction-requested', $2, json_build_object('incarnation', asked.incarnation, 'by', $3::text, 'reason', $4::text)::text
+        from asked, server
+      ),
+      ${notify(`'${PRESENCE_CHANGED}'`, "asked")}
+      select exists (select from asked) as done, (select count(*) from hint) as hints`,
+
     /** $2 election. */
     createElection: `
       with ${writing},
@@ -139,13 +177,13 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       ${notify(electionChanged, "made")}
       select exists (select from ${t.groups} g where g.grp = $1) as group_known, (select count(*) from hint) as hints`,
 
-    /** $2 election, $3 expected token, $4 incarnation, $5 token seen, $6 epoch, $7 node. */
+    /** $2 election, $3 expected token, $4 incarnation, $5 token seen, $6 epoch, $7 node, $8 priority, $9 minimum term, $10 whether a reservation for another node counts no more. */
     claim: `
       with ${writing},
       seen as materialized (
         select e.holder_incarnation, coalesce(f.token, 0) as fence
         from ${t.elections} e join server on server.epoch = $6 left join ${t.fences} f on f.grp = e.grp and f.election = e.election
-        where e.grp = $1 and e.election = $2 and e.token = $3::bigint
+        where e.grp = $1 and e.election = $2 and e.token = $3::bigint and ${claimable}
           and not exists (select from ${t.presence} h where h.grp = $1 and h.incarnation = e.holder_incarnation and h.state = 'alive')
       ),
       held as materialized (
@@ -161,9 +199,10 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       won as (
         update ${t.elections} e
         set token = c.token, holder_incarnation = $4, holder_node = $7, epoch = server.epoch, version = c.elections_version + 1,
-          resign_requested = null, changed_at_ms = server.now_ms
+          resign_requested = null, resign_requested_for = null, reserved_for = null, reserved_ms = null, priority = $8::float8, minimum_term_ms = $9::bigint,
+          changed_at_ms = server.now_ms
         from claimant c, server
-        where e.grp = $1 and e.election = $2 and e.token = $3::bigint and c.token <= ${Number.MAX_SAFE_INTEGER}
+        where e.grp = $1 and e.election = $2 and e.token = $3::bigint and ${claimable} and c.token <= ${Number.MAX_SAFE_INTEGER}
           and (e.holder_incarnation is null or e.holder_incarnation = c.holder_incarnation)
         returning e.token, e.version, c.event_sequence + 1 as sequence, server.now_ms
       ),
@@ -215,7 +254,7 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       )
       select exists (select from seen) as holds, (select token from seen) as fence, exists (select from moved) as moved, (select token from locked) as locked`,
 
-    /** $2 election, $3 incarnation, $4 token, $5 reason. */
+    /** $2 election, $3 incarnation, $4 token, $5 reason, $6 and $7 for whom the row is kept, and for how long, or null. */
     resign: `
       with ${writing},
       seen as materialized (
@@ -227,24 +266,18 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
       ),
       freed as (
         update ${t.elections} e
-        set holder_incarnation = null, holder_node = null, version = held.elections_version + 1, resign_requested = null, changed_at_ms = server.now_ms
+        set holder_incarnation = null, holder_node = null, version = held.elections_version + 1, resign_requested = null, resign_requested_for = null,
+          reserved_for = $6, reserved_ms = $7::bigint, changed_at_ms = server.now_ms
         from held, server
         where e.grp = $1 and e.election = $2 and e.token = $4::bigint and e.holder_incarnation = $3
         returning e.version, held.event_sequence + 1 as sequence, held.holder_node, server.now_ms
       ),
-      counted as (update ${t.groups} g set elections_version = freed.version, event_sequence = freed.sequence from freed where g.grp = $1),
       ended as (
         update ${t.terms} o set ended_at_ms = freed.now_ms, end_reason = $5
         from freed where o.grp = $1 and o.election = $2 and o.ended_at_ms is null
-      ),
-      noted as (
-        insert into ${t.events} (grp, sequence, at_ms, type, subject, detail)
-        select $1, freed.sequence, freed.now_ms, 'term-ended', $2, json_build_object('token', $4::bigint, 'node', freed.holder_node, 'reason', $5::text)::text from freed
-      ),
-      ${notify(electionChanged, "freed")}
-      select exists (select from freed) as done, (select count(*) from hint) as hints`,
+      ),${told("freed", "term-ended", "json_strip_nulls(json_build_object('token', $4::bigint, 'node', freed.holder_node, 'reason', $5::text, 'for', $6::text))::text")}`,
 
-    /** $2 election, $3 token. */
+    /** $2 election, $3 token, $4 for which node, or null. */
     requestResign: `
       with ${writing},
       seen as materialized (
@@ -255,21 +288,85 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
         for update of g
       ),
       asked as (
-        update ${t.elections} e set resign_requested = $3::bigint, version = held.elections_version + 1
+        update ${t.elections} e set resign_requested = $3::bigint, resign_requested_for = $4, version = held.elections_version + 1
         from held where e.grp = $1 and e.election = $2 and e.token = $3::bigint and e.holder_incarnation is not null
         returning e.version, held.event_sequence + 1 as sequence, held.holder_node
+      ),${told("asked", "resign-requested", "json_strip_nulls(json_build_object('token', $3::bigint, 'node', asked.holder_node, 'for', $4::text))::text")}`,
+
+    /** $2 election, $3 by whom, $4 the reason. */
+    pause: `
+      with ${writing},
+      held as materialized (
+        select g.elections_version, g.event_sequence from ${t.groups} g, server
+        where g.grp = $1 and exists (select from ${t.elections} e where e.grp = $1 and e.election = $2 and e.paused_at_ms is null)
+        for update of g
       ),
-      counted as (update ${t.groups} g set elections_version = asked.version, event_sequence = asked.sequence from asked where g.grp = $1),
-      noted as (
-        insert into ${t.events} (grp, sequence, at_ms, type, subject, detail)
-        select $1, asked.sequence, server.now_ms, 'resign-requested', $2, json_build_object('token', $3::bigint, 'node', asked.holder_node)::text from asked, server
+      paused as (
+        update ${t.elections} e set paused_reason = $4, paused_by = $3, paused_at_ms = server.now_ms, version = held.elections_version + 1
+        from held, server where e.grp = $1 and e.election = $2 and e.paused_at_ms is null
+        returning e.version, held.event_sequence + 1 as sequence
+      ),${told("paused", "election-paused", "json_build_object('by', $3::text, 'reason', $4::text)::text")}`,
+
+    /** $2 election, $3 by whom. */
+    resume: `
+      with ${writing},
+      held as materialized (
+        select g.elections_version, g.event_sequence from ${t.groups} g, server
+        where g.grp = $1 and exists (select from ${t.elections} e where e.grp = $1 and e.election = $2 and e.paused_at_ms is not null)
+        for update of g
       ),
-      ${notify(electionChanged, "asked")}
-      select exists (select from asked) as done, (select count(*) from hint) as hints`,
+      resumed as (
+        update ${t.elections} e set paused_reason = null, paused_by = null, paused_at_ms = null, version = held.elections_version + 1
+        from held where e.grp = $1 and e.election = $2 and e.paused_at_ms is not null
+        returning e.version, held.event_sequence + 1 as sequence
+      ),${told("resumed", "election-resumed", "json_build_object('by', $3::text)::text")}`,
+
+    /** $2 election, $3 incarnation, $4 priority, $5 whether it is fit. The group row is locked only to make the election ranked. */
+    contend: `
+      with ${writing},
+      seen as materialized (select e.ranked from ${t.elections} e where e.grp = $1 and e.election = $2),
+      held as materialized (
+        select g.elections_version from ${t.groups} g, seen, server where g.grp = $1 and not seen.ranked and $4::float8 <> 0
+        for update of g
+      ),
+      candidate as materialized (
+        select p.incarnation from ${t.presence} p, seen, server, (select count(*) from held) as group_first
+        where p.grp = $1 and p.incarnation = $3 and p.state = 'alive'
+        for share of p
+      ),
+      stored as (
+        insert into ${t.candidates} (grp, election, incarnation, priority, fit) select $1, $2, $3, $4::float8, $5::boolean from candidate
+        on conflict (grp, election, incarnation) do update set priority = excluded.priority, fit = excluded.fit
+        returning election
+      ),
+      ranked as (
+        update ${t.elections} e set ranked = true, version = held.elections_version + 1
+        from held, stored where e.grp = $1 and e.election = $2 and not e.ranked
+        returning e.version
+      ),
+      counted as (update ${t.groups} g set elections_version = ranked.version from ranked where g.grp = $1),
+      ${notify(electionChanged, "ranked")}
+      select exists (select from stored) as done, (select count(*) from hint) as hints`,
+
+    /** $2 election, $3 incarnation. */
+    withdraw: `
+      with ${writing},
+      candidate as materialized (
+        select p.incarnation from ${t.presence} p, server where p.grp = $1 and p.incarnation = $3 and p.state = 'alive'
+        for share of p
+      ),
+      removed as (
+        delete from ${t.candidates} c using candidate where c.grp = $1 and c.election = $2 and c.incarnation = $3
+        returning c.election
+      )
+      select exists (select from removed) as done`,
+
+    /** $2 election. */
+    readCandidates: `select ${candidatesColumn(t, "and c.election = $2")}`,
 
     /** $2 incarnations. */
     readMembers: `
-      select json_agg(json_build_array(p.incarnation, p.node, p.state, p.metadata, p.metadata_version, p.join_order, p.joined_at_ms, p.dead_reason)) as members
+      select json_agg(json_build_array(p.incarnation, p.node, p.state, p.metadata, p.metadata_version, p.join_order, p.joined_at_ms, p.dead_reason, p.observer)) as members
       from ${t.presence} p where p.grp = $1 and p.incarnation = any ($2::text[])`,
 
     /**
@@ -317,7 +414,9 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
         delete from ${t.presence} p using published
         where p.grp = $1 and p.state = 'dead' and p.dead_at_ms < published.now_ms - $11::bigint
           and not exists (select from ${t.elections} e where e.grp = $1 and e.holder_incarnation = p.incarnation)
+        returning p.incarnation
       ),
+      withdrawn as (delete from ${t.candidates} c using cleared where c.grp = $1 and c.incarnation = cleared.incarnation),
       ${notify(`'${VIEW_CHANGED}'`, "published")}
       select exists (select from published) as done, (select count(*) from hint) as hints`,
 
@@ -331,19 +430,30 @@ export function statementsFor({ schema, channel, lockLimitMs }: StatementNames) 
         ) as events
       from ${t.groups} g where g.grp = $1`,
 
-    /** No row: there is no such group. */
+    /** $2 the session's own evidence. No row: there is no such group. */
     readGroup: `
       with ${SERVER_READ}
       select server.now_ms, server.epoch, g.generation, g.settings, (select m.version from ${t.meta} m) as schema_version,
         (select v.view from ${t.views} v where v.grp = $1) as view,
-        (select json_agg(${presenceArray("p", "server.now_ms")}) from ${t.presence} p where p.grp = $1) as presence,
+        (select json_agg(${presenceArray("p", { own: "$2", probes })}) from ${t.presence} p where p.grp = $1) as presence,
         (select json_agg(${electionArray("e")}) from ${t.elections} e where e.grp = $1) as elections,
+        ${candidatesColumn(t, "")},
         (select json_agg(json_build_array(f.election, f.token)) from ${t.fences} f where f.grp = $1) as fences,
         (
           select json_agg(json_build_array(o.election, o.token, o.node, o.incarnation, o.began_at_ms, o.ended_at_ms, o.end_reason) order by o.election, o.token desc)
           from ${t.terms} o where o.grp = $1
         ) as terms
       from ${t.groups} g, server where g.grp = $1`,
+
+    /** $2 incarnations. Whether the evidence of one of them is free, and the key of one that is armed. */
+    attend: `
+      with ${SERVER_READ}
+      select coalesce(bool_or(found.evidence = 'free'), false) as free, min(found.evidence_key) filter (where found.evidence = 'held') as key
+      from (
+        select p.evidence_key, ${evidence("p", { own: "null", probes })} as evidence
+        from ${t.presence} p, server where p.grp = $1 and p.incarnation = any ($2::text[])
+        offset 0
+      ) found`,
   };
 }
 
@@ -355,6 +465,7 @@ export function tablesIn(schema: string) {
     groups: name("groups"),
     presence: name("presence"),
     elections: name("elections"),
+    candidates: name("candidates"),
     fences: name("fences"),
     views: name("views"),
     events: name("events"),
@@ -384,7 +495,13 @@ export function epochsBetween(from: string, to: string): string {
 /** The time now, not that of the transaction's start, which is what `now()` gives. */
 const NOW = "(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms";
 
-const SERVER_READ = `server as materialized (select ${EPOCH}, ${NOW})`;
+/**
+ * Which run of the server in this epoch answers. A restart frees every lock, also of those who live and have not heard of it yet, as after a
+ * power cut, which closes no connection; so evidence counts only in the run in which it was taken.
+ */
+const RUN = "told.epoch || '@' || (extract(epoch from pg_postmaster_start_time()) * 1000)::bigint as run";
+
+const SERVER_READ = `server as materialized (select told.*, ${RUN} from (select ${EPOCH}, ${NOW} offset 0) told)`;
 
 /**
  * The server's epoch and time; and, for this transaction, which is this statement, that its commit waits for the disk and
@@ -393,12 +510,19 @@ const SERVER_READ = `server as materialized (select ${EPOCH}, ${NOW})`;
  */
 function serverPart(lockLimitMs: number): string {
   return `server as materialized (
-        select ${EPOCH}, ${NOW}, set_config('lock_timeout', '${lockLimitMs}', true) as lock_timeout,
+        select told.*, ${RUN}, set_config('lock_timeout', '${lockLimitMs}', true) as lock_timeout,
           set_config('synchronous_commit', case when current_setting('synchronous_commit') = 'remote_apply' then 'remote_apply' else 'on' end, true) as synchronous_commit
+        from (select ${EPOCH}, ${NOW} offset 0) told
       )`;
 }
 
-function beat(t: Tables, channel: string, writing: string, watchingSome: boolean): string {
+interface Watching {
+  readonly channel: string;
+  readonly probes: boolean;
+  readonly watchingSome: boolean;
+}
+
+function beat(t: Tables, { channel, writing, probes, watchingSome }: Watching & { readonly writing: string }): string {
   return `
       with ${writing},
       seen as materialized (select g.* from ${t.groups} g where g.grp = $1),
@@ -420,26 +544,27 @@ function beat(t: Tables, channel: string, writing: string, watchingSome: boolean
       ),
       beaten as (
         update ${t.presence} p
-        set beat = $3::bigint, beat_at_ms = server.now_ms, expires_at_ms = server.now_ms + p.lease_ms, view_seen = greatest(p.view_seen, $4::bigint)
+        set beat = $3::bigint, beat_at_ms = server.now_ms, expires_at_ms = server.now_ms + p.lease_ms, view_seen = greatest(p.view_seen, $4::bigint),
+          evidence_key = $9, evidence_run = case when $9::text is not null then server.run end
         from server, (select count(*) from raised) as group_first
-        where p.grp = $1 and p.incarnation = $2 and p.state = 'alive' and p.beat < $3::bigint and $6 in ('', server.epoch)
+        where p.grp = $1 and p.incarnation = $2 and p.state = 'alive' and not p.evicted and p.beat < $3::bigint and $6 in ('', server.epoch)
         returning p.*
       ),
       refused as materialized (
         select p.* from ${t.presence} p where p.grp = $1 and p.incarnation = $2 and not exists (select from beaten) for share of p
       ),
       own as materialized (select * from beaten union all select * from refused)
-      select ${lookColumns(t, channel, { epoch: "$6", electionsVersion: "$7", viewVersion: "$8", watched: watchingSome ? "$9" : undefined, own: "own" })},
+      select ${lookColumns(t, channel, { epoch: "$6", electionsVersion: "$7", viewVersion: "$8", evidence: { own: "$9", probes }, watched: watchingSome ? "$10" : undefined, own: "own" })},
         coalesce((select generation from raised), (select generation from stale), seen.generation) as generation,
-        exists (select from beaten) as accepted, (select state from own) as self
+        exists (select from beaten) as accepted, (select case when state = 'alive' and evicted then 'evicted' else state end from own) as self
       from seen, server`;
 }
 
-function look(t: Tables, channel: string, watchingSome: boolean): string {
+function look(t: Tables, { channel, probes, watchingSome }: Watching): string {
   return `
       with ${SERVER_READ},
       seen as materialized (select g.* from ${t.groups} g where g.grp = $1)
-      select ${lookColumns(t, channel, { epoch: "$2", electionsVersion: "$3", viewVersion: "$4", watched: watchingSome ? "$5" : undefined, own: undefined })},
+      select ${lookColumns(t, channel, { epoch: "$2", electionsVersion: "$3", viewVersion: "$4", evidence: { own: "$5", probes }, watched: watchingSome ? "$6" : undefined, own: undefined })},
         seen.generation as generation
       from seen, server`;
 }
@@ -448,6 +573,7 @@ interface LookParameters {
   readonly epoch: string;
   readonly electionsVersion: string;
   readonly viewVersion: string;
+  readonly evidence: EvidenceParameters;
   readonly watched: string | undefined;
   /** Where the caller's own presence row is as it stands now; the snapshot shows it as it was before. */
   readonly own: string | undefined;
@@ -457,7 +583,7 @@ interface LookParameters {
  * Everything here is as the snapshot shows it, so that rows and versions belong together. The first condition on elections
  * is known before any row is read: when nothing changed, none is.
  */
-function lookColumns(t: Tables, channel: string, { epoch, electionsVersion, viewVersion, watched, own }: LookParameters): string {
+function lookColumns(t: Tables, channel: string, { epoch, electionsVersion, viewVersion, evidence: shown, watched, own }: LookParameters): string {
   const rows = own === undefined ? `${t.presence} p` : `(select * from ${own} union all select q.* from ${t.presence} q where q.grp = $1 and q.incarnation <> $2) p`;
   const which = watched === undefined ? "" : ` and p.incarnation = any (${watched}::text[])`;
   return `server.now_ms, server.epoch, seen.elections_version, seen.view_version, seen.longest_lease_ms,
@@ -467,15 +593,42 @@ function lookColumns(t: Tables, channel: string, { epoch, electionsVersion, view
             and e.version > case when ${epoch} = server.epoch then ${electionsVersion}::bigint else -1 end
         ) as elections,
         (select v.view from ${t.views} v where v.grp = $1 and (${epoch} <> server.epoch or v.version <> ${viewVersion}::bigint)) as view,
-        (select json_agg(${presenceArray("p", "server.now_ms")}) from ${rows} where p.grp = $1${which}) as presence,
+        (select json_agg(${presenceArray("p", shown)}) from ${rows} where p.grp = $1${which}) as presence,
         pg_backend_pid() as pid, exists (select from pg_listening_channels() c where c = '${channel}') as listening`;
 }
 
-/** Rows travel as arrays: with a thousand members the names of the columns would be most of the text. */
-function presenceArray(p: string, nowMs: string): string {
-  return `json_build_array(${p}.incarnation, ${p}.node, ${p}.state, ${p}.beat, ${p}.lease_ms, ${p}.expires_at_ms <= ${nowMs}, ${nowMs} - ${p}.beat_at_ms, ${p}.join_order, ${p}.view_seen, ${p}.metadata_version)`;
+interface EvidenceParameters {
+  /** Where the key is that the session itself holds. */
+  readonly own: string;
+  readonly probes: boolean;
+}
+
+/** The class of the locks that are evidence, for the form of advisory locks with two numbers: one that nobody else in the database is likely to use, and another than that of migrations. It spells "TRIE". */
+export const EVIDENCE_CLASS = 0x54524945;
+
+/**
+ * What a presence row shows as evidence, for a statement that has \`server\`. The function must be called for rows that are armed and for no other, which nothing but \`case\`
+ * promises (manual, 4.2.14). For as long as the statement runs it holds the lock itself, shared, if that was free. The session's own lock it would get as well, so it is not asked for that.
+ */
+function evidence(p: string, { own, probes }: EvidenceParameters): string {
+  const others = probes ? `when pg_try_advisory_xact_lock_shared(${EVIDENCE_CLASS}, ${p}.evidence_key::integer) then 'free' else 'held'` : "else 'held'";
+  return `case when ${p}.state <> 'alive' or ${p}.evidence_key is null or ${p}.evidence_run is distinct from server.run then 'none' when ${p}.evidence_key = ${own}::text then 'held' ${others} end`;
+}
+
+/** Rows travel as arrays: with a thousand members the names of the columns would be most of the text. For a statement that has \`server\`. */
+function presenceArray(p: string, shown: EvidenceParameters): string {
+  return `json_build_array(${p}.incarnation, ${p}.node, ${p}.state, ${p}.beat, ${p}.lease_ms, ${p}.expires_at_ms <= server.now_ms, server.now_ms - ${p}.beat_at_ms, ${p}.join_order, ${p}.view_seen, ${p}.metadata_version, ${p}.observer, ${p}.evicted, ${evidence(p, shown)})`;
 }
 
 function electionArray(e: string): string {
-  return `json_build_array(${e}.election, ${e}.token, ${e}.holder_incarnation, ${e}.holder_node, ${e}.epoch, ${e}.version, ${e}.resign_requested, ${e}.changed_at_ms)`;
+  return `json_build_array(${e}.election, ${e}.token, ${e}.holder_incarnation, ${e}.holder_node, ${e}.epoch, ${e}.version, ${e}.resign_requested, ${e}.changed_at_ms, ${e}.resign_requested_for, ${e}.reserved_for, ${e}.reserved_ms, ${e}.paused_reason, ${e}.paused_by, ${e}.paused_at_ms, ${e}.priority, ${e}.minimum_term_ms, ${e}.ranked)`;
+}
+
+/** Those who contend and are alive, the oldest first. */
+function candidatesColumn(t: Tables, which: string): string {
+  return `(
+          select json_agg(json_build_array(c.election, c.incarnation, p.node, c.priority, c.fit, p.join_order) order by p.join_order, c.election)
+          from ${t.candidates} c join ${t.presence} p on p.grp = c.grp and p.incarnation = c.incarnation and p.state = 'alive'
+          where c.grp = $1 ${which}
+        ) as candidates`;
 }

@@ -3,11 +3,14 @@ import { COORDINATOR, EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERA
 import type {
   BeatInput,
   BeatReply,
+  CandidacyInput,
+  CandidateRow,
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
   ElectionRow,
   EventPage,
+  EvictInput,
   GroupReading,
   JoinInput,
   JoinResult,
@@ -16,13 +19,16 @@ import type {
   MemberRow,
   NewEvent,
   PassFenceInput,
+  PauseInput,
   PresenceRow,
   PublishViewInput,
+  RequestResignInput,
   ResignInput,
   StoredView,
 } from "../index.ts";
 import type { Connection } from "./connection.ts";
-import type { ElectionRecord, GroupRow, PresenceRecord, Statements } from "./statements.ts";
+import type { Evidence } from "./evidence.ts";
+import type { CandidateRecord, ElectionRecord, GroupRow, PresenceRecord, Statements } from "./statements.ts";
 
 /**
  * What each operation of the contract reads and writes in one group. Every method is one transaction, finished when it
@@ -34,12 +40,14 @@ export class Operations {
   readonly #sql: Statements;
   readonly #group: string;
   readonly #epoch: string;
+  readonly #evidence: Evidence;
 
-  constructor(options: { readonly connection: Connection; readonly statements: Statements; readonly group: string; readonly epoch: string }) {
+  constructor(options: { readonly connection: Connection; readonly statements: Statements; readonly group: string; readonly epoch: string; readonly evidence: Evidence }) {
     this.#db = options.connection;
     this.#sql = options.statements;
     this.#group = options.group;
     this.#epoch = options.epoch;
+    this.#evidence = options.evidence;
   }
 
   // ---- presence
@@ -55,13 +63,13 @@ export class Operations {
         throw new TribuneError("INCARNATION_DEAD", `incarnation ${input.incarnation} is dead and does not come back`, { about: input.node, next: "join as a new incarnation" });
       }
       const holder = this.#db.get(this.#sql.readAliveNode, this.#group, input.node);
-      if (holder !== undefined) return { outcome: "name-taken", by: presenceRow(holder, nowMs) };
+      if (holder !== undefined) return { outcome: "name-taken", by: this.#shown(holder, nowMs) };
 
       if (group === undefined) this.#db.run(this.#sql.insertGroup, this.#group, this.#epoch, (input.generation ?? 0) === 0 ? this.#epoch : "", (input.generation ?? 0) + 1, input.settings);
       const joinOrder = (group?.joinOrder ?? 0) + 1;
       const leaseMs = Math.ceil(input.leaseMs); // the column takes whole numbers
       this.#db.run(this.#sql.countJoin, joinOrder, Math.max(group?.longestLeaseMs ?? 0, leaseMs), this.#group);
-      this.#db.run(this.#sql.insertPresence, this.#group, input.incarnation, input.node, leaseMs, nowMs, joinOrder, nowMs, input.metadata);
+      this.#db.run(this.#sql.insertPresence, this.#group, input.incarnation, input.node, leaseMs, nowMs, joinOrder, nowMs, input.metadata, input.observer === true ? 1 : 0);
       return { outcome: "joined", joinOrder, epoch: this.#epoch };
     });
   }
@@ -91,9 +99,14 @@ export class Operations {
 
   #beat(input: BeatInput, group: GroupRow, nowMs: number): BeatReply {
     const inItsEpoch = input.cursor.epoch === "" || input.cursor.epoch === this.#epoch;
-    const accepted = inItsEpoch && this.#db.run(this.#sql.beat, input.beat, nowMs, input.viewSeen, this.#group, input.incarnation, input.beat) > 0;
-    const self = accepted ? "alive" : (this.#state(input.incarnation) ?? "absent");
-    return { ...this.#look(input, group, nowMs), accepted, self };
+    const { key } = this.#evidence;
+    const accepted = inItsEpoch && this.#db.run(this.#sql.beat, input.beat, nowMs, input.viewSeen, key, key === null ? null : this.#epoch, this.#group, input.incarnation, input.beat) > 0;
+    return { ...this.#look(input, group, nowMs), accepted, self: accepted ? "alive" : this.#self(input.incarnation) };
+  }
+
+  #self(incarnation: string): BeatReply["self"] {
+    const row = this.#presence(incarnation);
+    return row?.state === "alive" && row.evicted === 1 ? "evicted" : (row?.state ?? "absent");
   }
 
   look(input: LookInput): LookReply {
@@ -117,7 +130,7 @@ export class Operations {
       elections: electionsMoved ? this.#electionsAfter(sameEpoch ? cursor.electionsVersion : 0) : [],
       viewVersion: group.viewVersion,
       view: viewMoved ? this.#view() : null,
-      presence: presence.map((row) => presenceRow(row, nowMs)),
+      presence: presence.map((row) => this.#shown(row, nowMs)),
       longestLeaseMs: group.longestLeaseMs,
     };
   }
@@ -128,14 +141,47 @@ export class Operations {
 
   declareDead(input: DeclareDeadInput): boolean {
     if (input.epoch !== this.#epoch) return false;
-    return this.#db.write("NORMAL", () => {
+    const buried = this.#db.write("NORMAL", () => {
       const nowMs = this.#nowMs();
       const row = this.#presence(input.incarnation);
-      const declared = this.#db.run(this.#sql.declareDead, input.reason, nowMs, this.#group, input.incarnation, input.beat, input.requireExpired ? 1 : 0, nowMs) > 0;
-      if (!declared || row === undefined) return false;
+      if (row === undefined || (input.requireFree === true && this.#evidenceOf(row) !== "free")) return undefined;
+      if (this.#db.run(this.#sql.declareDead, input.reason, nowMs, this.#group, input.incarnation, input.beat, input.requireExpired ? 1 : 0, nowMs) === 0) return undefined;
       this.#record(this.#existing(), nowMs, [{ type: "declared-dead", subject: row.node, detail: { incarnation: row.incarnation, by: input.by, reason: input.reason } }]);
+      return row;
+    });
+    if (buried !== undefined && buried.evidenceKey !== null) this.#evidence.discard(buried.evidenceKey);
+    return buried !== undefined;
+  }
+
+  evict(input: EvictInput): boolean {
+    return this.#db.write("NORMAL", () => {
+      const group = this.#find();
+      const row = this.#db.get(this.#sql.readAliveNode, this.#group, input.node);
+      if (group === undefined || row === undefined || row.evicted === 1) return false;
+      this.#db.run(this.#sql.evict, this.#group, row.incarnation);
+      this.#record(group, this.#nowMs(), [{ type: "eviction-requested", subject: row.node, detail: { incarnation: row.incarnation, by: input.by, reason: input.reason } }]);
       return true;
     });
+  }
+
+  /** The evidence that those of them who are alive are armed with in this epoch. */
+  evidenceKeysOf(incarnations: readonly string[]): readonly string[] {
+    return this.#db.read(() => this.#each(incarnations, (incarnation) => this.#presence(incarnation)).flatMap((row) => this.#armedWith(row) ?? []));
+  }
+
+  /** Whether the row of somebody alive names this evidence. */
+  isNamed(key: string): boolean {
+    return this.#evidenceKeys().has(key);
+  }
+
+  /** Removes what dead sessions left behind. */
+  discardLeftovers(): void {
+    const { named, nowMs } = this.#db.read(() => ({ named: this.#evidenceKeys(), nowMs: this.#nowMs() }));
+    this.#evidence.discardLeftovers({ named, nowMs });
+  }
+
+  #evidenceKeys(): ReadonlySet<string> {
+    return new Set(this.#db.all(this.#sql.evidenceKeys).map((row) => row.evidenceKey));
   }
 
   updateMetadata(input: { readonly incarnation: string; readonly metadata: string }): boolean {
@@ -164,13 +210,15 @@ export class Operations {
       const row = this.#election(input.election);
       if (group.epoch !== this.#epoch || row === undefined || row.token !== input.expectedToken) return null;
       if (row.holderIncarnation !== null && this.#state(row.holderIncarnation) === "alive") return null;
-      if (this.#state(input.incarnation) !== "alive") return null;
+      if (row.pausedAtMs !== null || this.#state(input.incarnation) !== "alive") return null;
+      if (row.reservationNode !== null && row.reservationNode !== input.node && input.overReservation !== true) return null;
       const token = Math.max(row.token, this.#fence(input.election) ?? 0, input.tokenSeen, group.generation * TOKENS_PER_GENERATION - 1) + 1;
       if (!Number.isSafeInteger(token)) {
         throw new TribuneError("TOKEN_EXHAUSTED", `the tokens of ${input.election} are used up`, { about: input.election, next: "use an election with another name" });
       }
 
-      this.#db.run(this.#sql.claim, token, input.incarnation, input.node, this.#epoch, this.#countElections(group), nowMs, this.#group, input.election, input.expectedToken);
+      const [priority, minimumTermMs] = [input.priority ?? 0, Math.ceil(input.minimumTermMs ?? 0)];
+      this.#db.run(this.#sql.claim, token, input.incarnation, input.node, this.#epoch, this.#countElections(group), nowMs, priority, minimumTermMs, this.#group, input.election, input.expectedToken);
       this.#db.run(this.#sql.endTerms, nowMs, "superseded", this.#group, input.election);
       this.#db.run(this.#sql.insertTerm, this.#group, input.election, token, input.node, input.incarnation, nowMs);
       this.#db.run(this.#sql.forgetTerms, this.#group, input.election, this.#group, input.election, TERMS_KEPT);
@@ -197,21 +245,69 @@ export class Operations {
       const group = this.#existing();
       const row = this.#election(input.election);
       if (row === undefined || row.token !== input.token || row.holderIncarnation !== input.incarnation) return false;
-      this.#db.run(this.#sql.resign, this.#countElections(group), nowMs, this.#group, input.election, input.token, input.incarnation);
+      const { reservation } = input;
+      const [reservedFor, reservationMs] = reservation === undefined ? [null, null] : [reservation.node, Math.ceil(reservation.forMs)];
+      this.#db.run(this.#sql.resign, this.#countElections(group), nowMs, reservedFor, reservationMs, this.#group, input.election, input.token, input.incarnation);
       this.#db.run(this.#sql.endTerms, nowMs, input.reason, this.#group, input.election);
-      this.#record(group, nowMs, [{ type: "term-ended", subject: input.election, detail: { token: input.token, node: row.holderNode, reason: input.reason } }]);
+      this.#record(group, nowMs, [{ type: "term-ended", subject: input.election, detail: { token: input.token, node: row.holderNode, reason: input.reason, ...(reservation === undefined ? {} : { for: reservation.node }) } }]);
       return true;
     });
   }
 
-  requestResign(input: { readonly election: string; readonly token: number }): boolean {
+  requestResign(input: RequestResignInput): boolean {
     return this.#db.write("NORMAL", () => {
       const group = this.#existing();
       const row = this.#election(input.election);
       if (row === undefined || row.holderIncarnation === null || row.token !== input.token) return false;
-      this.#db.run(this.#sql.requestResign, input.token, this.#countElections(group), this.#group, input.election, input.token);
-      this.#record(group, this.#nowMs(), [{ type: "resign-requested", subject: input.election, detail: { token: input.token, node: row.holderNode } }]);
+      this.#db.run(this.#sql.requestResign, input.token, input.for ?? null, this.#countElections(group), this.#group, input.election, input.token);
+      this.#record(group, this.#nowMs(), [{ type: "resign-requested", subject: input.election, detail: { token: input.token, node: row.holderNode, ...(input.for === undefined ? {} : { for: input.for }) } }]);
       return true;
+    });
+  }
+
+  pause(input: PauseInput): boolean {
+    const { election, by, reason } = input;
+    return this.#db.write("FULL", () => {
+      const nowMs = this.#nowMs();
+      const group = this.#existing();
+      const row = this.#election(election);
+      if (row === undefined || row.pausedAtMs !== null) return false;
+      this.#db.run(this.#sql.pause, nowMs, by, reason, this.#countElections(group), this.#group, election);
+      this.#record(group, nowMs, [{ type: "election-paused", subject: election, detail: { by, reason } }]);
+      return true;
+    });
+  }
+
+  resume(input: { readonly election: string; readonly by: string }): boolean {
+    return this.#db.write("FULL", () => {
+      const group = this.#existing();
+      const row = this.#election(input.election);
+      if (row === undefined || row.pausedAtMs === null) return false;
+      this.#db.run(this.#sql.resume, this.#countElections(group), this.#group, input.election);
+      this.#record(group, this.#nowMs(), [{ type: "election-resumed", subject: input.election, detail: { by: input.by } }]);
+      return true;
+    });
+  }
+
+  /** `done` is the answer; `ranked` says that this made the election one of which all must look at the candidates. */
+  setCandidacy(input: CandidacyInput): { readonly done: boolean; readonly ranked: boolean } {
+    const { election, incarnation, candidacy } = input;
+    return this.#db.write("NORMAL", () => {
+      const group = this.#existing();
+      const row = this.#election(election);
+      if (row === undefined || this.#state(incarnation) !== "alive") return { done: false, ranked: false };
+      if (candidacy === null) return { done: this.#db.run(this.#sql.removeCandidate, this.#group, election, incarnation) > 0, ranked: false };
+      this.#db.run(this.#sql.writeCandidate, this.#group, election, incarnation, candidacy.priority, candidacy.fit ? 1 : 0);
+      const ranked = candidacy.priority !== 0 && row.ranked === 0;
+      if (ranked) this.#db.run(this.#sql.rank, this.#countElections(group), this.#group, election);
+      return { done: true, ranked };
+    });
+  }
+
+  readCandidates(input: { readonly election: string }): readonly CandidateRow[] {
+    return this.#db.read(() => {
+      this.#existing();
+      return this.#db.all(this.#sql.readCandidates, this.#group, input.election).map((row) => candidateRow(row));
     });
   }
 
@@ -220,7 +316,7 @@ export class Operations {
   readMembers(input: { readonly incarnations: readonly string[] }): readonly MemberRow[] {
     return this.#db.read(() => {
       this.#existing();
-      return this.#each(input.incarnations, (incarnation) => this.#db.get(this.#sql.readMember, this.#group, incarnation)).map((row) => ({ ...row }));
+      return this.#each(input.incarnations, (incarnation) => this.#db.get(this.#sql.readMember, this.#group, incarnation)).map((row) => ({ ...row, observer: row.observer === 1 }));
     });
   }
 
@@ -238,6 +334,7 @@ export class Operations {
       this.#db.run(this.#sql.countView, view.version, this.#group);
       this.#record(group, nowMs, [...input.events, { type: "view-published", subject: this.#group, detail: { version: view.version, members: view.members.length, token: input.token } }]);
       this.#db.run(this.#sql.forgetDead, this.#group, nowMs - input.forgetDeadAfterMs, this.#group);
+      this.#db.run(this.#sql.forgetCandidates, this.#group, this.#group);
       return true;
     });
   }
@@ -266,11 +363,12 @@ export class Operations {
         storeTimeMs: nowMs,
         epoch: this.#epoch,
         generation: group.generation,
-        schemaVersion: SCHEMA_VERSION,
+        schemaVersion: this.#db.get(this.#sql.schemaRow)?.version ?? SCHEMA_VERSION,
         settings: group.settings,
         view: this.#view(),
-        presence: this.#db.all(this.#sql.readAllPresence, this.#group).map((row) => presenceRow(row, nowMs)),
+        presence: this.#db.all(this.#sql.readAllPresence, this.#group).map((row) => this.#shown(row, nowMs)),
         elections: this.#electionsAfter(0),
+        candidates: this.#db.all(this.#sql.readAllCandidates, this.#group).map((row) => ({ election: row.election, ...candidateRow(row) })),
         fences: this.#db.all(this.#sql.readFences, this.#group).map((row) => ({ ...row })),
         terms: this.#db.all(this.#sql.readTerms, this.#group).map((row) => ({ ...row })),
       };
@@ -300,6 +398,23 @@ export class Operations {
 
   #presence(incarnation: string): PresenceRecord | undefined {
     return this.#db.get(this.#sql.readPresence, this.#group, incarnation);
+  }
+
+  #shown(row: PresenceRecord, nowMs: number): PresenceRow {
+    const { incarnation, node, state, beat, leaseMs, beatAtMs, joinOrder, viewSeen, metadataVersion } = row;
+    const [observer, evicted, evidence] = [row.observer === 1, row.evicted === 1, this.#evidenceOf(row)];
+    return { incarnation, node, state, beat, leaseMs, expired: beatAtMs + leaseMs <= nowMs, beatAgeMs: nowMs - beatAtMs, joinOrder, viewSeen, metadataVersion, observer, evicted, evidence };
+  }
+
+  #evidenceOf(row: PresenceRecord): PresenceRow["evidence"] {
+    const key = this.#armedWith(row);
+    if (key === null) return "none";
+    return this.#evidence.isFree(key) ? "free" : "held";
+  }
+
+  /** Evidence of another epoch is of another file, or of processes that ended with the machine. */
+  #armedWith({ state, evidenceKey, evidenceEpoch }: PresenceRecord): string | null {
+    return state === "alive" && evidenceEpoch === this.#epoch ? evidenceKey : null;
   }
 
   #state(incarnation: string): "alive" | "dead" | undefined {
@@ -346,10 +461,17 @@ export class Operations {
   }
 }
 
-function presenceRow({ beatAtMs, ...row }: PresenceRecord, nowMs: number): PresenceRow {
-  return { ...row, expired: beatAtMs + row.leaseMs <= nowMs, beatAgeMs: nowMs - beatAtMs };
+function electionRow(row: ElectionRecord): ElectionRow {
+  const { holderIncarnation, holderNode, reservationNode, reservationMs, pausedAtMs, pausedBy, pausedReason, ...rest } = row;
+  return {
+    ...rest,
+    holder: holderIncarnation === null ? null : { incarnation: holderIncarnation, node: holderNode ?? "" },
+    reservation: reservationNode === null ? null : { node: reservationNode, forMs: reservationMs ?? 0 },
+    paused: pausedAtMs === null ? null : { reason: pausedReason ?? "", by: pausedBy ?? "", atMs: pausedAtMs },
+    ranked: row.ranked === 1,
+  };
 }
 
-function electionRow({ holderIncarnation, holderNode, ...row }: ElectionRecord): ElectionRow {
-  return { ...row, holder: holderIncarnation === null ? null : { incarnation: holderIncarnation, node: holderNode ?? "" } };
+function candidateRow({ incarnation, node, priority, fit, joinOrder }: CandidateRecord): CandidateRow {
+  return { incarnation, node, priority, fit: fit === 1, joinOrder };
 }

@@ -4,7 +4,7 @@ import { Complaints, shown } from "../../kernel/index.ts";
 
 /** Where the SQLite store is: a file, or a connection to one. */
 export type SqliteOptions = SqliteFile & {
-  /** What the names of tables and of the hint file begin with. Default `tribune_`. All members must agree. */
+  /** What the names of tables and of the files beside the database begin with. Default `tribune_`. All members must agree. */
   readonly tablePrefix?: string | undefined;
 };
 

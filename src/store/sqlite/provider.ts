@@ -2,15 +2,16 @@ import { realpathSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import { withDeadline } from "../../kernel/index.ts";
 import { SCHEMA_VERSION, schemaStep } from "../index.ts";
-import type { FencedTransactions, OpenContext, SchemaAdmin, StoreProvider, StoreSession } from "../index.ts";
+import type { FencedTransactions, InstalledSchema, OpenContext, SchemaAdmin, StoreProvider, StoreSession } from "../index.ts";
 import { Connection } from "./connection.ts";
 import { assertWritable, mapSqliteError, storeBusy } from "./errors.ts";
+import { Evidence } from "./evidence.ts";
 import { SqliteFencedTransactions } from "./fenced.ts";
 import { bootId, DatabaseFiles, identityOf, networkFileSystem } from "./file.ts";
 import { Operations } from "./operations.ts";
 import { checkOptions } from "./options.ts";
 import type { CheckedOptions, SqliteOptions } from "./options.ts";
-import { installedVersion, migrateSchema, schemaStatements } from "./schema.ts";
+import { installedSchema, migrateSchema, schemaStatements } from "./schema.ts";
 import { SqliteSession } from "./session.ts";
 import type { SessionParts } from "./session.ts";
 import { statementsFor } from "./statements.ts";
@@ -28,7 +29,7 @@ export function sqlite(options: SqliteOptions): StoreProvider<DatabaseSync> {
 class SqliteProvider implements StoreProvider<DatabaseSync> {
   readonly kind = "sqlite";
   readonly label: string;
-  readonly capabilities = { hints: true, asyncTransactions: false, boundsFrozenTransactions: false, manyHosts: false } as const;
+  readonly capabilities = { hints: true, asyncTransactions: false, boundsFrozenTransactions: false, manyHosts: false, evidence: { graceMs: 0 } } as const;
   readonly schema: SchemaAdmin;
   readonly #path: string;
   readonly #prefix: string;
@@ -54,14 +55,26 @@ class SqliteProvider implements StoreProvider<DatabaseSync> {
   }
 
   async open(context: OpenContext): Promise<StoreSession> {
-    if (!context.createSchema && identityOf(this.#path) === undefined) schemaStep(0, { label: this.label, createSchema: false }); // throws; and makes no file
-    const parts = await this.#connected("open", context, { create: context.createSchema, keep: true }, async (connection, untilFree) => {
-      const step = await untilFree(() => schemaStep(installedVersion(connection, this.#prefix), { label: this.label, createSchema: context.createSchema }));
+    if (!context.createSchema && identityOf(this.#path) === undefined) schemaStep({ version: 0, worksWith: 0 }, { label: this.label, createSchema: false }); // throws; and makes no file
+    const { epoch, real, ...parts } = await this.#connected("open", context, { create: context.createSchema, keep: true }, async (connection, untilFree) => {
+      const step = await untilFree(() => schemaStep(installedSchema(connection, this.#prefix), { label: this.label, createSchema: context.createSchema }));
       await untilFree(() => this.#switchToWal(connection));
       if (step === "migrate") await untilFree(() => this.#migrateOn(connection, context));
       return await untilFree(() => this.#partsOf(connection, context));
     });
-    return new SqliteSession(parts); // only now: from here on somebody ends it
+    // Only now, and without giving anything away in between: from here on somebody ends what is opened.
+    const evidence = this.#evidence(context, real);
+    const operations = new Operations({ connection: parts.connection, statements: this.#statements, group: context.group, epoch, evidence });
+    if (evidence.key !== null) discardLeftovers(operations);
+    return new SqliteSession({ ...parts, evidence, operations });
+  }
+
+  #evidence(context: OpenContext, real: string): Evidence {
+    const folder = `${real}-${this.#prefix}alive`;
+    if (context.evidence === undefined) return Evidence.none(folder, "this session was not asked to hold any");
+    const network = networkFileSystem(real);
+    if (network !== undefined) return Evidence.none(folder, `${this.#path} lies on a network file system (${network}), where a lock may be lost while its process lives`);
+    return Evidence.take(folder, { path: real, random: context.random });
   }
 
   /** Closes the connection of fenced transactions. Sessions are ended by those who opened them. A later transaction opens another connection. */
@@ -70,15 +83,15 @@ class SqliteProvider implements StoreProvider<DatabaseSync> {
     return Promise.resolve();
   }
 
-  async #installed(context: OpenContext): Promise<number> {
-    if (identityOf(this.#path) === undefined) return 0;
-    return await this.#connected("schema", context, { create: false, keep: false }, (connection, untilFree) => untilFree(() => installedVersion(connection, this.#prefix)));
+  async #installed(context: OpenContext): Promise<InstalledSchema> {
+    if (identityOf(this.#path) === undefined) return { version: 0, worksWith: 0 };
+    return await this.#connected("schema", context, { create: false, keep: false }, (connection, untilFree) => untilFree(() => installedSchema(connection, this.#prefix)));
   }
 
   async #migrate(context: OpenContext): Promise<{ readonly from: number; readonly to: number }> {
     return await this.#connected("migrate", context, { create: true, keep: false }, async (connection, untilFree) => {
-      const installed = await untilFree(() => installedVersion(connection, this.#prefix));
-      if (schemaStep(installed, { label: this.label, createSchema: true }) === "ready") return { from: installed, to: installed };
+      const installed = await untilFree(() => installedSchema(connection, this.#prefix));
+      if (schemaStep(installed, { label: this.label, createSchema: true }) === "ready") return { from: installed.version, to: installed.version };
       await untilFree(() => this.#switchToWal(connection));
       return await untilFree(() => this.#migrateOn(connection, context));
     });
@@ -90,7 +103,7 @@ class SqliteProvider implements StoreProvider<DatabaseSync> {
     return result;
   }
 
-  #partsOf(connection: Connection, context: OpenContext): SessionParts {
+  #partsOf(connection: Connection, context: OpenContext): Omit<SessionParts, "evidence" | "operations"> & { readonly epoch: string; readonly real: string } {
     const sql = this.#statements;
     const { fileId, version } = connection.read(() => ({
       fileId: connection.get(sql.fileId)?.fileId ?? "",
@@ -98,18 +111,20 @@ class SqliteProvider implements StoreProvider<DatabaseSync> {
     }));
     const files = DatabaseFiles.of(this.#path, connection.identity);
     const epoch = `sqlite:${fileId}:${files.identity}:${bootId()}`;
-    const network = networkFileSystem(this.#path);
+    const real = realpathSync(this.#path);
+    const network = networkFileSystem(real);
     return {
+      real,
       label: this.label,
       path: this.#path,
-      hintPath: `${realpathSync(this.#path)}-${this.#prefix}hint`,
+      hintPath: `${real}-${this.#prefix}hint`,
       group: context.group,
       clock: context.clock,
       random: context.random,
       logger: context.logger,
       connection,
       files,
-      operations: new Operations({ connection, statements: sql, group: context.group, epoch }),
+      epoch,
       serverVersion: `SQLite ${version}`,
       warnings: network === undefined ? [] : [`${this.#path} lies on a network file system (${network}), where SQLite does not keep processes apart; move it to a local disk`],
     };
@@ -164,5 +179,14 @@ class SqliteProvider implements StoreProvider<DatabaseSync> {
   #switchToWal(connection: Connection): void {
     const mode = connection.get(this.#statements.walMode)?.journal_mode;
     if (mode !== "wal") throw new Error(`it stays in journal mode ${mode}: its file system cannot share memory between processes`);
+  }
+}
+
+/** Best effort: the next session that opens tries again. */
+function discardLeftovers(operations: Operations): void {
+  try {
+    operations.discardLeftovers();
+  } catch {
+    // The file is busy.
   }
 }

@@ -2,13 +2,17 @@ import { Events, TribuneError } from "../../kernel/index.ts";
 import type { Clock, Logger, Random } from "../../kernel/index.ts";
 import { SessionGate } from "../index.ts";
 import type {
+  AttendInput,
   BeatInput,
   BeatReply,
   Call,
+  CandidacyInput,
+  CandidateRow,
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
   EventPage,
+  EvictInput,
   GroupReading,
   Hint,
   JoinInput,
@@ -17,13 +21,17 @@ import type {
   LookReply,
   MemberRow,
   PassFenceInput,
+  PauseInput,
   PublishViewInput,
+  RequestResignInput,
   ResignInput,
   SessionInfo,
   StoreSession,
 } from "../index.ts";
+import { attendLocks } from "./attend.ts";
 import type { Connection } from "./connection.ts";
 import { isBusy, leavesSessionUsable, mapSqliteError, storeBusy } from "./errors.ts";
+import type { Evidence } from "./evidence.ts";
 import type { DatabaseFiles } from "./file.ts";
 import { HintFile } from "./hints.ts";
 import type { Operations } from "./operations.ts";
@@ -44,6 +52,7 @@ export interface SessionParts {
   readonly connection: Connection;
   readonly files: DatabaseFiles;
   readonly operations: Operations;
+  readonly evidence: Evidence;
   readonly serverVersion: string;
   readonly warnings: readonly string[];
 }
@@ -85,8 +94,8 @@ export class SqliteSession implements StoreSession {
   }
 
   get info(): SessionInfo {
-    const { serverVersion, warnings } = this.#parts;
-    return { serverVersion, hints: this.#deaf === undefined, warnings: this.#deaf === undefined ? warnings : [...warnings, this.#deaf] };
+    const { serverVersion, warnings, evidence } = this.#parts;
+    return { serverVersion, hints: this.#deaf === undefined, warnings: this.#deaf === undefined ? warnings : [...warnings, this.#deaf], evidence: evidence.info };
   }
 
   onHint(listener: (hint: Hint) => void): () => void {
@@ -117,6 +126,17 @@ export class SqliteSession implements StoreSession {
     return this.#run("updateMetadata", call, (operations) => operations.updateMetadata(input), { hint: presenceIf });
   }
 
+  evict(input: EvictInput, call: Call): Promise<boolean> {
+    return this.#run("evict", call, (operations) => operations.evict(input), { hint: presenceIf });
+  }
+
+  /** Needs no turn: reading waits for nobody. */
+  attend({ incarnations, signal }: AttendInput): Promise<void> {
+    const { clock, evidence } = this.#parts;
+    const over = AbortSignal.any([signal, this.ended]);
+    return attendLocks({ clock, over, readKeys: () => this.#keysOf(incarnations), isFree: (key) => evidence.isFree(key) });
+  }
+
   async createElection(input: { readonly election: string }, call: Call): Promise<void> {
     await this.#run("createElection", call, (operations) => operations.createElection(input), { hint: electionIf(input) });
   }
@@ -133,8 +153,25 @@ export class SqliteSession implements StoreSession {
     return this.#run("resign", call, (operations) => operations.resign(input), { hint: electionIf(input) });
   }
 
-  requestResign(input: { readonly election: string; readonly token: number }, call: Call): Promise<boolean> {
+  requestResign(input: RequestResignInput, call: Call): Promise<boolean> {
     return this.#run("requestResign", call, (operations) => operations.requestResign(input), { hint: electionIf(input) });
+  }
+
+  pause(input: PauseInput, call: Call): Promise<boolean> {
+    return this.#run("pause", call, (operations) => operations.pause(input), { hint: electionIf(input) });
+  }
+
+  resume(input: { readonly election: string; readonly by: string }, call: Call): Promise<boolean> {
+    return this.#run("resume", call, (operations) => operations.resume(input), { hint: electionIf(input) });
+  }
+
+  async setCandidacy(input: CandidacyInput, call: Call): Promise<boolean> {
+    const { done } = await this.#run("setCandidacy", call, (operations) => operations.setCandidacy(input), { hint: ({ ranked }) => electionIf(input)(ranked) });
+    return done;
+  }
+
+  readCandidates(input: { readonly election: string }, call: Call): Promise<readonly CandidateRow[]> {
+    return this.#run("readCandidates", call, (operations) => operations.readCandidates(input));
   }
 
   readMembers(input: { readonly incarnations: readonly string[] }, call: Call): Promise<readonly MemberRow[]> {
@@ -170,6 +207,17 @@ export class SqliteSession implements StoreSession {
       throw storeBusy(operation, path, cause);
     };
     return this.#gate.run(operation, call, () => this.#turns.run(() => this.#attempt(operation, work, options), { clock, giveUpAfterMs: patienceMs, whenBusy }));
+  }
+
+  /** What they are armed with; `undefined` if the file is busy even for readers, as it is for a moment after a process died in it. */
+  #keysOf(incarnations: readonly string[]): readonly string[] | undefined {
+    const { operations, path } = this.#parts;
+    try {
+      return operations.evidenceKeysOf(incarnations);
+    } catch (error) {
+      if (isBusy(error)) return undefined;
+      throw mapSqliteError(error, "attend", path);
+    }
   }
 
   /** One try. Throws a busy error as it is, for the next try. */
@@ -225,7 +273,18 @@ export class SqliteSession implements StoreSession {
   #letGo(): void {
     this.#hintFile.stop();
     this.#turns.stop(new TribuneError("STORE_SESSION_ENDED", `the connection to ${this.#parts.label} has ended`, { about: this.#parts.label, cause: this.ended.reason }));
+    this.#parts.evidence.end({ named: this.#evidenceIsNamed() }); // only now: whoever trusts it has been told by `ended`
     this.#parts.connection.close();
+  }
+
+  #evidenceIsNamed(): boolean {
+    const { evidence, operations } = this.#parts;
+    if (evidence.key === null) return false;
+    try {
+      return operations.isNamed(evidence.key);
+    } catch {
+      return true; // a file too many does less harm than one too few
+    }
   }
 }
 

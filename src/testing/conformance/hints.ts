@@ -43,6 +43,26 @@ export const hintCases: readonly SceneCase[] = [
     const token = await a.hold(ELECTION);
     await expectHint(observer, { kind: "election", election: ELECTION }, () => a.requestResign(ELECTION, token), (seen) => electionOf(seen)?.resignRequested === token);
   }),
+  arrives("a pause", async (scene) => {
+    const [observer, a] = [await hinted(scene), await scene.member()];
+    await a.createElection(ELECTION);
+    await expectHint(observer, { kind: "election", election: ELECTION }, () => a.pause(ELECTION), (seen) => electionOf(seen)?.paused?.by === a.node);
+  }),
+  arrives("a resumption", async (scene) => {
+    const [observer, a] = [await hinted(scene), await scene.member()];
+    await a.createElection(ELECTION);
+    await a.pause(ELECTION);
+    await expectHint(observer, { kind: "election", election: ELECTION }, () => a.resume(ELECTION), (seen) => electionOf(seen)?.paused === null);
+  }),
+  arrives("the candidacy that makes an election ranked", async (scene) => {
+    const [observer, a] = [await hinted(scene), await scene.member()];
+    await a.createElection(ELECTION);
+    await expectHint(observer, { kind: "election", election: ELECTION }, () => a.contend(ELECTION, { priority: 1, fit: true }), (seen) => electionOf(seen)?.ranked === true);
+  }),
+  arrives("an eviction", async (scene) => {
+    const [observer, a] = [await hinted(scene), await scene.member()];
+    await expectHint(observer, { kind: "presence" }, () => observer.evict(a.node), (seen) => rowOf(seen, a)?.evicted === true);
+  }),
   arrives("a published view", async (scene) => {
     const [observer, a] = [await hinted(scene), await scene.member()];
     const token = await a.coordinate();
@@ -58,6 +78,23 @@ export const hintCases: readonly SceneCase[] = [
           await a.look();
           await a.reading();
           await a.session.readMembers({ incarnations: [a.incarnation] }, a.call);
+          await a.candidates(ELECTION);
+        }
+      });
+    },
+  },
+  {
+    title: "candidacies send no hint, unless one makes its election ranked",
+    async run(scene) {
+      const [observer, a] = [await hinted(scene), await scene.member()];
+      await a.createElection("plain");
+      await a.createElection("ranked");
+      await a.contend("ranked", { priority: 1, fit: true });
+      await expectNoHint(observer, async () => {
+        for (let n = 0; n < 5; n++) {
+          assert.equal(await a.contend("plain", { priority: 0, fit: n % 2 === 0 }), true);
+          assert.equal(await a.contend("ranked", { priority: n, fit: true }), true);
+          assert.equal(await a.contend("plain", null), true);
         }
       });
     },
@@ -68,6 +105,10 @@ export const hintCases: readonly SceneCase[] = [
       const [observer, a, dead] = [await hinted(scene), await scene.member(), await scene.member()];
       const token = await a.lead(ELECTION);
       await dead.leave();
+      await a.createElection("paused");
+      await a.pause("paused");
+      const evicted = await scene.member();
+      await a.evict(evicted.node);
       await expectNoHint(observer, async () => {
         for (let n = 0; n < 5; n++) {
           await a.createElection(ELECTION);
@@ -78,6 +119,12 @@ export const hintCases: readonly SceneCase[] = [
           assert.equal(await a.declareDead(dead), false);
           assert.equal(await dead.session.updateMetadata({ incarnation: dead.incarnation, metadata: "{}" }, dead.call), false);
           assert.equal(await a.publish(token), false);
+          assert.equal(await a.pause("paused"), false);
+          assert.equal(await a.claim("paused"), null);
+          assert.equal(await a.resume(ELECTION), false);
+          assert.equal(await a.evict(evicted.node), false);
+          assert.equal((await evicted.beat()).accepted, false);
+          assert.equal(await dead.contend(ELECTION, { priority: 1, fit: true }), false);
           assert.equal((await dead.session.join(scene.joinInput({ node: a.node }), dead.call)).outcome, "name-taken");
         }
       });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { COORDINATOR, viewFloor, VIEWS_PER_GENERATION } from "../../store/index.ts";
 import type { StoredView } from "../../store/index.ts";
-import { atOnce, emptyView, event, later, still, tick } from "./scene.ts";
-import type { Member, Scene, SceneCase } from "./scene.ts";
+import { atOnce, emptyView, event, later, still, tick, untilForgotten } from "./scene.ts";
+import type { Member, SceneCase } from "./scene.ts";
 import { untilPassed } from "./fence.ts";
 
 /** Publishing views. */
@@ -241,12 +241,12 @@ export const membershipCases: readonly SceneCase[] = [
       await gone.leave();
       assert.equal(await a.publish(token, { forgetDeadAfterMs: 600_000 }), true);
       assert.equal((await a.look()).presence.length, 4, "nobody died that long ago");
-      await untilForgotten(scene, a, token, gone);
+      await untilForgotten(a, token, gone);
       assert.deepEqual(await incarnations(a), [a, alive, holder].map((each) => each.incarnation));
       assert.deepEqual((await a.row("held")).holder?.incarnation, holder.incarnation);
       assert.equal((await gone.beat()).self, "absent", "a forgotten one does not come back");
       assert.equal((await alive.claim("held"))?.token, held + 1);
-      await untilForgotten(scene, a, token, holder);
+      await untilForgotten(a, token, holder);
       assert.deepEqual(await incarnations(a), [a, alive].map((each) => each.incarnation));
     },
   },
@@ -274,13 +274,6 @@ async function viewOf(version: number, members: readonly Member[], metadata: unk
 }
 
 /** Publishes until the death of `who` is longer ago than no time at all, by the store's clock. */
-async function untilForgotten(scene: Scene, coordinator: Member, token: number, who: Member): Promise<void> {
-  await scene.until(`${who.node} is forgotten`, async () => {
-    assert.equal(await coordinator.publish(token, { forgetDeadAfterMs: 0 }), true);
-    return (await incarnations(coordinator)).includes(who.incarnation) ? undefined : true;
-  });
-}
-
 async function incarnations(observer: Member): Promise<readonly string[]> {
   return (await observer.look()).presence.toSorted((x, y) => x.joinOrder - y.joinOrder).map((row) => row.incarnation);
 }

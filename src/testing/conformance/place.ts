@@ -1,4 +1,4 @@
-import type { StoreProvider } from "../../store/index.ts";
+import type { InstalledSchema, StoreProvider } from "../../store/index.ts";
 
 /**
  * A store to try, and what can be done to it from outside. Only `provider` is needed; a case that needs something
@@ -20,8 +20,11 @@ export interface StorePlace<Tx = unknown> {
   cut?(): Promise<void>;
   /** A provider on the same store, or a copy of it, that cannot write: a standby, a file without write permission. The suite closes it. */
   readOnly?(): Promise<StoreProvider<Tx>>;
-  /** A provider on another, empty store whose schema says it has `version`; 0: there is no schema. The suite closes it. */
-  schemaAt?(version: number): Promise<StoreProvider<Tx>>;
+  /**
+   * A provider on another store that nothing was written to, whose schema says this about itself; version 0: there is no schema. A newer one that says that it works with
+   * this code must do so: it is this code's own with another version on it. The suite closes it.
+   */
+  schemaAt?(installed: InstalledSchema): Promise<StoreProvider<Tx>>;
   /** Called at the end of each case; ends what was made for this place, its providers too. */
   close?(): Promise<void>;
 }

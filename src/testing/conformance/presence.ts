@@ -2,21 +2,8 @@ import assert from "node:assert/strict";
 import { isTribuneError } from "../../kernel/index.ts";
 import { LARGEST_METADATA_BYTES, TOKENS_PER_GENERATION } from "../../store/index.ts";
 import type { BeatReply, LookReply, PresenceRow } from "../../store/index.ts";
-import { atOnce, byElection, cursorOf, emptyView, LONG_LEASE_MS, NOTHING_SEEN, SHORT_LEASE_MS, still, stillRows } from "./scene.ts";
+import { atOnce, byElection, cursorOf, emptyView, HOSTILE_TEXTS, HOSTILE_WORDS, LONG_LEASE_MS, NOTHING_SEEN, SHORT_LEASE_MS, still, stillRows } from "./scene.ts";
 import type { Member, Scene, SceneCase } from "./scene.ts";
-
-/** Text that a store may take for something else: SQL, patterns, escapes, keys of its own. */
-const HOSTILE_TEXTS = [
-  "it's; drop table tribune_presence; --",
-  'a "quoted" `word` [here]',
-  "100% of a_b and \\' \\\\ \\n",
-  "$1 ? :name @x {{y}}",
-  "ünïcødé 語 🦀 \u202e\u200b\ufeff",
-  "line\nbreak\ttab\r\u0007",
-  "nul\u0000nul",
-  "lone \ud800 surrogate",
-  "__proto__",
-];
 
 /** Joining, beating, looking, dying. */
 export const presenceCases: readonly SceneCase[] = [
@@ -257,7 +244,7 @@ export const presenceCases: readonly SceneCase[] = [
   {
     title: "settings and metadata are data: quotes, patterns, escapes, any Unicode and NUL come back as they went in",
     async run(scene) {
-      const settings = HOSTILE_TEXTS.filter((text) => !text.includes("\u0000") && !text.includes("\ud800")).join("|");
+      const settings = HOSTILE_WORDS.join("|");
       const a = await scene.member({ settings, metadata: JSON.stringify({ texts: HOSTILE_TEXTS }) });
       assert.equal((await a.reading()).settings, settings);
       assert.deepEqual(JSON.parse((await a.memberRow(a)).metadata), { texts: HOSTILE_TEXTS });
@@ -557,6 +544,47 @@ export const presenceCases: readonly SceneCase[] = [
       const replies = await atOnce(members.map((each) => () => each.look()));
       const [first] = replies;
       for (const reply of replies) assert.deepEqual(timeless(reply), timeless(first ?? assert.fail("no reply")));
+    },
+  },
+
+  // ---- observers
+  {
+    title: "who joins as an observer is one to everybody: in looks, beats, readings and member rows, alive or dead; others are not",
+    async run(scene) {
+      const [a, plain, observer] = [await scene.member(), await scene.member({ observer: false }), await scene.member({ observer: true })];
+      const expected = [false, false, true];
+      const inOrder = (rows: readonly { readonly joinOrder: number; readonly observer: boolean }[]) => rows.toSorted((x, y) => x.joinOrder - y.joinOrder).map((row) => row.observer);
+      for (const dead of [false, true]) {
+        if (dead) await observer.leave();
+        assert.deepEqual(inOrder((await a.look()).presence), expected);
+        assert.deepEqual(inOrder((await a.beat()).presence), expected);
+        assert.deepEqual(inOrder((await a.reading()).presence), expected);
+        const incarnations = [a, plain, observer].map((each) => each.incarnation);
+        assert.deepEqual(inOrder(await a.session.readMembers({ incarnations }, a.call)), expected);
+      }
+    },
+  },
+  {
+    title: "an observer is one for as long as it lives, whatever a repeated join says, and its name is taken as any other",
+    async run(scene) {
+      const [a, observer] = [await scene.member(), await scene.member({ observer: true })];
+      const again = await observer.session.join(scene.joinInput({ incarnation: observer.incarnation, node: observer.node, observer: false }), observer.call);
+      assert.equal(again.outcome, "joined");
+      assert.equal((await a.presenceOf(observer)).observer, true);
+      const other = await a.session.join(scene.joinInput({ node: observer.node }), a.call);
+      assert.deepEqual(other.outcome === "name-taken" ? other.by.observer : other, true);
+    },
+  },
+  {
+    title: "a view shows its observers, and leaves the mark out where it is not set",
+    async run(scene) {
+      const a = await scene.member();
+      const token = await a.coordinate();
+      const { version } = emptyView((await a.look()).viewVersion + 1);
+      const entry = { incarnation: "x", node: "x", metadata: null, metadataVersion: 1, joinOrder: 1, joinedAtMs: 1 };
+      const view = { version, members: [entry, { ...entry, incarnation: "y", node: "y", observer: true as const }], coordinator: null };
+      assert.equal(await a.publish(token, { view }), true);
+      assert.deepEqual((await a.look()).view, view);
     },
   },
 

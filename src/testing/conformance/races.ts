@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Cursor, ElectionRow, LookReply } from "../../store/index.ts";
+import type { Cursor, ElectionRow, Holder, LookReply } from "../../store/index.ts";
 import { COORDINATOR } from "../../store/index.ts";
 import { atOnce, byElection, cursorOf, emptyView, NOTHING_SEEN } from "./scene.ts";
 import type { Member, Scene, SceneCase } from "./scene.ts";
@@ -96,10 +96,12 @@ export const raceCases: readonly SceneCase[] = [
         let self = await scene.member();
         for (const election of elections) await self.createElection(election);
         for (let round = 0; round < 30; round++) {
-          if ((await self.beat()).self === "dead") self = await scene.member({ session: self.session });
+          const state = (await self.beat()).self;
+          if (state === "evicted") await self.leave();
+          if (state !== "alive") self = await scene.member({ session: self.session });
           const election = elections[Math.floor(scene.random.next() * elections.length)] ?? "";
           const { holder, token } = await self.row(election);
-          await anything(scene, self, election, holder?.incarnation, token);
+          await anything(scene, self, election, holder, token);
         }
       };
       await atOnce(Array.from({ length: 5 }, () => storm));
@@ -138,17 +140,23 @@ async function during(works: readonly (() => Promise<void>)[], repeatedly: () =>
 }
 
 /** One operation or two, by chance; losing is fine. */
-async function anything(scene: Scene, self: Member, election: string, holder: string | undefined, token: number): Promise<void> {
+async function anything(scene: Scene, self: Member, election: string, holder: Holder | null, token: number): Promise<void> {
   const chance = scene.random.next();
-  if (chance < 0.15 && holder !== undefined && holder !== self.incarnation) {
-    const [row] = (await self.look({ watch: [holder] })).presence;
-    await self.declareDead(self, { incarnation: holder, beat: row?.beat ?? 0 });
-  } else if (chance < 0.55) {
-    const claimed = await self.claim(election);
+  if (chance < 0.15 && holder !== null && holder.incarnation !== self.incarnation) {
+    const [row] = (await self.look({ watch: [holder.incarnation] })).presence;
+    await self.declareDead(self, { incarnation: holder.incarnation, beat: row?.beat ?? 0 });
+  } else if (chance < 0.5) {
+    const claimed = await self.claim(election, { overReservation: chance < 0.4 });
     if (claimed !== null) await self.passFence(election, claimed.token);
-  } else if (chance < 0.7) await self.resign(election, token);
-  else if (chance < 0.8) await self.requestResign(election, token);
-  else if (chance < 0.9) await self.publish(token, { forgetDeadAfterMs: 0 });
+  } else if (chance < 0.6) await self.resign(election, token);
+  else if (chance < 0.65) await self.resign(election, token, "handed over", { reservation: { node: "nobody", forMs: 1_000 } });
+  else if (chance < 0.72) await self.requestResign(election, token, { for: chance < 0.7 ? undefined : self.node });
+  else if (chance < 0.8) await self.publish(token, { forgetDeadAfterMs: 0 });
+  else if (chance < 0.84) await self.contend(election, { priority: Math.floor(chance * 100) - 80, fit: true });
+  else if (chance < 0.86) await self.contend(election, null);
+  else if (chance < 0.88) await self.pause(election);
+  else if (chance < 0.92) await self.resume(election);
+  else if (chance < 0.94 && holder !== null) await self.evict(holder.node);
   else await self.session.updateMetadata({ incarnation: self.incarnation, metadata: JSON.stringify({ chance }) }, self.call);
 }
 

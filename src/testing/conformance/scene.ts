@@ -6,6 +6,8 @@ import type {
   BeatInput,
   BeatReply,
   Call,
+  CandidacyInput,
+  CandidateRow,
   ClaimInput,
   ClaimResult,
   Cursor,
@@ -21,6 +23,8 @@ import type {
   PassFenceInput,
   PresenceRow,
   PublishViewInput,
+  RequestResignInput,
+  ResignInput,
   StoredEvent,
   StoredView,
   StoreProvider,
@@ -48,6 +52,22 @@ export const LONG_LEASE_MS = 600_000;
 
 /** A lease that runs out soon; cases wait until the store says so. */
 export const SHORT_LEASE_MS = 60;
+
+/** Text that a store may take for something else: SQL, patterns, escapes, keys of its own. */
+export const HOSTILE_TEXTS = [
+  "it's; drop table tribune_presence; --",
+  'a "quoted" `word` [here]',
+  "100% of a_b and \\' \\\\ \\n",
+  "$1 ? :name @x {{y}}",
+  "ünïcødé 語 🦀 \u202e\u200b\ufeff",
+  "line\nbreak\ttab\r\u0007",
+  "nul\u0000nul",
+  "lone \ud800 surrogate",
+  "__proto__",
+];
+
+/** Those that a text column can keep. */
+export const HOSTILE_WORDS = HOSTILE_TEXTS.filter((text) => !text.includes("\u0000") && !text.includes("\ud800"));
 
 let scenes = 0;
 
@@ -213,18 +233,28 @@ export class Member {
     return row ?? assert.fail(`there is no presence row of ${who.node}`);
   }
 
-  /** Declares `who` dead as seen now, whether or not the lease has run out. */
+  /** Declares `who` dead as seen now, whether or not the lease has run out. Where beat and epoch are given it does not look, so that it meets others at once. */
   async declareDead(who: Member, over: Partial<DeclareDeadInput> = {}): Promise<boolean> {
-    const seen = await this.look();
-    const beat = seen.presence.find((row) => row.incarnation === who.incarnation)?.beat ?? 0;
+    const seen = over.beat === undefined || over.epoch === undefined ? await this.look() : undefined;
+    const beat = seen?.presence.find((row) => row.incarnation === who.incarnation)?.beat ?? 0;
     return await this.session.declareDead(
-      { incarnation: who.incarnation, beat, epoch: seen.epoch, requireExpired: false, by: this.node, reason: "expired", ...over },
+      { incarnation: who.incarnation, beat, epoch: seen?.epoch ?? "", requireExpired: false, by: this.node, reason: "expired", ...over },
       this.call,
     );
   }
 
   async leave(): Promise<boolean> {
     return await this.session.leave({ incarnation: this.incarnation }, this.call);
+  }
+
+  /** Asks whoever goes by this node's name to go. */
+  async evict(node: string, reason = "asked to go"): Promise<boolean> {
+    return await this.session.evict({ node, by: this.node, reason }, this.call);
+  }
+
+  /** Waits for the evidence of these; `signal` calls it off. */
+  async attend(whom: readonly Member[], signal: AbortSignal = new AbortController().signal): Promise<void> {
+    await this.session.attend({ incarnations: whom.map((each) => each.incarnation), signal });
   }
 
   // ---- elections
@@ -242,12 +272,12 @@ export class Member {
     return (await this.look()).elections.find((each) => each.election === election);
   }
 
-  /** A claim on what the row shows now, unless told otherwise. */
+  /** A claim on what the row shows now, unless told otherwise. Where token and epoch are given it does not look, so that it meets others at once. */
   async claim(election: string, over: Partial<ClaimInput> = {}): Promise<ClaimResult | null> {
-    const seen = await this.look({ watch: [] });
-    const expectedToken = seen.elections.find((row) => row.election === election)?.token ?? 0;
+    const seen = over.expectedToken === undefined || over.epoch === undefined ? await this.look({ watch: [] }) : undefined;
+    const expectedToken = seen?.elections.find((row) => row.election === election)?.token ?? 0;
     const { incarnation, node } = this;
-    return await this.session.claim({ election, incarnation, node, expectedToken, epoch: seen.epoch, tokenSeen: 0, ...over }, this.call);
+    return await this.session.claim({ election, incarnation, node, expectedToken, epoch: seen?.epoch ?? "", tokenSeen: 0, ...over }, this.call);
   }
 
   async passFence(election: string, token: number, over: Partial<PassFenceInput> = {}): Promise<"passed" | "busy" | "superseded"> {
@@ -255,12 +285,29 @@ export class Member {
     return await this.session.passFence({ election, incarnation: this.incarnation, token, ...over, epoch }, this.call);
   }
 
-  async resign(election: string, token: number, reason = "done"): Promise<boolean> {
-    return await this.session.resign({ election, incarnation: this.incarnation, token, reason }, this.call);
+  async resign(election: string, token: number, reason = "done", over: Partial<ResignInput> = {}): Promise<boolean> {
+    return await this.session.resign({ election, incarnation: this.incarnation, token, reason, ...over }, this.call);
   }
 
-  async requestResign(election: string, token: number): Promise<boolean> {
-    return await this.session.requestResign({ election, token }, this.call);
+  async requestResign(election: string, token: number, over: Partial<RequestResignInput> = {}): Promise<boolean> {
+    return await this.session.requestResign({ election, token, ...over }, this.call);
+  }
+
+  async pause(election: string, reason = "maintenance"): Promise<boolean> {
+    return await this.session.pause({ election, by: this.node, reason }, this.call);
+  }
+
+  async resume(election: string): Promise<boolean> {
+    return await this.session.resume({ election, by: this.node }, this.call);
+  }
+
+  /** Says that it contends, or with `null` that it does so no more. */
+  async contend(election: string, candidacy: CandidacyInput["candidacy"]): Promise<boolean> {
+    return await this.session.setCandidacy({ election, incarnation: this.incarnation, candidacy }, this.call);
+  }
+
+  async candidates(election: string): Promise<readonly CandidateRow[]> {
+    return await this.session.readCandidates({ election }, this.call);
   }
 
   /** Claims, which must succeed. The election is made if need be. */
@@ -330,8 +377,9 @@ export function event(type: NewEvent["type"], subject: string, detail: NewEvent[
 
 /** A group's whole state without what changes by itself as time goes by, in one order. */
 export function still(reading: GroupReading): unknown {
-  const { storeTimeMs: _, presence, elections, fences, ...rest } = reading;
-  return { ...rest, presence: stillRows(presence), elections: byElection(elections), fences: byElection(fences) };
+  const { storeTimeMs: _, presence, elections, candidates, fences, ...rest } = reading;
+  const inOrder = candidates.toSorted((x, y) => x.joinOrder - y.joinOrder);
+  return { ...rest, presence: stillRows(presence), elections: byElection(elections), candidates: byElection(inOrder), fences: byElection(fences) };
 }
 
 /** Presence rows without what changes by itself, in order of joining. */
@@ -354,6 +402,14 @@ export async function tick(member: Member): Promise<number> {
   return await member.scene.until("the store's clock moves on", async () => {
     const { storeTimeMs } = await member.look({ watch: [] });
     return storeTimeMs > nowMs ? storeTimeMs : undefined;
+  });
+}
+
+/** Publishes one view after the other until `who`, who is dead, is forgotten. */
+export async function untilForgotten(coordinator: Member, token: number, who: Member): Promise<void> {
+  await coordinator.scene.until(`${who.node} is forgotten`, async () => {
+    assert.equal(await coordinator.publish(token, { forgetDeadAfterMs: 0 }), true);
+    return (await coordinator.look()).presence.some((row) => row.incarnation === who.incarnation) ? undefined : true;
   });
 }
 

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { isTribuneError, TribuneError } from "../../kernel/index.ts";
-import type { Call, StoreSession } from "../../store/index.ts";
+import type { Call, InstalledSchema, StoreSession } from "../../store/index.ts";
 import { atOnce, emptyView, NOTHING_SEEN, Skipped } from "./scene.ts";
 import type { Member, Scene, SceneCase } from "./scene.ts";
 
 /** The deadline of a call that is expected to miss it. */
 const SHORT_CALL: Call = { deadlineMs: 250 };
+
+const NO_SCHEMA: InstalledSchema = { version: 0, worksWith: 0 };
 
 /** The connection: how it opens, how it ends, what happens to calls meanwhile. And the schema that it stands on. */
 export const sessionCases: readonly SceneCase[] = [
@@ -18,6 +20,8 @@ export const sessionCases: readonly SceneCase[] = [
       const { info, ended } = await scene.session();
       assert.ok(info.serverVersion.length > 0);
       assert.equal(typeof info.hints, "boolean");
+      assert.ok(capabilities.evidence === null || capabilities.evidence.graceMs >= 0);
+      assert.ok(typeof info.evidence.held === "boolean" && info.evidence.why.length > 0);
       for (const warning of info.warnings) assert.ok(warning.length > 0);
       assert.equal(ended.aborted, false);
       if (!capabilities.hints) assert.equal(info.hints, false, "a store without hints has no session with them");
@@ -230,7 +234,9 @@ export const sessionCases: readonly SceneCase[] = [
     async run(scene) {
       const { schema } = scene.provider;
       const a = await scene.member();
-      assert.equal(await schema.installed(scene.context()), schema.version);
+      const { version, worksWith } = await schema.installed(scene.context());
+      assert.equal(version, schema.version);
+      assert.ok(worksWith >= 1 && worksWith <= version, `${worksWith} is a version of the code that came before it, or its own`);
       const nothing = { from: schema.version, to: schema.version };
       assert.deepEqual(await schema.migrate(scene.context()), nothing);
       assert.deepEqual(await atOnce([() => schema.migrate(scene.context()), () => schema.migrate(scene.context())]), [nothing, nothing]);
@@ -241,11 +247,11 @@ export const sessionCases: readonly SceneCase[] = [
   {
     title: "a store without schema is refused with SCHEMA_MISSING, and nothing is made, unless the caller allows it",
     async run(scene) {
-      const provider = await scene.need("schemaAt")(0);
+      const provider = await scene.need("schemaAt")(NO_SCHEMA);
       await assert.rejects(provider.open(scene.context({ createSchema: false })), { code: "SCHEMA_MISSING" });
-      assert.equal(await provider.schema.installed(scene.context()), 0);
+      assert.equal((await provider.schema.installed(scene.context())).version, 0);
       const sessions = await atOnce(Array.from({ length: 3 }, () => () => provider.open(scene.context({ createSchema: true }))));
-      assert.equal(await provider.schema.installed(scene.context()), provider.schema.version);
+      assert.equal((await provider.schema.installed(scene.context())).version, provider.schema.version);
       assert.equal(await sessions[0]?.readGroup(scene.call), null);
       for (const session of sessions) await session.close();
       await provider.close();
@@ -255,7 +261,7 @@ export const sessionCases: readonly SceneCase[] = [
   {
     title: "bringing a store without schema up to date tells from where to where, however many do it at once",
     async run(scene) {
-      const provider = await scene.need("schemaAt")(0);
+      const provider = await scene.need("schemaAt")(NO_SCHEMA);
       const { version } = provider.schema;
       const done = await atOnce(Array.from({ length: 3 }, () => () => provider.schema.migrate(scene.context())));
       assert.deepEqual(done.map((each) => each.to), [version, version, version]);
@@ -265,13 +271,34 @@ export const sessionCases: readonly SceneCase[] = [
     },
   },
   {
-    title: "a newer schema is refused with SCHEMA_TOO_NEW, also where the caller allows making one",
+    title: "a newer schema that does not work with this code is refused with SCHEMA_TOO_NEW, also where the caller allows making one",
     async run(scene) {
       const { version } = scene.provider.schema;
-      const provider = await scene.need("schemaAt")(version + 1);
-      for (const createSchema of [false, true]) await assert.rejects(provider.open(scene.context({ createSchema })), { code: "SCHEMA_TOO_NEW" });
-      assert.equal(await provider.schema.installed(scene.context()), version + 1);
-      await provider.close();
+      for (const installed of [{ version: version + 1, worksWith: version + 1 }, { version: version + 5, worksWith: version + 2 }]) {
+        const provider = await scene.need("schemaAt")(installed);
+        for (const createSchema of [false, true]) await assert.rejects(provider.open(scene.context({ createSchema })), { code: "SCHEMA_TOO_NEW" });
+        assert.deepEqual(await provider.schema.installed(scene.context()), installed);
+        await provider.close();
+      }
+    },
+  },
+  {
+    title: "a newer schema that says that it works with this code is opened, serves a whole group, and stays as it is",
+    async run(scene) {
+      const { version } = scene.provider.schema;
+      for (const installed of [{ version: version + 1, worksWith: version }, { version: version + 3, worksWith: 1 }]) {
+        const provider = await scene.need("schemaAt")(installed);
+        await (await provider.open(scene.context({ createSchema: true }))).close();
+        const session = await provider.open(scene.context({ createSchema: false }));
+        const a = await scene.member({ session });
+        await a.lead("e");
+        assert.equal((await a.beat()).accepted, true);
+        assert.equal((await a.reading()).schemaVersion, installed.version);
+        await provider.schema.migrate(scene.context());
+        assert.deepEqual(await provider.schema.installed(scene.context()), installed, "what an upgrade made is not taken back");
+        await session.close();
+        await provider.close();
+      }
     },
   },
   {
@@ -279,11 +306,11 @@ export const sessionCases: readonly SceneCase[] = [
     async run(scene) {
       const { version } = scene.provider.schema;
       if (version === 1) throw new Skipped("there is no older schema than version 1");
-      const provider = await scene.need("schemaAt")(version - 1);
+      const provider = await scene.need("schemaAt")({ version: version - 1, worksWith: version - 1 });
       await assert.rejects(provider.open(scene.context({ createSchema: false })), { code: "SCHEMA_OUTDATED" });
-      assert.equal(await provider.schema.installed(scene.context()), version - 1);
+      assert.equal((await provider.schema.installed(scene.context())).version, version - 1);
       await (await provider.open(scene.context({ createSchema: true }))).close();
-      assert.equal(await provider.schema.installed(scene.context()), version);
+      assert.equal((await provider.schema.installed(scene.context())).version, version);
       await provider.close();
     },
   },
@@ -309,11 +336,16 @@ async function expectAllRefused(session: StoreSession, member: Member, scene: Sc
     leave: () => session.leave({ incarnation }, call),
     declareDead: () => session.declareDead({ incarnation, beat: 0, epoch: "x", requireExpired: false, by: node, reason: "expired" }, call),
     updateMetadata: () => session.updateMetadata({ incarnation, metadata: "{}" }, call),
+    evict: () => session.evict({ node, by: node, reason: "x" }, call),
     createElection: () => session.createElection({ election: "made-after-the-end" }, call),
     claim: () => session.claim(claim, call),
     passFence: () => session.passFence({ election: "e", incarnation, token: 1, epoch: "x" }, call),
     resign: () => session.resign({ election: "e", incarnation, token: 1, reason: "x" }, call),
     requestResign: () => session.requestResign({ election: "e", token: 1 }, call),
+    pause: () => session.pause({ election: "e", by: node, reason: "x" }, call),
+    resume: () => session.resume({ election: "e", by: node }, call),
+    setCandidacy: () => session.setCandidacy({ election: "e", incarnation, candidacy: { priority: 0, fit: true } }, call),
+    readCandidates: () => session.readCandidates({ election: "e" }, call),
     readMembers: () => session.readMembers({ incarnations: [] }, call),
     publishView: () => session.publishView(publish, call),
     readEvents: () => session.readEvents({ after: 0, limit: 1 }, call),

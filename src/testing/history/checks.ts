@@ -1,5 +1,5 @@
 import type { Check, CheckConfig, Violation } from "./checks/check.ts";
-import { deadNeverActs, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
+import { deadNeverActs, deathNeedsProof, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
 import { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
 import { idleWritesNothing } from "./checks/quiet.ts";
 import { recordIsGapFree } from "./checks/record.ts";
@@ -28,6 +28,7 @@ export const CHECKS = {
   deadNeverActs,
   runningIsNotDeclaredDead,
   deathNeedsSilence,
+  deathNeedsProof,
   deathNeedsWatching,
   massDeathWaits,
   recordIsGapFree,

@@ -122,7 +122,12 @@ export interface DeclaredDead extends Happening {
   readonly held?: readonly string[];
   /** The longest that whoever declared it had gone without an answer to a beat or a look, on its own clock, within a lease of the dead one before it said so. Only a simulation knows. */
   readonly blindMs?: number;
+  /** Where evidence was the ground: how long it had been free, what ended the session that held it, and whether its process had heard of that. Only a simulation knows. */
+  readonly proof?: { readonly freeMs: number; readonly endedBy: EndOfSession; readonly heard: boolean };
 }
+
+/** Who ended a session: its own process, dead or alive; an administrator or a middlebox, this one only; the server, all of them; a pooler, which ends what it shares out and tells nobody. */
+export type EndOfSession = "process" | "outside" | "server" | "pooler";
 
 /**
  * How a fenced write was answered. `write` names the attempt and stands in the row that it writes. `unknown`: the answer itself says that it may or may

@@ -5,7 +5,7 @@
 export { checkHistory, CHECKS, FENCING_CHECKS, LIVENESS_CHECKS, PROCESS_CHECKS, SAFETY_CHECKS, SIMULATION_CHECKS } from "./checks.ts";
 export type { CheckName } from "./checks.ts";
 export type { Check, CheckConfig, Violation } from "./checks/check.ts";
-export { deadNeverActs, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
+export { deadNeverActs, deathNeedsProof, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
 export { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
 export { idleWritesNothing } from "./checks/quiet.ts";
 export { recordIsGapFree } from "./checks/record.ts";
@@ -15,7 +15,7 @@ export { beliefNeverReturns, beliefsDoNotOverlap, grantedTokensGrow, signalComes
 export { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
 export { fencedRowsInOrder, writesAnsweredHonestly, writesPrecedeTheNextTerm } from "./checks/writes.ts";
 export { mergeHistories, parseHistory } from "./history.ts";
-export type { FencedRow, History, HistoryEvent } from "./history.ts";
+export type { DeclaredDead, EndOfSession, FencedRow, History, HistoryEvent } from "./history.ts";
 export { COORDINATOR_OFFICE, gaps, reigns } from "./reigns.ts";
 export type { Gap, Reign } from "./reigns.ts";
 export { cuts, outages, pauses } from "./spans.ts";

@@ -49,6 +49,10 @@ const RESTART = { fromMs: 500, toMs: 2_000 };
 /** A node that goes on for long after its faults ended is stopped by the harness, as an operator would. */
 const OPERATOR = { process: "", node: "", incarnation: "" } as const;
 
+/** How candidates of these runs behave. */
+const MINIMUM_TERM_MS = 4_000;
+const PROBE_EVERY_MS = 700;
+
 /** How a run is watched. */
 export interface RunOptions {
   /** Called with each line that a node logs. */
@@ -159,6 +163,9 @@ class Run {
     for (const undo of this.#undos) undo();
     for (const name of this.#planned.keys()) this.#boot(name);
     const elections = [...new Set(this.#plan.nodes.flatMap((node) => node.elections))];
+    // A failover may have taken back that somebody resumed one: as an operator would, who sees that it is paused.
+    const { store, group } = this.#world;
+    for (const election of elections) if (store.engine.readGroup(group)?.elections.some((row) => row.election === election)) store.engine.resume(group, { election, by: "operator" });
     this.#world.recorder.note(OPERATOR, { kind: "faults-ended", nodes: [...this.#planned.keys()], elections });
   }
 
@@ -188,13 +195,19 @@ class Run {
     const planned = this.#planned.get(name);
     const running = this.#world.nodes.get(name);
     if (planned === undefined || (running !== undefined && running.state !== "dead")) return;
-    const { leaseMs, beatMs, rate, wallOffMs, hasBootClock } = planned;
+    const { leaseMs, beatMs, rate, wallOffMs, hasBootClock, pooled = false, observer = false } = planned;
     const first = running === undefined;
     const node = this.#world.start(name, this.#program ?? this.#workOf(planned), {
       leaseMs,
       beatMs,
+      pooled,
+      observer,
+      crashDetection: this.#plan.crashDetection ?? "lease",
       ...(first ? { clocks: { rate, wallMs: Date.UTC(2026, 0, 1) + wallOffMs, hasBootClock } } : {}),
     });
+    // Before anybody else names them.
+    const ranks = planned.priority === undefined ? {} : { priority: planned.priority, minimumTermMs: MINIMUM_TERM_MS };
+    for (const election of planned.elections) node.cluster.election(election, { ...ranks, eligible: () => !node.isUnfit, eligibleEveryMs: PROBE_EVERY_MS });
     const restart = this.#world.chance(`restart/${node.name}`);
     // Whoever ended by itself is begun again; whoever was killed or stopped is by the fault that did it.
     node.onEnd((cause) => {
@@ -204,7 +217,7 @@ class Run {
 
   #workOf(planned: PlannedNode): Program {
     return (context) => {
-      for (const name of planned.elections) void context.cluster.election(name).lead((term) => this.#work(term, context));
+      if (planned.observer !== true) for (const name of planned.elections) void context.cluster.election(name).lead((term) => this.#work(term, context));
       if (this.#plan.reader && planned === this.#plan.nodes[0]) void this.#read(context);
     };
   }

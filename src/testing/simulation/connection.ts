@@ -1,5 +1,6 @@
 import { TribuneError } from "../../kernel/index.ts";
 import type { Hint } from "../../store/index.ts";
+import type { EndOfSession } from "../history/index.ts";
 import type { Flow, Network } from "./network.ts";
 import type { SimulatedProcess } from "./process.ts";
 import { STORE_PLACE } from "./statements.ts";
@@ -9,6 +10,8 @@ import type { StatementKind } from "./statements.ts";
 export interface Client {
   readonly process: SimulatedProcess;
   readonly node: string;
+  /** It reaches the store by way of a pooler, which lends it connections to the server. */
+  readonly isPooled: boolean;
   /** The incarnation that the process has now. */
   incarnation(): string;
   /** Called in the process whenever something has arrived, before it has been dealt with. */
@@ -27,16 +30,20 @@ export interface Server {
   /** A statement has arrived. `run` lets it take effect and sends the answer. */
   arrive(kind: StatementKind, connection: Connection, run: () => void): void;
   /** Neither side uses the connection any more. */
-  forget(connection: Connection): void;
+  forget(connection: Connection, by: EndOfSession): void;
 }
 
 /** A connection between a process and the store: two flows, and a server process of its own at the far end. */
 export class Connection {
   readonly client: Client;
+  /** What its session holds as evidence of life, for as long as the server works for it. */
+  readonly evidenceKey: string;
   /** Whether the server still works for it. */
   isServed = false;
   /** Whether the client has ended it. */
   isClosed = false;
+  /** Whether its process knows that it has ended, or is dead. */
+  isOverForClient = false;
   readonly #server: Server;
   readonly #requests: Flow;
   readonly #replies: Flow;
@@ -46,9 +53,10 @@ export class Connection {
   /** Statements that wait while the server process of this connection stands still. */
   #waiting: Array<() => void> | undefined;
 
-  constructor(server: Server, client: Client) {
+  constructor(server: Server, client: Client, evidenceKey: string) {
     this.#server = server;
     this.client = client;
+    this.evidenceKey = evidenceKey;
     this.#requests = server.network.flow(client.node, STORE_PLACE);
     this.#replies = server.network.flow(STORE_PLACE, client.node);
   }
@@ -79,8 +87,9 @@ export class Connection {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.isOverForClient = true;
     this.#onHint = undefined;
-    this.#requests.send(() => this.#server.arrive("close", this, () => this.endByServer("the client has closed it", { told: false })));
+    this.#requests.send(() => this.#server.arrive("close", this, () => this.endByServer("the client has closed it", { by: "process", told: false })));
     this.#requests.end();
   }
 
@@ -91,20 +100,30 @@ export class Connection {
     this.#atServerEnd.push(listener);
   }
 
+  /** Sends something to the client that is no answer. */
+  tell(arrival: () => void): void {
+    if (this.isServed) this.#reply(arrival);
+  }
+
   hint(group: string, hint: Hint): void {
     if (this.#onHint?.group !== group || !this.isServed) return;
     this.#reply(() => this.#onHint?.tell(hint));
   }
 
   /** The server ends it: nothing more of it takes effect. `told`: the client will hear of it, if the network lets it. */
-  endByServer(why: string, options: { readonly told: boolean }): void {
+  endByServer(why: string, options: { readonly by: EndOfSession; readonly told: boolean }): void {
     if (!this.isServed) return;
     this.isServed = false;
     this.#waiting = undefined;
-    this.#server.forget(this);
+    this.#server.forget(this, options.by);
     for (const listener of this.#atServerEnd) listener();
-    if (options.told) this.#reply(() => this.#onEnd(new TribuneError("STORE_SESSION_ENDED", `the connection ended: ${why}`, { about: STORE_PLACE })));
+    if (options.told) this.#reply(() => this.#heardEnd(new TribuneError("STORE_SESSION_ENDED", `the connection ended: ${why}`, { about: STORE_PLACE })));
     this.#replies.end();
+  }
+
+  #heardEnd(reason: TribuneError): void {
+    this.isOverForClient = true;
+    this.#onEnd(reason);
   }
 
   /** The server process of this connection stands still, until what is returned is called: its statements take effect late. */

@@ -53,6 +53,14 @@ export type Harm =
   | (Target & { readonly kind: "resign"; readonly election: string })
   /** An operator asks the holder to resign. */
   | { readonly kind: "ask-to-resign"; readonly election: string }
+  /** Some member hands an election over, or asks its holder to. */
+  | (Target & { readonly kind: "transfer"; readonly election: string; readonly to: string })
+  /** An operator pauses an election, and resumes it. */
+  | { readonly kind: "pause"; readonly election: string; readonly lastsMs: number }
+  /** An operator asks a node to leave; it is started again after `lastsMs`. */
+  | (Target & { readonly kind: "evict"; readonly lastsMs: number })
+  /** What a node's probe asks is out of order. */
+  | (Target & { readonly kind: "unfit"; readonly lastsMs: number })
   | (Target & { readonly kind: "metadata"; readonly value: number });
 
 /** What can go wrong, by name. */
@@ -82,6 +90,10 @@ export const FAULT_KINDS = [
   "fail-over-at",
   "resign",
   "ask-to-resign",
+  "transfer",
+  "pause",
+  "evict",
+  "unfit",
   "metadata",
 ] as const satisfies readonly FaultKind[];
 
@@ -175,6 +187,23 @@ export function inflict(fault: Fault, stage: Stage): readonly Undo[] | undefined
       return [];
     case "ask-to-resign":
       return askToResign(world, fault.election) ? [] : undefined;
+    case "transfer":
+      if (victim?.state !== "running") return undefined;
+      victim.cluster.election(fault.election).transferTo(fault.to).catch(() => undefined); // whoever cannot have it does not get it
+      return [];
+    case "pause":
+      if (!world.store.engine.pause(world.group, { election: fault.election, reason: "a fault", by: "operator" })) return undefined;
+      return later(fault.lastsMs, () => world.store.engine.resume(world.group, { election: fault.election, by: "operator" }));
+    case "evict":
+      if (victim === undefined || !world.store.engine.evict(world.group, { node: victim.node, by: "operator", reason: "a fault" })) return undefined;
+      return later(fault.lastsMs, () => {
+        world.nodes.get(victim.node)?.kill(); // it may be stuck, or not have heard of it
+        stage.boot(victim.node);
+      });
+    case "unfit":
+      if (victim === undefined) return undefined;
+      victim.isUnfit = true;
+      return later(fault.lastsMs, () => (victim.isUnfit = false));
     case "metadata":
       if (victim?.state !== "running") return undefined;
       victim.cluster.updateMetadata({ value: fault.value }).catch(() => undefined); // an expected answer while the store is away

@@ -40,6 +40,8 @@ interface NodeOptions {
   readonly log: ((line: string) => void) | undefined;
   /** Whether fenced transactions ask the holder if it still may, beside the fence. */
   readonly asksBelief: boolean;
+  /** It reaches the store by way of a pooler. */
+  readonly isPooled: boolean;
 }
 
 /** Why a process is gone: it was killed, it ended in good order, or it could not start. */
@@ -56,8 +58,11 @@ export class SimulatedNode implements Client, Watched {
   /** "a#2": the second process of node "a". */
   readonly name: string;
   readonly node: string;
+  readonly isPooled: boolean;
   readonly process: SimulatedProcess;
   readonly cluster: Cluster<MemoryTransaction>;
+  /** For probes of the program: a fault says that what they ask is out of order. */
+  isUnfit = false;
   readonly #recorder: Recorder;
   readonly #provider: SimulatedProvider;
   /** When beats and looks were answered, on its own clock; the latest. */
@@ -65,7 +70,8 @@ export class SimulatedNode implements Client, Watched {
   #ended: ((cause: EndCause) => void) | undefined;
 
   constructor(options: NodeOptions, program: Program) {
-    const { name, node, group, traits, cluster, random, store, recorder, schedule, log, asksBelief } = options;
+    const { name, node, group, traits, cluster, random, store, recorder, schedule, log, asksBelief, isPooled } = options;
+    this.isPooled = isPooled;
     this.name = name;
     this.node = node;
     this.#recorder = recorder;
@@ -77,6 +83,7 @@ export class SimulatedNode implements Client, Watched {
     });
     this.cluster = createCluster<MemoryTransaction>({ ...cluster, group, node, store: this.#provider, clock: this.process, random, logger: simulationLogger(this, schedule, log) });
     recorder.watch(this, this.cluster);
+    this.cluster.on("error", (error) => error.code === "EVICTED" && void this.stop());
     this.#note({ kind: "started" });
     void this.#run(program, random);
   }

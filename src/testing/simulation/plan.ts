@@ -14,6 +14,12 @@ export interface PlannedNode {
   /** How far its wall clock is off at first. */
   readonly wallOffMs: number;
   readonly hasBootClock: boolean;
+  /** Of its candidacies. Default 0. */
+  readonly priority?: number;
+  /** It only takes part. */
+  readonly observer?: boolean;
+  /** It reaches the store by way of a pooler. */
+  readonly pooled?: boolean;
   /** The elections that it contends for. */
   readonly elections: readonly string[];
 }
@@ -44,6 +50,8 @@ export interface Plan {
   readonly reckless: boolean;
   /** Whether somebody reads the group's record all the time. */
   readonly reader: boolean;
+  /** By what nodes tell that others are dead. Default: by silence alone. */
+  readonly crashDetection?: "evidence" | "lease";
   /** Faults happen until then. */
   readonly faultsUntilMs: number;
   readonly faults: readonly Fault[];
@@ -90,6 +98,10 @@ const ALL: Readonly<Record<FaultKind, number>> = {
   "fail-over-at": 2,
   "resign": 1,
   "ask-to-resign": 1,
+  "transfer": 1,
+  "pause": 0.5,
+  "evict": 0.5,
+  "unfit": 1,
   "metadata": 1,
 };
 
@@ -104,7 +116,7 @@ export const PROFILES = {
   /** Clocks that run at other rates and are stepped, those of nodes and of the store. */
   clocks: { faults: { "step-clock": 3, "clock-rate": 3, "step-store-clock": 4, "store-clock-rate": 2, sleep: 4, cut: 3, freeze: 2, lag: 3 }, paceMs: 4_000, rateError: RATE_ERROR, holders: 0.7, restless: 0.05, swarm: false },
   /** Terms that end by themselves, are resigned and asked for, while statements are late and processes freeze at named points. */
-  handover: { faults: { resign: 4, "ask-to-resign": 4, stop: 3, kill: 2, "freeze-at": 5, late: 6, cut: 1, lag: 2 }, paceMs: 2_500, rateError: RATE_ERROR, holders: 0.7, restless: 0.3, swarm: false },
+  handover: { faults: { resign: 4, "ask-to-resign": 4, transfer: 6, pause: 2, evict: 1, unfit: 3, stop: 3, kill: 2, "freeze-at": 5, late: 6, cut: 1, lag: 2 }, paceMs: 2_500, rateError: RATE_ERROR, holders: 0.7, restless: 0.3, swarm: false },
   /** Nodes that come, go and change what they say about themselves, also many at once. */
   members: { faults: { kill: 4, stop: 4, crowd: 4, metadata: 5, cut: 2, freeze: 2, "fail-over": 1, late: 3, "freeze-at": 2 }, paceMs: 4_000, rateError: RATE_ERROR, holders: 0.4, restless: 0.05, swarm: false },
   /** Everything, half of the kinds in each seed. */
@@ -167,7 +179,17 @@ export function drawPlan(seed: number, profileName: ProfileName, options: PlanOp
   };
   const faultsUntilMs = options.faultsMs ?? 250_000;
   const faults = drawFaults(random, profile, { names: nodes.map((node) => node.name), elections, leaseMs, faultsUntilMs });
-  return { seed, profile: profileName, nodes, work, reckless: random.next() < 0.5, reader: random.next() < 0.25, faultsUntilMs, faults };
+  const plan = { seed, profile: profileName, nodes, work, reckless: random.next() < 0.5, reader: random.next() < 0.25, faultsUntilMs, faults };
+  const crashDetection = random.next() < 0.75 ? "evidence" : "lease";
+  const pooled = random.next() < 0.2;
+  const ranked = random.next() < 0.3;
+  const traits = nodes.map((node, index) => ({
+    ...node,
+    ...(pooled && random.next() < 0.5 ? { pooled: true } : {}),
+    ...(ranked ? { priority: Math.floor(random.next() * 3) } : {}),
+    ...(index > 1 && random.next() < 0.05 ? { observer: true } : {}),
+  }));
+  return { ...plan, crashDetection, nodes: traits };
 }
 
 function drawNode(random: Random, name: string, of: { readonly elections: readonly string[]; readonly leaseMs: number; readonly beatMs: number; readonly mixed: boolean; readonly rateError: number; readonly forAll: boolean }): PlannedNode {
@@ -256,6 +278,13 @@ function drawHarm(random: Random, kind: FaultKind, profile: Profile, { names, el
       return { kind, node: target.node, holderOf: election, election };
     case "ask-to-resign":
       return { kind, election: holderOf };
+    case "transfer":
+      return { kind, ...target, election: holderOf, to: pick(random, names) };
+    case "pause":
+      return { kind, election, lastsMs };
+    case "evict":
+    case "unfit":
+      return { kind, ...target, lastsMs: lastsMs * 2 };
     case "metadata":
       return { kind, node: target.node, value: Math.floor(random.next() * 1_000) };
     default:

@@ -1,5 +1,5 @@
 import { isTribuneError, TribuneError, withDeadline } from "../../kernel/index.ts";
-import { assertFence, assertMayAct, fenceNotFound, SCHEMA_VERSION, termLost } from "../../store/index.ts";
+import { assertFence, assertMayAct, fenceNotFound, SCHEMA_VERSION, SCHEMA_WORKS_WITH, termLost } from "../../store/index.ts";
 import type { FencedTransactions, FenceHandle, OpenContext, StoreProvider, StoreSession } from "../../store/index.ts";
 import type { MemoryTransaction } from "../../store/memory/index.ts";
 import type { Client, Connection } from "./connection.ts";
@@ -21,12 +21,12 @@ export interface TransactionWitness {
 export class SimulatedProvider implements StoreProvider<MemoryTransaction> {
   readonly kind = "simulated";
   readonly label = `${STORE_PLACE}:`;
-  readonly capabilities = { hints: true, asyncTransactions: true, boundsFrozenTransactions: true, manyHosts: true } as const;
+  readonly capabilities = { hints: true, asyncTransactions: true, boundsFrozenTransactions: true, manyHosts: true, evidence: { graceMs: 100 } } as const;
   readonly fenced: FencedTransactions<MemoryTransaction>;
   readonly schema = {
     version: SCHEMA_VERSION,
     statements: (): readonly string[] => [],
-    installed: () => Promise.resolve(SCHEMA_VERSION),
+    installed: () => Promise.resolve({ version: SCHEMA_VERSION, worksWith: SCHEMA_WORKS_WITH }),
     migrate: () => Promise.resolve({ from: SCHEMA_VERSION, to: SCHEMA_VERSION }),
   };
   readonly #store: SimulatedStore;
@@ -45,7 +45,7 @@ export class SimulatedProvider implements StoreProvider<MemoryTransaction> {
       connection.call("open", () => this.#store.accept(connection)),
       { clock: context.clock, ms: context.deadlineMs, operation: `opening ${this.label}`, signal: context.signal, onExpire: () => connection.close() },
     );
-    return openedSession(this.#store, connection, context);
+    return openedSession(this.#store, connection, context, () => this.#connect());
   }
 
   close(): Promise<void> {

@@ -1,4 +1,4 @@
-import { TribuneError } from "../../kernel/index.ts";
+import { toTribuneError, TribuneError } from "../../kernel/index.ts";
 import { SessionGate } from "../../store/index.ts";
 import type { Call, Hint, OpenContext, SessionInfo, StoreSession } from "../../store/index.ts";
 import type { Connection } from "./connection.ts";
@@ -14,11 +14,16 @@ const OPERATIONS: Readonly<Record<Operation, true>> = {
   leave: true,
   declareDead: true,
   updateMetadata: true,
+  evict: true,
   createElection: true,
   claim: true,
   passFence: true,
   resign: true,
   requestResign: true,
+  pause: true,
+  resume: true,
+  setCandidacy: true,
+  readCandidates: true,
   readMembers: true,
   publishView: true,
   readEvents: true,
@@ -26,17 +31,20 @@ const OPERATIONS: Readonly<Record<Operation, true>> = {
 };
 
 /** What every session is, before it has the operations. */
-type Frame = Pick<StoreSession, "ended" | "info" | "onHint" | "close" | "destroy">;
+type Frame = Pick<StoreSession, "ended" | "info" | "onHint" | "attend" | "close" | "destroy">;
 
 /** A session on the simulated store: each operation is one statement on one connection. */
-export function openedSession(store: SimulatedStore, connection: Connection, context: OpenContext): StoreSession {
+export function openedSession(store: SimulatedStore, connection: Connection, context: OpenContext, connect: () => Connection): StoreSession {
+  // As the self-test of a real provider finds out.
+  const isDirect = !connection.client.isPooled;
+  const armed = context.evidence !== undefined && isDirect;
   const gate = new SessionGate({ clock: context.clock, label: `${STORE_PLACE}:`, onEnd: () => connection.close() });
   const listeners = new Set<(hint: Hint) => void>();
   connection.onEnd((reason) => gate.end(reason));
   connection.listen(context.group, (hint) => {
     if (!gate.ended.aborted) for (const listener of listeners) listener(hint);
   });
-  const info: SessionInfo = { serverVersion: "simulated", hints: true, warnings: [] };
+  const info: SessionInfo = { serverVersion: "simulated", hints: true, warnings: [], evidence: { held: armed, why: armed ? "a connection to this server ends with its process" : isDirect ? "this session was not asked to hold any" : "a pooler stands between" } };
   const frame: Frame = {
     ended: gate.ended,
     info,
@@ -44,6 +52,7 @@ export function openedSession(store: SimulatedStore, connection: Connection, con
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    attend: ({ incarnations, signal }) => attend(store, connect(), { context, incarnations, signal: AbortSignal.any([signal, gate.ended]) }),
     close() {
       gate.end(new TribuneError("STORE_SESSION_ENDED", "the session was closed", { about: STORE_PLACE }));
       return Promise.resolve();
@@ -51,10 +60,30 @@ export function openedSession(store: SimulatedStore, connection: Connection, con
     destroy: (reason) => gate.end(reason),
   };
   const perform = (operation: Operation, input: unknown, call: Call): Promise<unknown> =>
-    gate.run(operation, call, () => connection.call(operation, () => store.execute(operation, connection, context.group, input)));
+    gate.run(operation, call, () => connection.call(operation, () => store.execute(operation, connection, { group: context.group, armed }, input)));
   const operations: Record<string, unknown> = {};
   for (const operation of Object.keys(OPERATIONS) as Operation[]) {
     operations[operation] = operation === "readGroup" ? (call: Call) => perform(operation, undefined, call) : (input: unknown, call: Call) => perform(operation, input, call);
   }
   return { ...frame, ...operations } as unknown as StoreSession;
+}
+
+/** Waits at the server, on a connection of its own. */
+function attend(store: SimulatedStore, connection: Connection, { context, incarnations, signal }: { readonly context: OpenContext; readonly incarnations: readonly string[]; readonly signal: AbortSignal }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (finish: () => void) => {
+      signal.removeEventListener("abort", aborted);
+      connection.close();
+      finish();
+    };
+    const aborted = () => end(() => reject(toTribuneError(signal.reason, "ABORTED", "attending evidence was called off")));
+    signal.addEventListener("abort", aborted, { once: true });
+    if (signal.aborted) return aborted();
+    connection.onEnd((reason) => end(() => reject(reason)));
+    const begin = connection.call("open", () => store.accept(connection));
+    begin.then(
+      () => connection.call("attend", () => store.attend(connection, context.group, incarnations, () => connection.tell(() => end(resolve)))).catch(() => undefined),
+      (error: unknown) => end(() => reject(error instanceof Error ? error : new Error(String(error)))),
+    );
+  });
 }

@@ -2,7 +2,7 @@ import { TribuneError } from "../../kernel/index.ts";
 import type { BeatInput, BeatReply, ClaimInput, ClaimResult, DeclareDeadInput, Hint, JoinInput, JoinResult, PublishViewInput } from "../../store/index.ts";
 import { MemoryEngine } from "../../store/memory/index.ts";
 import type { EngineState } from "../../store/memory/index.ts";
-import type { FencedRow, HistoryEntry, HistoryEvent } from "../history/index.ts";
+import type { DeclaredDead, EndOfSession, FencedRow, HistoryEntry, HistoryEvent } from "../history/index.ts";
 import { Connection } from "./connection.ts";
 import type { Client, Server } from "./connection.ts";
 import type { Network } from "./network.ts";
@@ -49,6 +49,9 @@ interface Trap {
   readonly spring: (connection: Connection) => void;
 }
 
+/** A pooler ends a connection to the server after this time, whoever it was lent to. */
+const POOLER_RECYCLES_MS = 3_000;
+
 /** What the store knows of an incarnation that is being declared dead, and of who does it; see `DeclaredDead`. */
 type Silence = Required<Pick<Extract<HistoryEvent, { kind: "declared-dead" }>, "silentMs" | "leaseMs" | "alive" | "held" | "blindMs">>;
 
@@ -86,6 +89,13 @@ export class SimulatedStore implements Server {
   /** Of each `declareDead` that is on its way: when it was sent, and what its sender had heard by then. Those of one connection arrive in order. */
   readonly #declaring = new WeakMap<Connection, Declaring[]>();
   readonly #traps = new Set<Trap>();
+  /** Evidence that is held: that of each connection which is served. */
+  readonly #evidence = new Set<string>();
+  /** What became of evidence that is not. */
+  readonly #freed = new Map<string, { readonly connection: Connection; readonly atMs: number; readonly endedBy: EndOfSession }>();
+  /** Told of each connection that is no longer served. */
+  readonly #attending = new Set<() => void>();
+  #connected = 0;
   #epoch = 1;
   #wallMs = Date.UTC(2026, 0, 1);
   #wallAnchorMs = 0;
@@ -104,6 +114,7 @@ export class SimulatedStore implements Server {
       epochNumber: () => this.#epoch,
       hint: (group, hint) => this.#hint(group, hint),
       fenceIsBusy: (group, election) => (this.#locks.get(`${group}/${election}`)?.size ?? 0) > 0,
+      evidenceIsHeld: (key) => this.#evidence.has(key),
     });
   }
 
@@ -132,7 +143,7 @@ export class SimulatedStore implements Server {
   /** Ends all connections of a process, or of all, from the server's side. Statements that have not taken effect never will. */
   endConnections(process?: string): void {
     for (const connection of this.#connections) {
-      if (process === undefined || connection.client.process.name === process) connection.endByServer("the server ended the connection", { told: true });
+      if (process === undefined || connection.client.process.name === process) connection.endByServer("the server ended the connection", { by: "outside", told: true });
     }
   }
 
@@ -191,14 +202,34 @@ export class SimulatedStore implements Server {
   // ---- connections
 
   connect(client: Client): Connection {
-    const connection = new Connection(this, client);
+    const connection = new Connection(this, client, `connection-${(this.#connected += 1)}`);
     this.#connections.add(connection);
     return connection;
   }
 
   /** Forgets a connection that neither side uses any more. */
-  forget(connection: Connection): void {
+  forget(connection: Connection, by: EndOfSession): void {
     this.#connections.delete(connection);
+    this.#free(connection, by);
+  }
+
+  #free(connection: Connection, endedBy: EndOfSession): void {
+    if (!this.#evidence.delete(connection.evidenceKey)) return;
+    this.#freed.set(connection.evidenceKey, { connection, atMs: this.schedule.nowMs, endedBy });
+    for (const look of [...this.#attending]) look();
+  }
+
+  /** Calls `seemsFree` when the evidence of one of these incarnations is free, for as long as `connection` is served. */
+  attend(connection: Connection, group: string, incarnations: readonly string[], seemsFree: () => void): void {
+    const look = () => {
+      if (!connection.isServed) this.#attending.delete(look);
+      else if (this.engine.readGroup(group)?.presence.some((row) => incarnations.includes(row.incarnation) && row.evidence === "free") === true) {
+        this.#attending.delete(look);
+        seemsFree();
+      }
+    };
+    this.#attending.add(look);
+    look();
   }
 
   /** A client has sent a statement. */
@@ -231,6 +262,8 @@ export class SimulatedStore implements Server {
     if (this.#away === "refuses") throw new TribuneError("STORE_UNREACHABLE", "the simulated server refuses connections", { about: STORE_PLACE });
     if (this.#away === "standby") throw new TribuneError("STORE_READ_ONLY", "the simulated server is a standby", { about: STORE_PLACE });
     connection.isServed = true;
+    this.#evidence.add(connection.evidenceKey);
+    if (connection.client.isPooled) this.schedule.in(POOLER_RECYCLES_MS, () => this.#free(connection, "pooler"));
   }
 
   #spring(kind: StatementKind, connection: Connection, moment: Trap["moment"]): void {
@@ -242,7 +275,7 @@ export class SimulatedStore implements Server {
   }
 
   #endAll(told: boolean): void {
-    for (const connection of this.#connections) connection.endByServer("the server went away", { told });
+    for (const connection of this.#connections) connection.endByServer("the server went away", { by: "server", told });
     this.#waiting = this.#waiting === undefined ? undefined : [];
   }
 
@@ -254,12 +287,13 @@ export class SimulatedStore implements Server {
   // ---- statements
 
   /** Lets one operation of the port take effect, and writes down what only the store knows of it. */
-  execute(operation: Operation, connection: Connection, group: string, input: unknown): unknown {
+  execute(operation: Operation, connection: Connection, { group, armed }: { readonly group: string; readonly armed: boolean }, input: unknown): unknown {
     const declaring = operation === "declareDead" ? this.#declaring.get(connection)?.shift() : undefined;
-    const result = (this.engine[operation] as (group: string, input: unknown) => unknown).call(this.engine, group, input);
+    const proof = operation === "declareDead" ? this.#proofOf(group, input as DeclareDeadInput) : undefined;
+    const result = (this.engine[operation] as (group: string, input: unknown, armedWith?: string) => unknown).call(this.engine, group, input, armed ? connection.evidenceKey : undefined);
     if (operation === "join" || operation === "beat") this.#hear(operation, input as JoinInput | BeatInput, result as JoinResult | BeatReply);
     else if (operation === "claim" && result !== null) this.#granted(connection, input as ClaimInput, result as ClaimResult);
-    else if (operation === "declareDead" && result === true) this.#buried(connection, group, input as DeclareDeadInput, declaring);
+    else if (operation === "declareDead" && result === true) this.#buried(connection, group, input as DeclareDeadInput, { declaring, proof });
     else if (operation === "publishView" && result === true) this.#published(connection, input as PublishViewInput);
     return result;
   }
@@ -268,8 +302,17 @@ export class SimulatedStore implements Server {
     this.#options.note({ process: client.process.name, node: client.node, incarnation }, { kind: "granted", election, token });
   }
 
-  #buried({ client }: Connection, group: string, input: DeclareDeadInput, declaring: Declaring | undefined): void {
-    this.#options.note({ process: client.process.name, node: client.node, incarnation: client.incarnation() }, { kind: "declared-dead", dead: input.incarnation, ...this.#silence(group, input, declaring) });
+  #buried({ client }: Connection, group: string, input: DeclareDeadInput, known: { readonly declaring: Declaring | undefined; readonly proof: DeclaredDead["proof"] }): void {
+    const { declaring, proof } = known;
+    const subject = { process: client.process.name, node: client.node, incarnation: client.incarnation() };
+    this.#options.note(subject, { kind: "declared-dead", dead: input.incarnation, ...this.#silence(group, input, declaring), ...(proof === undefined ? {} : { proof }) });
+  }
+
+  /** What evidence there is, before the statement takes effect; `undefined` if it is not asked for. */
+  #proofOf(group: string, { incarnation, requireFree }: DeclareDeadInput): DeclaredDead["proof"] {
+    const freed = requireFree === true ? this.#freed.get(this.engine.evidenceKeyOf(group, incarnation) ?? "") : undefined;
+    if (freed === undefined) return requireFree === true ? { freeMs: 0, endedBy: "server", heard: false } : undefined;
+    return { freeMs: this.schedule.nowMs - freed.atMs, endedBy: freed.endedBy, heard: freed.connection.isOverForClient };
   }
 
   #published({ client }: Connection, { token, incarnation, view }: PublishViewInput): void {

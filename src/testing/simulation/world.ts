@@ -31,6 +31,8 @@ export interface WorldOptions {
 export interface StartOptions extends Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger">> {
   /** The clocks of its machine. Default: a rate within 0.4 % of true, a wall clock that is right to a second. */
   readonly clocks?: Partial<ClockTraits>;
+  /** It reaches the store by way of a pooler, so that nothing proves its death but silence. Default false. */
+  readonly pooled?: boolean;
 }
 
 /**
@@ -90,10 +92,10 @@ export class SimulatedWorld {
     if (before !== undefined && before.state !== "dead") throw new Error(`a process of node ${name} runs already: kill or stop it first`);
     const run = (this.#runs.get(name) ?? 0) + 1;
     this.#runs.set(name, run);
-    const { clocks, ...cluster } = options;
+    const { clocks, pooled = false, ...cluster } = options;
     const random = this.chance(`node/${name}#${run}`);
     const traits: ClockTraits = before?.process.traits ?? { rate: between(random, 0.998, 1.002), wallMs: Date.UTC(2026, 0, 1) + between(random, -1_000, 1_000), hasBootClock: true };
-    const node = new SimulatedNode({ name: `${name}#${run}`, node: name, group: this.group, traits: { ...traits, ...clocks }, cluster, random, store: this.store, recorder: this.recorder, schedule: this.schedule, log: this.#log, asksBelief: this.#asksBelief }, program);
+    const node = new SimulatedNode({ name: `${name}#${run}`, node: name, group: this.group, traits: { ...traits, ...clocks }, cluster, random, store: this.store, recorder: this.recorder, schedule: this.schedule, log: this.#log, asksBelief: this.#asksBelief, isPooled: pooled }, program);
     this.#nodes.set(name, node);
     this.#leaseMs = Math.max(this.#leaseMs, node.cluster.timing.leaseMs);
     this.#beatMs = Math.max(this.#beatMs, node.cluster.timing.beatMs);

@@ -273,7 +273,7 @@ class PostgresPlace implements StorePlace {
 
   async usePooler(): Promise<{ readonly leave: () => Promise<void>; readonly undo: Undo }> {
     const server = this.#primary;
-    const pooler = await startPgBouncer(server, { user: USER });
+    const pooler = await startPgBouncer(server, "transaction", { user: USER });
     if ("missing" in pooler) throw new Error(pooler.missing);
     await this.#route(pooler.port);
     return { leave: () => this.#route(server.port), undo: () => pooler.stop() };

@@ -15,8 +15,8 @@ await describeWithServer("what it costs PostgreSQL", { settings: { synchronous_c
     await server.query("create extension pg_stat_statements");
   }
 
-  for (const held of [1, 100, 1_000]) {
-    it(`a beat of one that holds ${held} elections writes one row, in its page, with one statement`, async (t) => {
+  for (const [held, evidence] of [[1, undefined], [100, undefined], [1_000, undefined], [10, { leaseMs: 15_000 }]] as const) {
+    it(`a beat of one that holds ${held} elections${evidence === undefined ? "" : ", and evidence,"} writes one row, in its page, with one statement`, async (t) => {
       const { name, url } = await server.createDatabase();
       const scene = sceneOn(t, postgres({ url }));
       const member = await scene.member();
@@ -24,7 +24,8 @@ await describeWithServer("what it costs PostgreSQL", { settings: { synchronous_c
       const { epoch, electionsVersion, viewVersion } = await member.beat();
       assert.equal((await member.look()).elections.length, held);
       await member.session.close(); // what a server process counted is told at the latest when it ends
-      await member.reconnect();
+      member.session = await scene.session({ evidence });
+      assert.equal(member.session.info.evidence.held, evidence !== undefined);
       const before = await counted(name);
       if (library !== undefined) await server.query("select pg_stat_statements_reset()");
       for (let n = 0; n < BEATS; n++) {
@@ -59,9 +60,18 @@ await describeWithServer("what it costs PostgreSQL", { settings: { synchronous_c
     const scene = sceneOn(t, postgres({ url }));
     const [a, b] = [await scene.member(), await scene.member()];
     const token = await a.lead("e");
+    await a.createElection("paused");
+    assert.equal(await a.pause("paused"), true);
+    assert.equal(await a.evict(b.node), true);
     const transactions = async () => Number((await server.query("select txid_current() as id", [], { database: name }))[0]?.["id"]);
     const before = await transactions();
     for (let n = 0; n < BEATS; n++) {
+      assert.equal(await a.claim("paused"), null);
+      assert.equal(await a.pause("paused"), false);
+      assert.equal(await a.resume("e"), false);
+      assert.equal(await a.evict(b.node), false);
+      assert.equal(await a.contend("none", { priority: 1, fit: true }), false);
+      assert.equal(await b.declareDead(a, { requireFree: true }), false);
       assert.equal(await b.claim("e"), null);
       assert.equal(await b.resign("e", token), false);
       assert.equal(await b.requestResign("e", token + 1), false);
@@ -104,6 +114,10 @@ await describeWithServer("what it costs PostgreSQL", { settings: { synchronous_c
       ["metadata", async () => assert.equal(await member.session.updateMetadata({ incarnation: member.incarnation, metadata: "{}" }, member.call), true)],
       ["a generation", async () => assert.equal((await member.beat({ generation: 9 })).generation, 10)],
       ["a request", async () => assert.equal(await member.requestResign("coordinator", token), true)],
+      ["a pause", async () => assert.equal(await member.pause("coordinator"), true)],
+      ["its end", async () => assert.equal(await member.resume("coordinator"), true)],
+      ["a candidacy", async () => assert.equal(await member.contend("coordinator", { priority: 2, fit: true }), true)],
+      ["an eviction", async () => assert.equal(await member.evict(member.node), true)],
       ["a resignation", async () => assert.equal(await member.resign("coordinator", token), true)],
       ["a death", async () => assert.equal(await member.declareDead(member), true)],
     ];

@@ -11,9 +11,9 @@ const make = (options: unknown) => () => postgres(options as PostgresOptions & {
 
 describe("options of the PostgreSQL store", () => {
   it("are complained about all at once", () => {
-    assert.throws(make({ url: "mysql://x", config: 5, schema: "Tribune; drop", pol: 1 }), (error) => {
+    assert.throws(make({ url: "mysql://x", config: 5, schema: "Tribune; drop", direct: "yes", pol: 1 }), (error) => {
       assert.ok(isTribuneError(error, "INVALID_OPTIONS"));
-      for (const part of ["did you mean pool", "exactly one of pool, url and config", "url must begin with postgres://", "config must be an object", "schema must be"]) {
+      for (const part of ["did you mean pool", "exactly one of pool, url and config", "url must begin with postgres://", "config must be an object", "schema must be", "direct must be true or false"]) {
         assert.ok(error.message.includes(part), `${part} in ${error.message}`);
       }
       return true;

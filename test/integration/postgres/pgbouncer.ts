@@ -22,8 +22,8 @@ export interface PgBouncerOptions {
   readonly user?: { readonly name: string; readonly password: string };
 }
 
-/** PgBouncer in front of `server`, where that is and on its address, in transaction mode; or why there is none. */
-export async function startPgBouncer(server: PostgresServer, { user = { name: "tribune", password: server.password } }: PgBouncerOptions = {}): Promise<PgBouncer | { readonly missing: string }> {
+/** PgBouncer in front of `server`, where that is and on its address; or why there is none. */
+export async function startPgBouncer(server: PostgresServer, mode: "transaction" | "session" = "transaction", { user = { name: "tribune", password: server.password } }: PgBouncerOptions = {}): Promise<PgBouncer | { readonly missing: string }> {
   const program = (await findPgBouncer()) ?? (await afterInstalling());
   if (typeof program !== "string") return program;
   const folder = await mkdtemp(join(tmpdir(), "tribune-pgbouncer-"));
@@ -37,7 +37,7 @@ export async function startPgBouncer(server: PostgresServer, { user = { name: "t
     `listen_port = ${port}`,
     `unix_socket_dir = ${folder}`,
     "auth_type = any", // whoever reaches this port of the test is let in, as the user above
-    "pool_mode = transaction",
+    `pool_mode = ${mode}`,
     "max_client_conn = 200",
     "default_pool_size = 8",
     "",

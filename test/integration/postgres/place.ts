@@ -1,10 +1,11 @@
 import { Pool } from "pg";
 import type { PoolClient } from "pg";
 import { postgres } from "../../../src/store/postgres/index.ts";
-import type { StoreProvider } from "../../../src/store/index.ts";
+import type { InstalledSchema, StoreProvider } from "../../../src/store/index.ts";
 import type { StorePlace, UserTable } from "../../../src/testing/store-conformance.ts";
 import { startStandby } from "../../support/postgres-server.ts";
 import type { PostgresServer } from "../../support/postgres-server.ts";
+import { firstSchema } from "./first-schema.ts";
 
 /** A server of the test's own, with everything that the conformance suite can do to it. `end` ends what the places made. */
 export async function postgresPlaces(server: PostgresServer): Promise<{ place(): StorePlace<PoolClient>; end(): Promise<void> }> {
@@ -30,7 +31,7 @@ export async function postgresPlaces(server: PostgresServer): Promise<{ place():
       standby ??= await startStandby(server);
       return postgres({ url: standby.url }) as StoreProvider as StoreProvider<PoolClient>;
     },
-    schemaAt: async (version) => await providerAt(server, version, (database) => server.urlOf({ database })),
+    schemaAt: async (installed) => await providerAt(server, installed, (database) => server.urlOf({ database })),
   };
   return {
     place: () => place,
@@ -42,12 +43,13 @@ export async function postgresPlaces(server: PostgresServer): Promise<{ place():
   };
 }
 
-/** A provider on a fresh database whose schema says that it has `version`. */
-export async function providerAt(server: PostgresServer, version: number, urlOf: (database: string) => string): Promise<StoreProvider<PoolClient>> {
+/** A provider on a fresh database whose schema says this about itself: version 1 as it was made then, the present one, or that one under a later number. */
+export async function providerAt(server: PostgresServer, { version, worksWith }: InstalledSchema, urlOf: (database: string) => string): Promise<StoreProvider<PoolClient>> {
   const { name } = await server.createDatabase();
   const provider = postgres({ url: urlOf(name) });
-  for (const statement of version === 0 ? [] : provider.schema.statements(0)) await server.query(statement, [], { database: name });
-  if (version !== 0) await server.query("update tribune.meta set version = $1", [version], { database: name });
+  const statements = version === 0 ? [] : version === 1 ? firstSchema() : provider.schema.statements(0);
+  for (const statement of statements) await server.query(statement, [], { database: name });
+  if (version > 1) await server.query("update tribune.meta set version = $1, works_with = $2", [version, worksWith], { database: name });
   return provider as StoreProvider as StoreProvider<PoolClient>;
 }
 

@@ -48,7 +48,7 @@ if (server === undefined || pgbouncer === undefined) {
         server.pause();
         return async () => server.resume();
       },
-      schemaAt: async (version) => await providerAt(server, version, (database) => pgbouncer.urlOf(database)),
+      schemaAt: async (installed) => await providerAt(server, installed, (database) => pgbouncer.urlOf(database)),
     }),
   });
 

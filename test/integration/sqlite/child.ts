@@ -2,6 +2,7 @@
  * A process of its own on a SQLite store. Says "ready", does what its arguments name when the parent says "go", prints
  * one line of JSON with what came out, and ends.
  */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { DatabaseSync } from "node:sqlite";
 import { isTribuneError } from "../../../src/kernel/index.ts";
@@ -24,6 +25,10 @@ async function run(): Promise<unknown> {
       return await incrementWhileLeading(Number(argument));
     case "hold":
       return await holdWriteLock();
+    case "live":
+      return await live(argument);
+    case "look":
+      return await lookAt(argument);
     default:
       throw new Error(`no such command: ${command}`);
   }
@@ -96,4 +101,24 @@ async function holdWriteLock(): Promise<never> {
   database.exec("BEGIN IMMEDIATE");
   console.log("holding");
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000);
+}
+
+/** Joins with evidence of life, and lives on. `beats`: is armed; `silent`: is not; `parent`: is, and has a child of its own that outlives it, with all the files it may inherit. */
+async function live(how: string): Promise<never> {
+  const me = await joined(path, { evidence: { leaseMs: 60_000 } });
+  const { session, incarnation, node, epoch } = me;
+  if (how !== "silent") await me.beat(1);
+  const outlives = how === "parent" ? spawn(process.execPath, ["-e", "setTimeout(() => {}, 600_000)"], { stdio: "ignore", detached: true }).pid : undefined;
+  setInterval(() => {}, 60_000); // a session alone keeps no process running
+  console.log(JSON.stringify({ incarnation, node, epoch, evidence: session.info.evidence, outlives }));
+  await once(session.ended, "abort");
+  throw new Error("the session ended");
+}
+
+/** What one process more sees of somebody's evidence. */
+async function lookAt(incarnation: string): Promise<unknown> {
+  const { session } = await joined(path);
+  const { presence } = await session.look({ cursor: NOTHING_SEEN, watch: [incarnation] }, CALL);
+  await session.close();
+  return presence[0]?.evidence;
 }

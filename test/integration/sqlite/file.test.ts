@@ -162,7 +162,7 @@ describe("the file of a SQLite store", () => {
 
   it("is not made by looking whether there is a schema, nor by opening without permission to make one", async () => {
     const provider = sqlite({ path });
-    assert.equal(await provider.schema.installed(contextOf()), 0);
+    assert.deepEqual(await provider.schema.installed(contextOf()), { version: 0, worksWith: 0 });
     await assert.rejects(provider.open(contextOf({ createSchema: false })), { code: "SCHEMA_MISSING" });
     assert.equal(existsSync(path), false);
   });

@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { after, beforeEach, describe, it } from "node:test";
 import { viewFloor } from "../../../src/store/index.ts";
 import { Connection } from "../../../src/store/sqlite/connection.ts";
+import { Evidence } from "../../../src/store/sqlite/evidence.ts";
 import { Operations } from "../../../src/store/sqlite/operations.ts";
 import { statementsFor } from "../../../src/store/sqlite/statements.ts";
 import { CALL, joined } from "./member.ts";
 import type { Joined } from "./member.ts";
 import { folder, withDatabase } from "./place.ts";
 
-const TABLES = ["schema", "group", "view", "presence", "election", "fence", "event", "term"];
+const TABLES = ["schema", "group", "view", "presence", "election", "candidate", "fence", "event", "term"];
 
 describe("what operations write to a SQLite file", () => {
   const home = folder();
@@ -73,7 +74,7 @@ describe("what operations write to a SQLite file", () => {
   it("what must survive a crash of the machine is synced before the answer; what may be lost is not", async () => {
     const { session, node, epoch, incarnation: other } = await member();
     const connection = Connection.open(path, { create: false });
-    const operations = new Operations({ connection, statements: statementsFor("tribune_"), group: "g", epoch });
+    const operations = new Operations({ connection, statements: statementsFor("tribune_"), group: "g", epoch, evidence: Evidence.none(home.path, "none is needed") });
     const FULL = 2;
     const NORMAL = 1;
     const incarnation = "me";
@@ -89,11 +90,15 @@ describe("what operations write to a SQLite file", () => {
       [NORMAL, () => operations.updateMetadata({ incarnation, metadata: "{}" })],
       [FULL, () => operations.passFence({ election: "coordinator", incarnation, token, epoch })],
       [NORMAL, () => operations.requestResign({ election: "coordinator", token })],
+      [NORMAL, () => operations.setCandidacy({ election: "coordinator", incarnation, candidacy: { priority: 1, fit: true } }).done],
+      [FULL, () => operations.pause({ election: "coordinator", by: "somebody", reason: "a test" })],
+      [FULL, () => operations.resume({ election: "coordinator", by: "somebody" })],
       [
         FULL,
         () => operations.publishView({ token, incarnation, epoch, expectedVersion: 0, view: { version: viewFloor(11) + 1, members: [], coordinator: null }, events: [], forgetDeadAfterMs: 0 }),
       ],
       [NORMAL, () => operations.resign({ election: "coordinator", incarnation, token, reason: "done" })],
+      [NORMAL, () => operations.evict({ node: "mine", by: "somebody", reason: "a test" })],
       [NORMAL, () => operations.declareDead({ incarnation: other, beat: 0, epoch, requireExpired: false, by: node, reason: "expired" })],
       [NORMAL, () => operations.leave({ incarnation })],
     ];

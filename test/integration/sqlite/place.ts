@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { silentLogger, systemClock, systemRandom } from "../../../src/kernel/index.ts";
-import type { OpenContext } from "../../../src/store/index.ts";
+import { SCHEMA_VERSION, SCHEMA_WORKS_WITH } from "../../../src/store/index.ts";
+import type { InstalledSchema, OpenContext } from "../../../src/store/index.ts";
 import { sqlite } from "../../../src/store/sqlite/index.ts";
 import type { StorePlace, UserTable } from "../../../src/testing/store-conformance.ts";
+import { VERSION_1 } from "./version-1.ts";
 
 /** A fresh folder for database files; `remove` takes it away again. */
 export function folder(): { readonly path: string; file(name?: string): string; remove(): void } {
@@ -43,14 +45,14 @@ export function sqlitePlace(): StorePlace<DatabaseSync> {
     table: userTable(path),
     newEpoch: async () => moveCopyIntoPlace(path),
     cut: async () => moveCopyIntoPlace(path),
-    schemaAt: async (version) => {
+    schemaAt: async (installed) => {
       const file = elsewhere();
-      if (version > 0) pretendSchema(file, version);
+      if (installed.version > 0) pretendSchema(file, installed);
       return sqlite({ path: file });
     },
     readOnly: async () => {
       const file = elsewhere();
-      pretendSchema(file, provider.schema.version);
+      pretendSchema(file, { version: SCHEMA_VERSION, worksWith: SCHEMA_WORKS_WITH });
       makeReadOnly(file);
       return sqlite({ path: file });
     },
@@ -71,16 +73,17 @@ export function moveCopyIntoPlace(path: string): void {
   renameSync(copy, path);
 }
 
-/** A file whose schema says that it has `version`, and nothing else. */
-export function pretendSchema(path: string, version: number): void {
+/** A file with nothing in it but a schema: that of version 1, or this code's own, with whatever it is to say of itself. */
+export function pretendSchema(path: string, { version, worksWith }: InstalledSchema): void {
   withDatabase(path, (database) => {
-    database.exec("CREATE TABLE tribune_schema (only_row INTEGER PRIMARY KEY, version INTEGER NOT NULL, file_id TEXT NOT NULL) STRICT");
-    database.prepare("INSERT INTO tribune_schema VALUES (1, ?, 'made up')").run(version);
+    if (version === 1) return database.exec(VERSION_1.join(";\n"));
+    database.exec(sqlite({ path }).schema.statements(0).join(";\n"));
+    database.prepare("UPDATE tribune_schema SET version = ?, works_with = ?").run(version, worksWith);
   });
 }
 
 export function withDatabase<T>(path: string, work: (database: DatabaseSync) => T): T {
-  const database = new DatabaseSync(path);
+  const database = new DatabaseSync(path, { timeout: 10_000 });
   try {
     return work(database);
   } finally {

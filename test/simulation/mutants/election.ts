@@ -6,7 +6,7 @@ const TAKEOVER = "src/election/takeover.ts";
 
 /** The naive takeover: whoever finds the leader stale replaces its row, whatever that is by now, and the fence goes with it. */
 const DELETE_THEN_INSERT: readonly Change[] = [
-  { file: TAKEOVER, from: ': { kind: "declare", holder, requireExpired: step.requireExpired };', to: ': { kind: "claim", expectedToken: row.token };' },
+  { file: TAKEOVER, from: 'if (step.kind === "declare") return { kind: "declare", holder, grounds: step.grounds };', to: 'if (step.kind === "declare") return claim(row);' },
   { file: ENGINE, from: "    if (row === undefined || row.token !== input.expectedToken) return null;\n", to: "    if (row === undefined) return null;\n" },
   { file: ENGINE, from: '    if (row.holder !== null && group.presence.get(row.holder.incarnation)?.state === "alive") return null;\n', to: "" },
   { file: ENGINE, from: "    if (epoch !== input.epoch || group.epoch !== epoch) return null;\n", to: "" },
@@ -37,7 +37,7 @@ export const electionMutants: readonly Mutant[] = [
     name: "claim-without-the-death",
     wrong: "Whoever has waited long enough claims at once, with no statement before it that ends the old holder's beats.",
     changes: [
-      { file: TAKEOVER, from: ': { kind: "declare", holder, requireExpired: step.requireExpired };', to: ': { kind: "claim", expectedToken: row.token };' },
+      { file: TAKEOVER, from: 'if (step.kind === "declare") return { kind: "declare", holder, grounds: step.grounds };', to: 'if (step.kind === "declare") return claim(row);' },
       { file: ENGINE, from: '    if (row.holder !== null && group.presence.get(row.holder.incarnation)?.state === "alive") return null;\n', to: "" },
     ],
   },

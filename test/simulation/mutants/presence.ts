@@ -50,21 +50,21 @@ export const presenceMutants: readonly Mutant[] = [
       { file: OBSERVATION, from: "  readonly moved: boolean;", to: "  readonly moved: boolean;\n  readonly expired?: boolean;" },
       {
         file: OBSERVATION,
-        from: "before.beat === beat) return before;",
-        to: "before.beat === beat) return before.expired === row.expired ? before : { ...before, expired: row.expired };",
+        from: "before.heldOn === heldOn) return before;",
+        to: "before.heldOn === heldOn) return before.expired === row.expired ? before : { ...before, expired: row.expired };",
       },
-      { file: OBSERVATION, from: "sinceMs: nowMs, moved, askedStore: false };", to: "sinceMs: nowMs, moved, askedStore: false, expired: row.expired };" },
+      { file: OBSERVATION, from: "sinceMs: nowMs, moved, askedStore: false, evidence, heldOn,", to: "sinceMs: nowMs, moved, askedStore: false, expired: row.expired, evidence, heldOn," },
       {
         file: OBSERVATION,
         from: "  const extraMs = extraLeases * observation.leaseMs;",
-        to: '  if (observation.expired === true && !observation.askedStore) return { kind: "declare", requireExpired: true };\n  const extraMs = extraLeases * observation.leaseMs;',
+        to: '  if (observation.expired === true && !observation.askedStore) return { kind: "declare", grounds: "expiry" };\n  const extraMs = extraLeases * observation.leaseMs;',
       },
     ],
   },
   {
     name: "silence-from-the-database",
     wrong: "The wait begins when the database says that the last beat was, not when this observer first saw it: it ends early when that clock has been stepped.",
-    changes: [{ file: OBSERVATION, from: "sinceMs: nowMs, moved, askedStore: false };", to: "sinceMs: nowMs - row.beatAgeMs, moved, askedStore: false };" }],
+    changes: [{ file: OBSERVATION, from: "sinceMs: nowMs, moved, askedStore: false, evidence, heldOn,", to: "sinceMs: nowMs - row.beatAgeMs, moved, askedStore: false, evidence, heldOn," }],
   },
   {
     name: "no-wait-longer-than-the-lease",
@@ -73,13 +73,13 @@ export const presenceMutants: readonly Mutant[] = [
       why: "It breaks no promise: trust ends at L(1 − ρ) − δ from the sending, and no observer can have seen that beat before it was sent, so L on the observer's own clock is later while rates differ by less than ρ. The longer wait is a second margin.",
       foundBy: "test/presence/decisions.test.ts",
     },
-    changes: [{ file: OBSERVATION, from: 'return { kind: "declare", requireExpired: true };', to: 'return { kind: "declare", requireExpired: false };' }],
+    changes: [{ file: OBSERVATION, from: 'return { kind: "declare", grounds: "expiry" };', to: 'return { kind: "declare", grounds: "silence" };' }],
   },
   {
     name: "late-beat-revives-the-dead",
     wrong: "A beat that arrives after its sender was declared dead brings it back.",
     changes: [
-      { file: ENGINE, from: 'row?.state === "alive" && row.beat < input.beat', to: "row !== undefined && row.beat < input.beat" },
+      { file: ENGINE, from: 'row?.state === "alive" && !row.evicted && row.beat < input.beat', to: "row !== undefined && row.beat < input.beat" },
       { file: ENGINE, from: "      row.beat = input.beat;", to: '      row.state = "alive";\n      row.beat = input.beat;' },
     ],
   },
@@ -98,17 +98,17 @@ export const presenceMutants: readonly Mutant[] = [
       why: "A connection delivers each statement once and in order, and nobody hears the answer to a beat of a connection that was given up: an older number only makes observers wait anew. It takes a statement that arrives twice, which a simulated connection does not do.",
       foundBy: "test/store/memory-conformance.test.ts",
     },
-    changes: [{ file: ENGINE, from: 'row?.state === "alive" && row.beat < input.beat', to: 'row?.state === "alive"' }],
+    changes: [{ file: ENGINE, from: 'row?.state === "alive" && !row.evicted && row.beat < input.beat', to: 'row?.state === "alive"' }],
   },
   {
     name: "observer-counts-on-over-its-gap",
     wrong: "An observer that heard nothing from the store itself goes on counting the silence of others: an outage removes those who could not beat.",
-    changes: [{ file: FACTS, from: "epochChanged || sinceLastMs > observerGapMs(observed.leaseMs, ownBeatMs)", to: "epochChanged" }],
+    changes: [{ file: FACTS, from: "epochChanged || sinceLastMs > observerGapMs(observed.leaseMs, beatMs)", to: "epochChanged" }],
   },
   {
     name: "observer-counts-on-over-a-failover",
     wrong: "An observer goes on counting from a reply of the old epoch: beats that it has not seen were lost with the failover.",
-    changes: [{ file: FACTS, from: "epochChanged || sinceLastMs > observerGapMs(observed.leaseMs, ownBeatMs)", to: "sinceLastMs > observerGapMs(observed.leaseMs, ownBeatMs)" }],
+    changes: [{ file: FACTS, from: "epochChanged || sinceLastMs > observerGapMs(observed.leaseMs, beatMs)", to: "sinceLastMs > observerGapMs(observed.leaseMs, beatMs)" }],
   },
   {
     name: "lost-beats-look-like-a-move",
@@ -127,6 +127,6 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "name-that-returns-buries",
     wrong: "A node that starts again declares the incarnation of its name dead at once, without waiting whether that still beats.",
-    changes: [{ file: PRESENCE, from: "      const step = deathStep(other, clock.monotonicMs());", to: '      const step = { kind: "declare", requireExpired: false };' }],
+    changes: [{ file: PRESENCE, from: "      const step = deathStep(other, clock.monotonicMs(), { evidence: this.evidenceRule() });", to: '      const step = { kind: "declare", grounds: "silence" };' }],
   },
 ];

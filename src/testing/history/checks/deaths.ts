@@ -2,6 +2,7 @@ import type { DeclaredDead, History, HistoryEvent } from "../history.ts";
 import { COORDINATOR_OFFICE } from "../reigns.ts";
 import { Pairing } from "../spans.ts";
 import { who } from "./check.ts";
+import { doubleFaulted } from "./exception.ts";
 import type { CheckConfig, Violation } from "./check.ts";
 
 /**
@@ -10,6 +11,7 @@ import type { CheckConfig, Violation } from "./check.ts";
  */
 export function deadNeverActs(history: History): Violation[] {
   const violations: Violation[] = [];
+  const excepted = doubleFaulted(history);
   const deaths = new Map<string, DeclaredDead>();
   const inOrder: DeclaredDead[] = [];
   for (const event of history.events) {
@@ -25,7 +27,7 @@ export function deadNeverActs(history: History): Violation[] {
     } else {
       const death = deaths.get(event.incarnation);
       const did = death === undefined ? undefined : deedOf(event);
-      if (death === undefined || did === undefined) continue;
+      if (death === undefined || did === undefined || (event.kind !== "granted" && excepted.has(event.incarnation))) continue;
       violations.push({ check: "deadNeverActs", message: `${who(event)} ${did} ${(event.t - death.t).toFixed(1)} ms after it was declared dead`, atMs: event.t, evidence: [death, event] });
       deaths.delete(event.incarnation); // once is enough
     }
@@ -104,7 +106,7 @@ const GRAIN_MS = 1;
 export function deathNeedsSilence(history: History): Violation[] {
   const violations: Violation[] = [];
   for (const event of history.events) {
-    if (event.kind !== "declared-dead" || event.silentMs === undefined || event.leaseMs === undefined) continue;
+    if (event.kind !== "declared-dead" || event.silentMs === undefined || event.leaseMs === undefined || event.proof !== undefined) continue;
     if (event.silentMs >= event.leaseMs * (1 - RATE_ERROR) - GRAIN_MS) continue;
     violations.push({
       check: "deathNeedsSilence",
@@ -116,8 +118,27 @@ export function deathNeedsSilence(history: History): Violation[] {
   return violations;
 }
 
+/** For how long evidence has to have been free, in true time and as far as clock rates allow to know it. */
+const GRACE_MS = 100;
+
 /**
- * Whoever declares another dead has been looking: within the lease of the dead one it never went for longer without an answer of the store than half of that lease, or one and a half of its own beats. Otherwise
+ * Whoever is declared dead on evidence has lost the session that held it, at least a grace ago, and alone: not with all others when the server went away, which proves nothing, and not by a pooler, which
+ * proves less.
+ */
+export function deathNeedsProof(history: History): Violation[] {
+  const violations: Violation[] = [];
+  for (const event of history.events) {
+    if (event.kind !== "declared-dead" || event.proof === undefined) continue;
+    const { freeMs, endedBy } = event.proof;
+    const complain = (what: string) => violations.push({ check: "deathNeedsProof", message: `${who(event)} declared incarnation ${event.dead} dead on evidence ${what}`, atMs: event.t, evidence: [event] });
+    if (endedBy === "server" || endedBy === "pooler") complain(endedBy === "server" ? "that went with the server" : "that a pooler had freed");
+    else if (freeMs < GRACE_MS * (1 - RATE_ERROR) - GRAIN_MS) complain(`that had been free for ${freeMs.toFixed(1)} ms only`);
+  }
+  return violations;
+}
+
+/**
+ * Whoever declares another dead on its silence has been looking: within the lease of the dead one it never went for longer without an answer of the store than half of that lease, or one and a half of its own beats. Otherwise
  * an outage would remove those who could not beat. A successor that wants the name of a dead predecessor looks as often as it can; nor is anybody accused where the history does not tell the dead one's name.
  */
 export function deathNeedsWatching(history: History, config: CheckConfig): Violation[] {
@@ -126,7 +147,7 @@ export function deathNeedsWatching(history: History, config: CheckConfig): Viola
   for (const event of history.events) {
     if (event.incarnation !== "") nodes.set(event.incarnation, event.node);
     if (event.kind === "view") for (const member of event.members) nodes.set(member.incarnation, member.node);
-    if (event.kind !== "declared-dead" || event.blindMs === undefined || event.leaseMs === undefined) continue;
+    if (event.kind !== "declared-dead" || event.blindMs === undefined || event.leaseMs === undefined || event.proof !== undefined) continue;
     const mostMs = Math.max(event.leaseMs / 2, config.beatMs * 1.5) + GRAIN_MS;
     const node = nodes.get(event.dead);
     if (event.blindMs <= mostMs || node === undefined || node === event.node) continue;
@@ -189,7 +210,7 @@ export function massDeathWaits(history: History): Violation[] {
 
 /** Whether the coordinator has no other reason than silence. */
 function isOfItself(death: DeclaredDead, node: string | undefined): boolean {
-  return death.silentMs !== undefined && death.leaseMs !== undefined && death.alive !== undefined && death.held?.length === 0 && node !== undefined && node !== death.node;
+  return death.silentMs !== undefined && death.leaseMs !== undefined && death.alive !== undefined && death.proof === undefined && death.held?.length === 0 && node !== undefined && node !== death.node;
 }
 
 /** The burst that a death belongs to; `undefined` if it is in none that could be too early. */

@@ -1,11 +1,13 @@
 import type { Announced, Believes, Denies, Granted, History, HistoryEvent, WorkBegan } from "../history.ts";
 import { ByTerm } from "./by-term.ts";
 import { who } from "./check.ts";
+import { doubleFaulted } from "./exception.ts";
 import type { Violation } from "./check.ts";
 
 /** Tokens strictly increase in the order of announcement, and each belongs to one incarnation of one process. */
 export function tokensGrow(history: History): Violation[] {
   const violations: Violation[] = [];
+  const excepted = doubleFaulted(history);
   const owners = new ByTerm<HistoryEvent>();
   const newest = new Map<string, Announced>();
   for (const event of history.events) {
@@ -15,7 +17,7 @@ export function tokensGrow(history: History): Violation[] {
     else if (owner.incarnation !== event.incarnation || owner.node !== event.node) {
       violations.push({ check: "tokensGrow", message: `token ${event.token} of ${event.election} belongs to ${who(owner)} and to ${who(event)}`, atMs: event.t, evidence: [owner, event] });
     }
-    if (event.kind !== "announced" || !event.mayAct) continue;
+    if (event.kind !== "announced" || !event.mayAct || excepted.has(event.incarnation)) continue;
     const before = newest.get(event.election);
     if (before !== undefined && before.token >= event.token) {
       violations.push({ check: "tokensGrow", message: `token ${event.token} of ${event.election} was announced after ${before.token}`, atMs: event.t, evidence: [before, event] });
@@ -56,10 +58,12 @@ export function grantedTokensGrow(history: History): Violation[] {
 
 /** When a term is announced, whoever held an earlier one and runs has been told to stop. */
 export function signalComesFirst(history: History): Violation[] {
+  const excepted = doubleFaulted(history);
   return history.events
     .filter((event) => event.kind === "announced")
+    .filter((event) => !excepted.has(event.incarnation))
     .flatMap((event) =>
-      (event.unaware ?? []).map((incarnation) => ({
+      (event.unaware ?? []).filter((incarnation) => !excepted.has(incarnation)).map((incarnation) => ({
         check: "signalComesFirst",
         message: `${who(event)} was announced term ${event.token} of ${event.election} while ${incarnation.slice(0, 8)}, which ran and held an earlier one, had not been told to stop`,
         atMs: event.t,
@@ -92,10 +96,11 @@ export function beliefsDoNotOverlap(history: History): Violation[] {
   }
   const violations: Violation[] = [];
   const latest = new Map<string, Interval>();
+  const excepted = doubleFaulted(history);
   for (const interval of intervals.sort((a, b) => a.first.t - b.first.t)) {
     const { election } = interval.first;
     const before = latest.get(election);
-    if (before !== undefined && before.last.t >= interval.first.t) {
+    if (before !== undefined && before.last.t >= interval.first.t && !excepted.has(before.first.incarnation) && !excepted.has(interval.first.incarnation)) {
       const overlapMs = Math.min(before.last.t, interval.last.t) - interval.first.t;
       violations.push({
         check: "beliefsDoNotOverlap",

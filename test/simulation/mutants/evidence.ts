@@ -1,0 +1,47 @@
+import type { Mutant } from "./mutant.ts";
+
+const ENGINE = "src/store/memory/engine.ts";
+const OBSERVATION = "src/presence/observation.ts";
+const PRESENCE = "src/presence/presence.ts";
+const SESSION = "src/testing/simulation/session.ts";
+
+/** Evidence of death: when it may be taken for one. */
+export const evidenceMutants: readonly Mutant[] = [
+  {
+    name: "evidence-without-grace",
+    wrong: "Evidence counts with the first look that shows it free: a process whose session somebody else has just ended has not heard of that yet.",
+    changes: [{ file: OBSERVATION, from: "  return freeSinceMs + rule.graceMs;", to: "  return freeSinceMs;" }],
+  },
+  {
+    name: "evidence-after-a-restart",
+    wrong: "Evidence that was held on an earlier connection counts: when the server restarts everybody's is free.",
+    changes: [{ file: OBSERVATION, from: "heldOn === 0 || heldOn !== rule.connection", to: "heldOn === 0" }],
+  },
+  {
+    name: "evidence-not-armed",
+    wrong: "Whoever holds no evidence counts as one whose evidence is free, and nobody asks whether it ever was held: nodes that never armed are declared dead, and after a failover all are.",
+    changes: [
+      { file: ENGINE, from: 'if (state === "dead" || armed === null || armed.epoch !== this.#environment.epoch()) return "none";', to: 'if (state === "dead") return "none";\n    if (armed === null) return "free";' },
+      { file: OBSERVATION, from: "heldOn === 0 || heldOn !== rule.connection", to: "rule.connection < 0" },
+    ],
+  },
+  {
+    name: "evidence-through-a-pooler",
+    wrong: "A session holds evidence although a pooler stands between, which ends what it has lent when it likes and tells nobody.",
+    changes: [{ file: SESSION, from: "  const isDirect = !connection.client.isPooled;", to: "  const isDirect = true;" }],
+  },
+  {
+    name: "session-end-keeps-trust",
+    wrong: "A holder goes on with its trust when the session ends that held its evidence, as it may where there is none: others take its end for a death.",
+    changes: [{ file: PRESENCE, from: "session === this.#connection && session.info.evidence.held", to: "session === this.#connection && session.info.evidence.held && this.#trustEndMs === undefined" }],
+  },
+  {
+    name: "evidence-not-looked-at-again",
+    wrong: "The statement that declares the death does not look at the evidence itself.",
+    survives: {
+      why: "Evidence that is free stays so, and who has other evidence has beaten with it: then the beat number is another one, which the statement compares. Looking again is a second defence, against a provider whose look errs for an instant.",
+      foundBy: "test/store/memory-conformance.test.ts",
+    },
+    changes: [{ file: ENGINE, from: '    if (input.requireFree === true && this.#evidence(row) !== "free") return false;\n', to: "" }],
+  },
+];
