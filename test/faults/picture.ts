@@ -9,6 +9,8 @@ const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00
 const PER_SECOND = 16;
 const WIDEST = 12_000;
 
+const NAME_EVERY = 1_200;
+
 const LEFT = 64;
 const RIGHT = 24;
 const BAR = 9;
@@ -62,6 +64,8 @@ export function pictureOf(events: readonly HistoryEvent[], record: RunRecord): s
     const y = top + lane * laneHeight;
     const mine = events.filter((event) => event.node === node);
     parts.push(`<text x="${LEFT - 10}" y="${y + (offices.length * BAR) / 2 + 4}" class="node">${escaped(node)}</text>`);
+    // Once more where the lane's beginning is out of sight.
+    for (let at = LEFT + NAME_EVERY; at < x(toMs); at += NAME_EVERY) parts.push(`<text x="${at}" y="${y - 3}" class="again">${escaped(node)}</text>`);
     for (const [index] of offices.entries()) parts.push(`<line x1="${LEFT}" x2="${x(toMs)}" y1="${y + index * BAR + BAR / 2}" y2="${y + index * BAR + BAR / 2}" stroke="#ddd" stroke-width="0.6"/>`);
     for (const span of absences(mine, fromMs, toMs)) parts.push(rect(span, y - 2, offices.length * BAR + 4, `fill="#9a9a9a" fill-opacity="0.55"`, `${node} did not run: ${stretch(span)}`));
     for (const process of new Set(mine.map((event) => event.process))) {
@@ -96,7 +100,7 @@ export function pictureOf(events: readonly HistoryEvent[], record: RunRecord): s
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width.toFixed(0)}" height="${height}" viewBox="0 0 ${width.toFixed(0)} ${height}" font-family="Helvetica, Arial, sans-serif">`,
-    `<style>.node{font-size:13px;text-anchor:end;fill:#222}.fault{font-size:10.5px;fill:#8c2f1b}.axis{font-size:10px;text-anchor:middle;fill:#555}.legend{font-size:11px;fill:#222}.title{font-size:13px;font-weight:bold;fill:#222}</style>`,
+    `<style>.node{font-size:13px;text-anchor:end;fill:#222}.again{font-size:9px;fill:#999}.fault{font-size:10.5px;fill:#8c2f1b}.axis{font-size:10px;text-anchor:middle;fill:#555}.legend{font-size:11px;fill:#222}.title{font-size:13px;font-weight:bold;fill:#222}</style>`,
     `<defs><pattern id="stopped" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="5" height="5" fill="#fff" fill-opacity="0.4"/><rect width="2" height="5" fill="#555"/></pattern>`,
     `<pattern id="cut" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="#fff" fill-opacity="0.2"/><circle cx="3" cy="3" r="1.4" fill="#6a3d9a"/></pattern></defs>`,
     `<rect width="100%" height="100%" fill="#fff"/>`,
