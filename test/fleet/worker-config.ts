@@ -23,7 +23,7 @@ export interface WorkerConfig {
   readonly breaks: Break | undefined;
 }
 
-/** What a worker is told while it runs. `steady`: no work ends before its term does any more. */
+/** What a worker is told while it runs. `steady`: it does nothing any more that changes who leads, or the view. */
 export type Order = { readonly order: "block"; readonly ms: number } | { readonly order: "resign"; readonly election: string } | { readonly order: "steady" };
 
 /** How the configuration is handed over: not as an argument, which everybody on the host may read. */

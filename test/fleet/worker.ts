@@ -145,6 +145,7 @@ class Worker {
     for (let change = 1; ; change++) {
       await pause(this.#between(METADATA_EVERY_MS), this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
+      if (this.#isSteady) continue;
       await this.#cluster.updateMetadata({ run: this.#config.process, change }).catch((error: unknown) => this.#noteError("updateMetadata", error));
     }
   }

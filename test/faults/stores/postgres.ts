@@ -275,6 +275,7 @@ class PostgresPlace implements StorePlace {
     const server = this.#primary;
     const pooler = await startPgBouncer(server, "transaction", { user: USER });
     if ("missing" in pooler) throw new Error(pooler.missing);
+    this.#remember(pooler);
     await this.#route(pooler.port);
     return { leave: () => this.#route(server.port), undo: () => pooler.stop() };
   }
@@ -322,8 +323,8 @@ class PostgresPlace implements StorePlace {
     return this.#disks.find(({ path }) => server.dataDir.startsWith(`${path}/`));
   }
 
-  #remember(server: PostgresServer): void {
-    if (server.pid !== undefined) this.#pids.add(server.pid);
+  #remember({ pid }: { readonly pid: number | undefined }): void {
+    if (pid !== undefined) this.#pids.add(pid);
   }
 
   async #route(port: number): Promise<void> {

@@ -13,6 +13,7 @@ import type { PostgresServer } from "../../support/postgres-server.ts";
 export interface PgBouncer {
   readonly version: string;
   readonly port: number;
+  readonly pid: number | undefined;
   urlOf(database: string): string;
   stop(): Promise<void>;
 }
@@ -55,6 +56,7 @@ export async function startPgBouncer(server: PostgresServer, mode: "transaction"
   return {
     version: stdout.split("\n")[0] ?? "PgBouncer",
     port,
+    pid: child.pid,
     urlOf,
     async stop() {
       process.removeListener("exit", killed);
