@@ -21,8 +21,7 @@ export function judge(events: readonly HistoryEvent[], tables: Tables, record: R
   const untilStop: History = { events: events.filter((event) => event.t <= calm.toMs), rows };
   const found = [
     ...checkHistory(history, config, SAFETY_CHECKS.filter((name) => !OF_TABLES.includes(name))),
-    ...checkHistory(withoutCrowd(untilStop), config, LIVENESS_CHECKS),
-    ...checkHistory(untilStop, { ...config, leaseMs: config.leaseMs * CROWD_PATIENCE, beatMs: config.beatMs * CROWD_PATIENCE }, ["deadLeaveTheView"]),
+    ...liveness(untilStop, record),
     ...tables.flatMap((table) => checkHistory({ events, rows: table }, config, ["fencedRowsInOrder"])),
     ...checkHistory(history, config, ["writesAnsweredHonestly"]),
     ...lostWithoutReason(events, tables, config.leaseMs),
@@ -40,9 +39,12 @@ export function unionOf(tables: Tables): FencedRow[] {
   return [...rows.values()];
 }
 
-/** Those who beat slowly may be slow to leave the view as well. They stay in it where they coordinate. */
-function withoutCrowd({ events, rows }: History): History {
-  return { events: events.filter((event) => event.kind !== "killed" || !CROWD_NODE.test(event.node)), rows };
+/** Those of the crowd beat slowly, and so take over slowly, and are slow to leave the view: while they are there, their timings count. */
+function liveness(history: History, { config, spans }: RunRecord): Violation[] {
+  const patient = { ...config, leaseMs: config.leaseMs * CROWD_PATIENCE, beatMs: config.beatMs * CROWD_PATIENCE };
+  const crowded = spans.filter((span) => span.kind === "crowd");
+  const inCrowd = ({ atMs }: Violation) => crowded.some((span) => atMs >= span.fromMs && atMs <= (span.settledMs ?? Number.POSITIVE_INFINITY));
+  return [...checkHistory(history, config, LIVENESS_CHECKS).filter((violation) => !inCrowd(violation)), ...(crowded.length === 0 ? [] : checkHistory(history, patient, ["leaderReturns", "coordinatorReturns", "deadLeaveTheView"]).filter(inCrowd))];
 }
 
 /** A failover may take away what was begun after the replica had fallen behind, or shortly before; nothing older. */
