@@ -9,7 +9,7 @@ const OF_TABLES: readonly CheckName[] = ["fencedRowsInOrder", "writesAnsweredHon
 /** What was found wrong, and what was found but is nothing that was promised. */
 export interface Judgement {
   readonly violations: readonly Violation[];
-  /** In a stretch in which clocks ran as nobody promised to bear, or by a crowd that is too much for this machine. */
+  /** In a stretch in which clocks ran as nobody promised to bear, after a double fault that is excepted, or by a crowd that is too much for this machine. */
   readonly excused: readonly Violation[];
 }
 
@@ -63,7 +63,7 @@ function isExcused({ check, atMs, evidence }: Violation, { onlyFencing, config }
   // Hundreds of nodes and their server on one machine: that some of them get no turn for a lease shows how small the machine is.
   if (check === "runningIsNotDeclaredDead" && evidence.some((event) => "dead" in event && crowd.has(event.dead))) return true;
   if ((FENCING_CHECKS as readonly string[]).includes(check)) return false;
-  // What clocks did shows for a while after.
+  // What was done shows for a while after.
   return onlyFencing.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs + 2 * config.leaseMs);
 }
 

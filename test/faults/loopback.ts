@@ -4,13 +4,13 @@ import type { Weather, World } from "./world.ts";
 
 const HOST = "127.0.0.1";
 
-/** Everything on this host's loopback; between each node and the servers a TCP proxy in this process, which can do less than a network does. */
-export function openLoopback(why: string): World {
+/** Everything on this host's loopback; between each node and the servers, if there are any, a TCP proxy in this process, which can do less than a network does. */
+export function openLoopback(label: string): World {
   const proxies = new Map<string, Promise<TcpFaultProxy>>();
   const weathers = new Map<string, TcpFault>();
   return {
     kind: "loopback",
-    label: `loopback with a TCP proxy for each node (${why})`,
+    label,
     lacks: new Map([
       ["loss", "a TCP proxy sees no packets: this needs namespaces"],
       ["reorder", "a TCP proxy sees no packets: this needs namespaces"],

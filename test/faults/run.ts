@@ -87,9 +87,9 @@ export async function runFaults(options: FaultOptions, audience: Audience = SILE
 }
 
 async function openWorld({ storeKind, loopback, seed }: FaultOptions, nodes: readonly string[]): Promise<World> {
-  if (storeKind === "sqlite") return openLoopback("a file has no network");
+  if (storeKind === "sqlite") return openLoopback("this host");
   const missing = loopback ? "no namespaces were wanted" : namespacesMissing();
-  return missing === undefined ? await openNamespaces(nodes, seed) : openLoopback(missing);
+  return missing === undefined ? await openNamespaces(nodes, seed) : openLoopback(`loopback with a TCP proxy for each node (${missing})`);
 }
 
 async function openPlace(options: FaultOptions, world: World, nodes: readonly string[], folder: string): Promise<StorePlace> {

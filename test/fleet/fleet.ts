@@ -105,6 +105,15 @@ export class Fleet {
     const run: Run = { node, name, child, incarnation: "", joined: false, paused: false, ending: undefined, terms: new Map(), view: undefined, gone };
     this.#runs.set(node, run);
     child.on("message", (event: HistoryEvent) => this.#hear(run, event));
+    child.once("error", (error) => {
+      // It could not be started; or a signal could not be sent, and then its exit says more.
+      if (child.pid !== undefined) return;
+      this.#all.delete(child);
+      this.failures.push({ process: name, stderr: error.message });
+      note({ kind: "exited", code: null, signal: null, expected: false, ...identity(run) });
+      this.#runs.delete(node);
+      resolve();
+    });
     child.once("exit", (code, signal) => {
       this.#all.delete(child);
       const expected = run.ending === "killed" ? signal === "SIGKILL" : run.ending === "asked" && code === 0;

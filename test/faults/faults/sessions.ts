@@ -1,3 +1,4 @@
+import { weather } from "./network.ts";
 import { lasting, outage, victimOf, wait, waitAndUndo } from "./scene.ts";
 import type { Family, Inject } from "./scene.ts";
 
@@ -7,6 +8,32 @@ const terminate: Inject = async (scene, planned) => {
   const sessions = await scene.place.terminateSessions(run.node);
   if (sessions === 0) scene.remark("terminate found no session of its node");
   await wait(scene, scene.beatMs);
+};
+
+/**
+ * The one double fault that is excepted from honest belief where evidence counts: others take over at once, and whoever was robbed of its session believes for the rest of its lease. What it writes is refused.
+ */
+const terminateUnheard: Inject = async (scene, planned) => {
+  const { fleet, place, crashDetection, leaseMs, onlyFencing } = scene;
+  const run = victimOf(scene, { ...planned, victim: "leader" });
+  if (run === undefined || place.terminateSessions === undefined) return;
+  const over = crashDetection === "evidence" ? onlyFencing("the session of a node was ended while it could not hear of that") : () => undefined;
+  const terminate = place.terminateSessions.bind(place);
+  const lastMs = lasting(leaseMs, planned.share, { from: 0.5, to: 1.5 });
+  try {
+    if (planned.coin) {
+      fleet.freeze(run);
+      await terminate(run.node);
+      await waitAndUndo(scene, lastMs, () => fleet.thaw(run));
+    } else {
+      await weather(scene, [run], { how: "cut both", what: { cut: "both" } }, async () => {
+        await terminate(run.node);
+        await wait(scene, lastMs);
+      });
+    }
+  } finally {
+    over();
+  }
 };
 
 const freezeBackend: Inject = async (scene, planned) => {
@@ -43,4 +70,4 @@ const connections: Inject = async (scene, planned) => {
 };
 
 /** What is done to connections, from the server's side. */
-export const SESSIONS: Family = { terminate, "freeze-backend": freezeBackend, connections };
+export const SESSIONS: Family = { terminate, "terminate-unheard": terminateUnheard, "freeze-backend": freezeBackend, connections };
