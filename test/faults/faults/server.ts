@@ -74,14 +74,8 @@ const pooler: Inject = async (scene, planned) => {
   try {
     await restartAll(scene);
     await settles("moving behind a pooler");
-    for (const other of planned.during) {
-      await doOther(other);
-      await settles(`${other.kind} behind a pooler`);
-    }
-  } finally {
+    for (const other of planned.during) await doOther(other);
     await leave();
-  }
-  try {
     await restartAll(scene);
   } finally {
     await undo();

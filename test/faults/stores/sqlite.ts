@@ -41,8 +41,15 @@ export async function openSqlitePlace(folder: string): Promise<StorePlace> {
       ? {}
       : {
           async fillDisk() {
+            // While somebody reads, the log cannot begin anew, and has to grow to take anything more.
+            const reader = new DatabaseSync(path, { readOnly: true });
+            reader.exec("begin");
+            reader.prepare(LEDGER.sqlite.rows).get();
             await disk.fill();
-            return () => disk.free();
+            return async () => {
+              reader.close();
+              await disk.free();
+            };
           },
         }),
     async lockFile() {
