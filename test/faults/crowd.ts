@@ -55,6 +55,9 @@ export class Crowd {
       const members = new Map<string, string>();
       this.#children.push(child);
       this.#members.push(members);
+      child.once("exit", (code, signal) => {
+        for (const [node, incarnation] of members) this.#setup.note({ kind: "exited", process: node, node, incarnation, code, signal, expected: code === 0 || signal === "SIGKILL" });
+      });
       child.on("message", (news: CrowdNews) => {
         members.set(news.node, news.incarnation);
         for (const look of this.#waiting) look();
