@@ -2,11 +2,13 @@
  * Real processes on real servers under real faults, and a judgement of everything they wrote down. See README.md beside this file.
  */
 import { randomInt } from "node:crypto";
+import { UnfitFolder } from "../fleet/history-folder.ts";
 import { listText, readRequest, USAGE, UsageError } from "./options.ts";
 import type { FaultOptions, Request } from "./options.ts";
 import { planText, resultText } from "./report.ts";
-import { runFaults } from "./run.ts";
+import { NothingToDo, runFaults } from "./run.ts";
 import type { Audience } from "./run.ts";
+import { NoServer } from "./stores/no-server.ts";
 
 const PROGRESS_EVERY_MS = { terminal: 2_000, file: 30_000 };
 
@@ -34,10 +36,17 @@ async function main(): Promise<number> {
     return result.passed ? 0 : 1;
   } catch (error) {
     close();
-    const isOurs = interrupted.signal.aborted;
-    console.error(`error: ${isOurs ? (interrupted.signal.reason as Error).message : error instanceof Error ? error.message : String(error)} (seed ${options.seed})`);
-    if (!isOurs && error instanceof Error) console.error(error.stack);
-    return isOurs ? 130 : 1;
+    if (interrupted.signal.aborted) {
+      console.error(`${(interrupted.signal.reason as Error).message}; everything is put away (seed ${options.seed})`);
+      return 130;
+    }
+    if (error instanceof UnfitFolder || error instanceof NothingToDo) {
+      console.error(`error: ${error.message}`);
+      return 2;
+    }
+    if (error instanceof NoServer) console.error(`error: ${error.message}`);
+    else console.error(`error (seed ${options.seed}): ${error instanceof Error ? error.stack : String(error)}`);
+    return 1;
   }
 }
 

@@ -68,6 +68,10 @@ describe("the options of a run of faults", () => {
     });
   }
 
+  it("that ask for what cannot be done end the command with 2 as well", async () => {
+    await assert.rejects(promisify(execFile)(process.execPath, [MAIN, "--store-kind", "sqlite", "--out", import.meta.dirname]), (error: { readonly code: number; readonly stderr: string }) => error.code === 2 && /is not empty; --out needs a folder of its own/.test(error.stderr));
+  });
+
   it("that are wrong end the command with 2 and say what is wrong", async () => {
     await assert.rejects(promisify(execFile)(process.execPath, [MAIN, "--store-kind", "oracle"]), (error: { readonly code: number; readonly stderr: string }) => error.code === 2 && /--store-kind must be one of/.test(error.stderr));
   });

@@ -55,6 +55,9 @@ export interface Audience {
 
 const SILENT: Audience = { plan: () => undefined, progress: () => undefined };
 
+/** None of the faults that were asked for can be done on this machine. */
+export class NothingToDo extends Error {}
+
 /** Does faults to real processes for a while, and judges what they wrote down. Rejects only if the harness itself cannot go on, or `signal` aborts; everything that was made is gone then. */
 export async function runFaults(options: FaultOptions, audience: Audience = SILENT, signal: AbortSignal = new AbortController().signal): Promise<RunResult> {
   const folder = makeHistoryFolder("faults", options.out);
@@ -182,7 +185,7 @@ class Session {
   async run(audience: Audience, signal: AbortSignal): Promise<void> {
     const { minutes, seed, beatMs, only } = this.#options;
     const kinds = wantedOf(this.#options).filter((kind) => !this.#leftOut.has(kind));
-    if (kinds.length === 0) throw new Error(`none of ${only.join(", ")} can be done here: ${[...this.#leftOut.values()].join("; ")}`);
+    if (kinds.length === 0) throw new NothingToDo(`none of ${only.join(", ")} can be done here: ${[...new Set(only.map((kind) => this.#leftOut.get(kind)))].join("; ")}`);
     const random = seededRandom(seed);
     const plan = drawPlan(random, kinds, { minutes, beatMs });
     audience.plan(plan, { store: this.#place.label, world: this.#world.label });
@@ -191,8 +194,9 @@ class Session {
     this.fleet.startAll();
     const scene = this.#scene(random, signal);
     if (await this.#settles("the start", signal)) {
+      const faultsBeganMs = hostMonotonicMs();
       for (const planned of plan) {
-        const leftMs = beganMs + minutes * 60_000 - hostMonotonicMs();
+        const leftMs = faultsBeganMs + minutes * 60_000 - hostMonotonicMs();
         if (leftMs <= 0) break;
         audience.progress(`${Math.ceil(leftMs / 1_000)} s left, ${this.#spans.length} faults, now ${planned.kind}`);
         if (!(await this.#do(scene, planned, undefined))) break;

@@ -4,12 +4,15 @@ import { join, resolve } from "node:path";
 import { mergeHistories, parseHistory } from "../../src/testing/history/index.ts";
 import type { FencedRow, History } from "../../src/testing/history/index.ts";
 
+/** The folder that was asked for cannot be used. */
+export class UnfitFolder extends Error {}
+
 /** A folder for what the processes of a run write down: the one that was asked for, which must be empty, or a temporary one. */
 export function makeHistoryFolder(what: string, out: string | undefined): string {
   if (out === undefined) return mkdtempSync(join(tmpdir(), `tribune-${what}-`));
   const folder = resolve(out);
   mkdirSync(folder, { recursive: true });
-  if (readdirSync(folder).length > 0) throw new Error(`${folder} is not empty; --out needs a folder of its own`);
+  if (readdirSync(folder).length > 0) throw new UnfitFolder(`${folder} is not empty; --out needs a folder of its own`);
   return folder;
 }
 
