@@ -1,15 +1,27 @@
 import { execFile, execFileSync } from "node:child_process";
+import { mkdtempSync, rmdirSync } from "node:fs";
 import { mkdir, rm, statfs } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
 const FILLER = "filler";
 
-/** Why no file system can be mounted here; `undefined` if one can. */
+/** Why no file system can be mounted here; `undefined` if one can, which is tried: root in a container may not. */
 export function mountsMissing(): string | undefined {
   if (process.platform !== "linux") return "a small file system is mounted as tmpfs, which is Linux's";
-  return process.getuid?.() === 0 ? undefined : "mounting a small file system needs root";
+  if (process.getuid?.() !== 0) return "mounting a small file system needs root";
+  const folder = mkdtempSync(join(tmpdir(), "tribune-mount-"));
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], { stdio: "pipe" });
+    execFileSync("umount", [folder], { stdio: "pipe" });
+    return undefined;
+  } catch (error) {
+    return `mounting a small file system failed: ${(error as Error).message.trim().split("\n").at(-1)}`;
+  } finally {
+    rmdirSync(folder);
+  }
 }
 
 /** A small file system of its own, in memory, which can be filled to the last byte. */

@@ -92,7 +92,13 @@ export async function runFaults(options: FaultOptions, audience: Audience = SILE
 async function openWorld({ storeKind, loopback, seed }: FaultOptions, nodes: readonly string[]): Promise<World> {
   if (storeKind === "sqlite") return openLoopback("this host");
   const missing = loopback ? "no namespaces were wanted" : namespacesMissing();
-  return missing === undefined ? await openNamespaces(nodes, seed) : openLoopback(`loopback with a TCP proxy for each node (${missing})`);
+  const loopbackWorld = (why: string) => openLoopback(`loopback with a TCP proxy for each node (${why})`);
+  if (missing !== undefined) return loopbackWorld(missing);
+  try {
+    return await openNamespaces(nodes, seed);
+  } catch (error) {
+    return loopbackWorld(`namespaces cannot be joined here: ${(error as Error).message.trim().split("\n").at(-1)}`);
+  }
 }
 
 async function openPlace(options: FaultOptions, world: World, nodes: readonly string[], folder: string): Promise<StorePlace> {
