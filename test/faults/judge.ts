@@ -1,7 +1,7 @@
 import { checkHistory, FENCING_CHECKS, LIVENESS_CHECKS, SAFETY_CHECKS } from "../../src/testing/history/index.ts";
 import type { CheckName, FencedRow, History, HistoryEvent, Violation } from "../../src/testing/history/index.ts";
 import { CROWD_NODE, CROWD_PATIENCE } from "./crowd.ts";
-import type { RunRecord, Tables } from "./record.ts";
+import type { FaultSpan, RunRecord, Tables } from "./record.ts";
 
 /** What is judged table by table, since a failover begins another one. */
 const OF_TABLES: readonly CheckName[] = ["fencedRowsInOrder", "writesAnsweredHonestly"];
@@ -9,7 +9,7 @@ const OF_TABLES: readonly CheckName[] = ["fencedRowsInOrder", "writesAnsweredHon
 /** What was found wrong, and what was found but is nothing that was promised. */
 export interface Judgement {
   readonly violations: readonly Violation[];
-  /** In a stretch in which clocks ran as nobody promised to bear, after a double fault that is excepted, or by a crowd that is too much for this machine. */
+  /** In a stretch in which clocks ran as nobody promised to bear, after a double fault that is excepted, or by (or after) a crowd that is too much for this machine. */
   readonly excused: readonly Violation[];
 }
 
@@ -26,7 +26,7 @@ export function judge(events: readonly HistoryEvent[], tables: Tables, record: R
     ...checkHistory(history, config, ["writesAnsweredHonestly"]),
     ...lostWithoutReason(events, tables, config.leaseMs),
   ];
-  const crowd = new Set(events.filter((event) => event.kind === "joined" && CROWD_NODE.test(event.node)).map((event) => event.incarnation));
+  const crowd = new Set(events.filter((event) => CROWD_NODE.test(event.node)).map((event) => event.incarnation));
   const excused = found.filter((violation) => isExcused(violation, record, crowd));
   const violations = [...record.complaints, ...blindness(history), ...found.filter((violation) => !excused.includes(violation))];
   return { violations: violations.sort((a, b) => a.atMs - b.atMs), excused };
@@ -43,7 +43,7 @@ export function unionOf(tables: Tables): FencedRow[] {
 function liveness(history: History, { config, spans }: RunRecord): Violation[] {
   const patient = { ...config, leaseMs: config.leaseMs * CROWD_PATIENCE, beatMs: config.beatMs * CROWD_PATIENCE };
   const crowded = spans.filter((span) => span.kind === "crowd");
-  const inCrowd = ({ atMs }: Violation) => crowded.some((span) => atMs >= span.fromMs && atMs <= (span.settledMs ?? Number.POSITIVE_INFINITY));
+  const inCrowd = ({ atMs }: Violation) => crowded.some((span) => isWithin(span, atMs));
   return [...checkHistory(history, config, LIVENESS_CHECKS).filter((violation) => !inCrowd(violation)), ...(crowded.length === 0 ? [] : checkHistory(history, patient, ["leaderReturns", "coordinatorReturns", "deadLeaveTheView"]).filter(inCrowd))];
 }
 
@@ -59,12 +59,18 @@ function lostWithoutReason(events: readonly HistoryEvent[], tables: Tables, leas
   });
 }
 
-function isExcused({ check, atMs, evidence }: Violation, { onlyFencing, config }: RunRecord, crowd: ReadonlySet<string>): boolean {
+function isExcused({ check, atMs, evidence }: Violation, { onlyFencing, config, spans }: RunRecord, crowd: ReadonlySet<string>): boolean {
   // Hundreds of nodes and their server on one machine: that some of them get no turn for a lease shows how small the machine is.
   if (check === "runningIsNotDeclaredDead" && evidence.some((event) => "dead" in event && crowd.has(event.dead))) return true;
+  // After a failover everybody waits for the longest lease that anybody ever joined the group with, and that was the crowd's.
+  if ((check === "leaderReturns" || check === "coordinatorReturns") && spans.some((span) => span.kind === "promote" && isWithin(span, atMs) && spans.some((other) => other.kind === "crowd" && other.fromMs < span.fromMs))) return true;
   if ((FENCING_CHECKS as readonly string[]).includes(check)) return false;
   // What was done shows for a while after.
   return onlyFencing.some(({ fromMs, toMs }) => atMs >= fromMs && atMs <= toMs + 2 * config.leaseMs);
+}
+
+function isWithin(span: FaultSpan, atMs: number): boolean {
+  return atMs >= span.fromMs && atMs <= (span.settledMs ?? Number.POSITIVE_INFINITY);
 }
 
 /** A harness that saw nothing proves nothing. */

@@ -36,7 +36,7 @@ function summaryLines(summary: Summary): string[] {
     `writes: ${counts(summary.writes)}`,
     `told: ${counts(summary.told)}`,
     ...(Object.keys(summary.remarks).length > 0 ? [`remarks: ${counts(summary.remarks)}`] : []),
-    ...(Object.keys(summary.excused).length > 0 ? [`not promised with such clocks, after such a double fault, or on so small a machine, and so no violation: ${counts(summary.excused)}`] : []),
+    ...(Object.keys(summary.excused).length > 0 ? [`not promised with such clocks, after such a double fault, or with such a crowd, and so no violation: ${counts(summary.excused)}`] : []),
     ...(leftOut.length > 0 ? [`left out: ${leftOut.map(([kind, why]) => `${kind} (${why})`).join("; ")}`] : []),
   ];
 }
