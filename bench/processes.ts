@@ -1,67 +1,42 @@
-import { fork } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { CONFIG_VARIABLE } from "./node.ts";
-import type { NodeConfig, Order, Report } from "./node.ts";
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 
-const NODE = fileURLToPath(new URL("node.ts", import.meta.url));
+/**
+ * Processor time that a process and all that descend from it have used so far, in milliseconds, with what ended descendants had used. Only Linux tells; elsewhere `NaN`.
+ * From `/proc/PID/stat`, whose fields are counted from the closing bracket of the name, which may hold spaces (proc(5)).
+ */
+export function cpuTimeMs(pid: number): number {
+  if (process.platform !== "linux") return Number.NaN;
+  const processes = readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? (stat(Number(name)) ?? []) : []));
+  const children = new Map<number, Stat[]>();
+  for (const each of processes) children.set(each.parent, [...(children.get(each.parent) ?? []), each]);
+  const root = processes.find((each) => each.pid === pid);
+  if (root === undefined) return Number.NaN;
+  const sum = (each: Stat): number => each.own + each.ended + (children.get(each.pid) ?? []).reduce((total, child) => total + sum(child), 0);
+  return sum(root) * (1_000 / ticksPerSecond());
+}
 
-/** No report takes longer than this unless something is broken. */
-const PATIENCE_MS = 60_000;
+interface Stat {
+  readonly pid: number;
+  readonly parent: number;
+  /** In user and system mode, in ticks: its own, and that of children that it has waited for. */
+  readonly own: number;
+  readonly ended: number;
+}
 
-/** A node of a benchmark, seen from outside. */
-export class BenchNode {
-  readonly name: string;
-  readonly #child: ChildProcess;
-  readonly #reports: Report[] = [];
-  #wake: (() => void) | undefined;
-  #gone: string | undefined;
-
-  constructor(config: NodeConfig) {
-    this.name = config.node;
-    this.#child = fork(NODE, [], { env: { ...process.env, [CONFIG_VARIABLE]: JSON.stringify(config) }, stdio: ["ignore", "inherit", "inherit", "ipc"], execArgv: [] });
-    this.#child.on("message", (report: Report) => {
-      this.#reports.push(report);
-      this.#wake?.();
-    });
-    this.#child.once("exit", (code, signal) => {
-      this.#gone = signal ?? `code ${code}`;
-      this.#wake?.();
-    });
-    process.once("exit", () => this.#child.kill("SIGKILL"));
+function stat(pid: number): Stat | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ").map(Number); // begins with field 3, the state
+    const at = (field: number) => fields[field - 3] ?? 0;
+    return { pid, parent: at(4), own: at(14) + at(15), ended: at(16) + at(17) };
+  } catch {
+    return undefined; // ended meanwhile
   }
+}
 
-  order(order: Order): void {
-    this.#child.send(order);
-  }
+let ticks: number | undefined;
 
-  signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
-  }
-
-  /** The next report of a kind; reports of other kinds that came before it are dropped. */
-  async next<Kind extends Report["report"]>(kind: Kind): Promise<Extract<Report, { readonly report: Kind }>> {
-    const endMs = performance.now() + PATIENCE_MS;
-    for (;;) {
-      for (let report = this.#reports.shift(); report !== undefined; report = this.#reports.shift()) {
-        if (report.report === kind) return report as Extract<Report, { readonly report: Kind }>;
-      }
-      if (this.#gone !== undefined) throw new Error(`${this.name} ended with ${this.#gone} instead of reporting '${kind}'`);
-      if (performance.now() > endMs) throw new Error(`${this.name} did not report '${kind}' within ${PATIENCE_MS} ms`);
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, endMs - performance.now());
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
-  }
-
-  async end(): Promise<void> {
-    if (this.#gone !== undefined) return;
-    const gone = new Promise<void>((resolve) => this.#child.once("exit", () => resolve()));
-    this.#child.kill("SIGKILL");
-    await gone;
-  }
+function ticksPerSecond(): number {
+  return (ticks ??= Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" })));
 }

@@ -1,14 +1,27 @@
 import { abortError, checkName, isTribuneError, sleep, toTribuneError, TribuneError, withDeadline } from "../kernel/index.ts";
+import type { ErrorCode } from "../kernel/index.ts";
+import { defaultStopBudgetMs, PRESETS } from "../presence/index.ts";
+import type { Timing } from "../presence/index.ts";
+import { checkReason, SCHEMA_WORKS_WITH } from "../store/index.ts";
 import type { Call, GroupReading, InstalledSchema, OpenContext, StoreSession } from "../store/index.ts";
 import { Bell } from "./bell.ts";
+import { evidenceFinding, groupFinding, hintsFinding, schemaFinding, worstOf } from "./diagnosis.ts";
+import type { Diagnosis } from "./diagnosis.ts";
+import { isGone, memberToEvict } from "./evict.ts";
+import type { EvictOutcome } from "./evict.ts";
 import { checkAdminOptions } from "./options.ts";
 import type { AdminOptions, CheckedAdminOptions } from "./options.ts";
+import { diagnoseMachine } from "./machine.ts";
+import { checkPausable, notPaused, pausedAlready, pauseOutcome, rowOf } from "./pause.ts";
+import type { PauseOutcome } from "./pause.ts";
 import { cursorExpired, isBehind, presentPage } from "./record.ts";
 import type { EventsBatch, EventsPage } from "./record.ts";
 import { resignPatienceMs, termEnd, termToEnd } from "./resign.ts";
 import type { ResignOutcome, Successor } from "./resign.ts";
 import { deriveStatus, fingerprint } from "./status.ts";
 import type { ElectionStatus, GroupStatus, MemberStatus } from "./status.ts";
+import { handed, notHanded, termToHand } from "./transfer.ts";
+import type { TransferOutcome, TransferProgress } from "./transfer.ts";
 
 /** How long an answer is waited for, and what calls it off. */
 export interface Ask {
@@ -23,13 +36,17 @@ export type Followed<News> = { readonly kind: "news"; readonly news: News } | { 
 export interface AdminSchema {
   /** The version that this code needs. */
   readonly needed: number;
-  /** The version in the store; 0 if there is none. */
+  /** The oldest version of the code that works with that schema: older code is refused when it opens the store. */
+  readonly worksWith: number;
+  /** The version in the store, 0 if there is none, and the oldest code that works with it. */
   installed(ask?: Ask): Promise<InstalledSchema>;
   /** Brings the store up to date. Running it twice, or twice at once, does no harm. */
   migrate(ask?: Ask): Promise<{ readonly from: number; readonly to: number }>;
   /** The statements that lead from version `from` to the one that is needed. Asks nobody. */
   print(from: number): readonly string[];
 }
+
+const DEFAULT_TIMING: Timing = { ...PRESETS.default, stopBudgetMs: defaultStopBudgetMs(PRESETS.default.leaseMs) };
 
 /** Events that are read at once when following. */
 const PAGE = 500;
@@ -40,8 +57,8 @@ const SPACING_MS = 50;
 /** After a term has ended, a successor that is waiting is there within this time, mostly. */
 const SUCCESSOR_MS = 250;
 
-/** A holder that was asked to resign is looked at so often, since a hint may be lost. */
-const RESIGN_POLL_MS = 250;
+/** Who was asked for something is looked at so often, since a hint may be lost. */
+const POLL_MS = 250;
 
 /**
  * Reads and commands a group from outside. Made by {@link openAdmin}; connects with the first question, and again when the connection was cut.
@@ -60,6 +77,7 @@ export class Admin implements AsyncDisposable {
     const { schema } = options.store;
     this.schema = {
       needed: schema.version,
+      worksWith: SCHEMA_WORKS_WITH,
       installed: (ask) => this.#within("schema", ask?.signal, () => schema.installed(this.#context(false))),
       migrate: (ask) => this.#within("migrate", ask?.signal, () => schema.migrate(this.#context(true))),
       print: (from) => schema.statements(from),
@@ -140,31 +158,105 @@ export class Admin implements AsyncDisposable {
    */
   async requestResign(election: string, options: Ask & { readonly timeoutMs?: number | undefined } = {}): Promise<ResignOutcome> {
     checkName("election", election);
-    const { clock } = this.#options;
     const { signal } = options;
     const bell = this.#bell();
     try {
       const before = termToEnd(await this.#read(signal), election);
       if (before.kind === "done") return before.outcome;
       const { token, node } = before;
-      const beganMs = clock.monotonicMs();
       const waitMs = options.timeoutMs ?? resignPatienceMs(before.leaseMs);
       const asked = await this.#ask("resign", signal, (session, call) => session.requestResign({ election, token }, call));
       if (!asked) return { outcome: "superseded", election, token: String(token), node };
-      for (;;) {
-        const end = termEnd(await this.#read(signal), election, token);
-        const tookMs = Math.round(clock.monotonicMs() - beganMs);
-        if (end !== undefined) {
-          const successor = end.successor ?? (await this.#successorSoon(election, token, bell, signal));
-          return { outcome: "resigned", election, token: String(token), node, tookMs, reason: end.reason, successor };
-        }
-        if (tookMs >= waitMs) return { outcome: "still-held", election, token: String(token), node, waitedMs: tookMs };
-        await bell.wait(clock, Math.min(RESIGN_POLL_MS, waitMs - tookMs), this.#until(signal));
-        this.#assertWanted("resign", signal);
-      }
+      const { found: end, tookMs } = await this.#await("resign", { bell, waitMs, signal }, (reading) => termEnd(reading, election, token));
+      if (end === undefined) return { outcome: "still-held", election, token: String(token), node, waitedMs: tookMs };
+      const successor = end.successor ?? (await this.#successorSoon(election, token, bell, signal));
+      return { outcome: "resigned", election, token: String(token), node, tookMs, reason: end.reason, successor };
     } finally {
       this.#bells.delete(bell);
     }
+  }
+
+  /**
+   * Has `node` hold `election`: the present holder is asked to stop its work, which has its stop budget, and to resign in favour of that node. Resolves when that node is seen to hold it.
+   * Rejects with nothing done: `NOT_HELD`, `ELECTION_PAUSED`, `NODE_UNKNOWN`, `NOT_ELIGIBLE`; and with `TRANSFER_FAILED` if somebody else has it in the end, or nobody within `timeoutMs`
+   * (default two leases of the holder, at least 10 s). Works for `coordinator`, too: all members but observers are its candidates.
+   */
+  async transfer(election: string, node: string, options: Ask & { readonly timeoutMs?: number | undefined; readonly onProgress?: ((progress: TransferProgress) => void) | undefined } = {}): Promise<TransferOutcome> {
+    checkName("election", election);
+    checkName("node", node);
+    const { signal, onProgress } = options;
+    const bell = this.#bell();
+    try {
+      const term = termToHand(await this.#read(signal), election, node);
+      const waitMs = options.timeoutMs ?? resignPatienceMs(term.leaseMs);
+      const asked = await this.#ask("transfer", signal, (session, call) => session.requestResign({ election, token: term.token, for: node }, call));
+      if (!asked) throw new TribuneError("TRANSFER_FAILED", `the holder of ${election} has changed meanwhile`, { about: election, next: "look who holds it now, and try again" });
+      onProgress?.({ step: "asked", from: term.node, waitMs });
+      let toldFree = false;
+      let last: GroupReading | undefined;
+      const { found, tookMs } = await this.#await("transfer", { bell, waitMs, signal }, (reading) => {
+        last = reading;
+        if (!toldFree && reading.elections.some((row) => row.election === election && row.token === term.token && row.holder === null)) {
+          toldFree = true;
+          onProgress?.({ step: "free" });
+        }
+        return handed(reading, election, term.token, node);
+      });
+      if (found === undefined) throw notHanded(last as GroupReading, election, term, node, tookMs);
+      return { election, from: { node: term.node, token: String(term.token) }, ...found, tookMs };
+    } finally {
+      this.#bells.delete(bell);
+    }
+  }
+
+  /**
+   * Asks a node to leave the group: from now on its beats are refused, so that it ends its terms, leaves and stops with `EVICTED`; one that is frozen is declared dead as any other. Waits until
+   * it is gone: as long as `timeoutMs` says (default two leases of it, at least 10 s). It does not come back by itself; whoever starts it again may. Rejects with `NODE_UNKNOWN` if nobody alive has that name, and with `NOT_ELIGIBLE` if it is `self` of the options.
+   */
+  async evict(node: string, options: Ask & { readonly reason: string; readonly timeoutMs?: number | undefined }): Promise<EvictOutcome> {
+    checkName("node", node);
+    const reason = checkReason("evict", (options as Partial<typeof options> | undefined)?.reason);
+    const { signal } = options;
+    const { by, self } = this.#options;
+    const bell = this.#bell();
+    try {
+      const { incarnation, leaseMs, already, last, held } = memberToEvict(await this.#read(signal), node, self);
+      const waitMs = options.timeoutMs ?? resignPatienceMs(leaseMs);
+      if (!already) await this.#ask("evict", signal, (session, call) => session.evict({ node, by, reason }, call)); // not written: it has gone, or somebody else was first
+      const { found, tookMs } = await this.#await("evict", { bell, waitMs, signal }, (reading) => (isGone(reading, incarnation) ? true : undefined));
+      const gone = found === true;
+      const [row] = gone ? await this.#ask("evict", signal, (session, call) => session.readMembers({ incarnations: [incarnation] }, call)) : [];
+      return { outcome: gone ? "gone" : "still-there", node, incarnation, how: row?.deadReason ?? null, already, last, held, tookMs };
+    } finally {
+      this.#bells.delete(bell);
+    }
+  }
+
+  /**
+   * No new term of `election` begins, in the whole cluster, until it is resumed; a holder keeps its term. Rejects with `ELECTION_PAUSED` if it is paused already, saying by whom, since when and why,
+   * with `ELECTION_RESERVED` for `coordinator`, and with `NOT_HELD` if the group has no such election.
+   */
+  async pause(election: string, options: Ask & { readonly reason: string }): Promise<PauseOutcome> {
+    checkName("election", election);
+    const reason = checkReason("pause", (options as Partial<typeof options> | undefined)?.reason);
+    checkPausable(election);
+    const { signal } = options;
+    const paused = await this.#ask("pause", signal, (session, call) => session.pause({ election, reason, by: this.#options.by }, call));
+    const row = rowOf(await this.#read(signal), election, "NOT_HELD");
+    if (!paused && row.paused !== null) throw pausedAlready(election, row.paused);
+    if (row.paused === null) throw new TribuneError("NOT_PAUSED", `${election} was resumed at this very moment`, { about: election, next: "ask who did that, and pause it again", retryable: true });
+    return pauseOutcome(row, row.paused);
+  }
+
+  /** Terms of `election` may begin again. Rejects with `NOT_PAUSED` if it is not paused. */
+  async resume(election: string, ask: Ask = {}): Promise<PauseOutcome> {
+    checkName("election", election);
+    const { signal } = ask;
+    const row = rowOf(await this.#read(signal), election, "NOT_PAUSED");
+    if (row.paused === null) throw notPaused(election);
+    const resumed = await this.#ask("resume", signal, (session, call) => session.resume({ election, by: this.#options.by }, call));
+    if (!resumed) throw notPaused(election); // somebody else was first
+    return pauseOutcome(row, row.paused);
   }
 
   /** Whoever waits for the election takes it within a moment; people want to know who. */
@@ -180,6 +272,41 @@ export class Admin implements AsyncDisposable {
     return null;
   }
 
+  /**
+   * Looks at the store, the way to it and this machine, for a node that is to run from here with `timing`: what works, what is less than it could be, what fails, each with what was measured and the next
+   * step. Takes a second or two and changes nothing. Rejects with a `STORE_…` code if the store cannot be reached; what else is wrong is a finding.
+   */
+  async diagnose(options: Ask & { readonly timing?: Timing | undefined } = {}): Promise<Diagnosis> {
+    const { store, clock, group, timeoutMs } = this.#options;
+    const { kind, label, capabilities } = store;
+    const { timing = DEFAULT_TIMING, signal } = options;
+    const at = new Date(clock.wallMs()).toISOString();
+    const findings = await this.#within("doctor", signal, async () => {
+      const { leaseMs } = timing;
+      const context = this.#context(false);
+      const session = await store.open(capabilities.evidence === null ? context : { ...context, evidence: { leaseMs } }).catch(unlessItIsAFinding);
+      try {
+        const reading = (await session?.readGroup({ deadlineMs: timeoutMs })) ?? null;
+        const nodes = reading?.presence.filter((row) => row.state === "alive").length ?? 0;
+        const installed = await store.schema.installed(context).catch(unlessItIsAFinding);
+        const ofStore = (await store.diagnose?.({ ...context, leaseMs, nodes })) ?? [];
+        const hints = hintsFinding(session?.info, capabilities, timing);
+        return [
+          ...ofStore,
+          schemaFinding(installed, store.schema.version),
+          evidenceFinding(session?.info, capabilities, timing),
+          ...(hints === undefined ? [] : [hints]),
+          ...(reading === null ? [] : [groupFinding(group, reading)]),
+        ];
+      } finally {
+        await session?.close();
+      }
+    });
+    const all = [...findings, ...(await diagnoseMachine(clock, timing, this.#until(signal)))];
+    this.#assertWanted("doctor", signal);
+    return { kind, label, at, findings: all, worst: worstOf(all) };
+  }
+
   /** Ends the connection, and every call and follower with it. May be called twice. */
   async close(): Promise<void> {
     this.#closing.abort(new TribuneError("ABORTED", "the admin was closed", { about: this.group }));
@@ -190,6 +317,23 @@ export class Admin implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Looks again and again, at once when a hint comes, until `find` finds what is waited for, or the time is over. */
+  async #await<T>(
+    operation: string,
+    { bell, waitMs, signal }: { readonly bell: Bell; readonly waitMs: number; readonly signal: AbortSignal | undefined },
+    find: (reading: GroupReading) => T | undefined,
+  ): Promise<{ readonly found: T | undefined; readonly tookMs: number }> {
+    const { clock } = this.#options;
+    const beganMs = clock.monotonicMs();
+    for (;;) {
+      const found = find(await this.#read(signal));
+      const tookMs = Math.round(clock.monotonicMs() - beganMs);
+      if (found !== undefined || tookMs >= waitMs) return { found, tookMs };
+      await bell.wait(clock, Math.min(POLL_MS, waitMs - tookMs), this.#until(signal));
+      this.#assertWanted(operation, signal);
+    }
   }
 
   // ---- asking
@@ -290,6 +434,14 @@ export class Admin implements AsyncDisposable {
       this.#bells.delete(bell);
     }
   }
+}
+
+/** What a diagnosis tells about, instead of ending with it. */
+const FINDINGS: readonly ErrorCode[] = ["SCHEMA_MISSING", "SCHEMA_OUTDATED", "SCHEMA_TOO_NEW", "STORE_PERMISSION_DENIED"];
+
+function unlessItIsAFinding(error: unknown): undefined {
+  if (!isTribuneError(error) || !FINDINGS.includes(error.code)) throw error;
+  return undefined;
 }
 
 /** Asked again after a wait, which the type checker does not know of. */

@@ -1,4 +1,4 @@
-import { hostname } from "node:os";
+import { hostname, userInfo } from "node:os";
 import { checkName, Complaints, isTribuneError, nodeNameFrom, silentLogger, systemClock, systemRandom, TribuneError } from "../kernel/index.ts";
 import type { Clock, Logger, Random } from "../kernel/index.ts";
 import { storeFromUrl } from "../cluster/index.ts";
@@ -14,6 +14,10 @@ export interface AdminOptions {
   readonly timeoutMs?: number;
   /** How often the follow… calls look when no hint comes. Default 1000. */
   readonly pollMs?: number;
+  /** Who gives the commands, for the record: 1 to 200 characters. Default: the user and host of this process. */
+  readonly by?: string;
+  /** The node of this very process, or of the one that this is a part of, if there is one: it is not evicted from here. */
+  readonly self?: string;
   /** Four methods, pino's argument order. Default: silent. */
   readonly logger?: Logger;
   /** For tests and simulations. */
@@ -32,6 +36,8 @@ export interface CheckedAdminOptions {
   readonly group: string;
   /** Names the connection on the server. */
   readonly connectionName: string;
+  readonly by: string;
+  readonly self: string | undefined;
   readonly timeoutMs: number;
   readonly pollMs: number;
   readonly logger: Logger;
@@ -39,7 +45,10 @@ export interface CheckedAdminOptions {
   readonly random: Random;
 }
 
-const KNOWN: readonly (keyof AdminOptions)[] = ["store", "group", "timeoutMs", "pollMs", "logger", "clock", "random"];
+/** More is not a name. */
+const LONGEST_BY = 200;
+
+const KNOWN: readonly (keyof AdminOptions)[] = ["store", "group", "timeoutMs", "pollMs", "by", "self", "logger", "clock", "random"];
 
 /** Checks everything and fills in the defaults; one complaint with a code of its own keeps it, several become one `INVALID_OPTIONS`. */
 export function checkAdminOptions(options: AdminOptions): CheckedAdminOptions {
@@ -62,6 +71,9 @@ export function checkAdminOptions(options: AdminOptions): CheckedAdminOptions {
   complaints.milliseconds("timeoutMs", timeoutMs, { min: 1, max: 3_600_000 });
   const pollMs = options.pollMs ?? ADMIN_DEFAULTS.pollMs;
   complaints.milliseconds("pollMs", pollMs, { min: 10, max: 3_600_000 });
+  const by = options.by ?? operator();
+  complaints.check(typeof by === "string" && by.trim() !== "" && by.length <= LONGEST_BY, `by must be a text of 1 to ${LONGEST_BY} characters`);
+  const self = options.self === undefined ? undefined : attempt(() => checkName("node", options.self));
   if (coded.length === 1 && coded[0] !== undefined && complaints.count === 1) throw coded[0];
   complaints.throwIfAny();
   return {
@@ -69,12 +81,23 @@ export function checkAdminOptions(options: AdminOptions): CheckedAdminOptions {
     ownsStore: typeof options.store === "string",
     group: group as string,
     connectionName: nodeNameFrom(hostname(), `admin-${process.pid}`),
+    by,
+    self,
     timeoutMs,
     pollMs,
     logger: options.logger ?? silentLogger,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   };
+}
+
+/** Who runs this process, as far as the system tells. */
+function operator(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`.slice(0, LONGEST_BY);
+  } catch {
+    return hostname(); // a user that the system does not know, as in some containers
+  }
 }
 
 function checkProvider(store: unknown): StoreProvider {

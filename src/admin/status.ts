@@ -1,6 +1,8 @@
 import { trustMs } from "../presence/index.ts";
 import { COORDINATOR } from "../store/index.ts";
 import type { ElectionRow, GroupReading, PresenceRow, SessionInfo, StoreCapabilities, StoredMember, TermRow } from "../store/index.ts";
+import { pauseStatus } from "./pause.ts";
+import type { PauseStatus } from "./pause.ts";
 import { warningsOf } from "./warnings.ts";
 import type { StatusWarning } from "./warnings.ts";
 
@@ -12,8 +14,8 @@ export interface GroupStatus {
   readonly store: StoreStatus;
   /** What the members of the group have agreed on. */
   readonly settings: string;
-  /** How a member that died is noticed. */
-  readonly crashDetection: { readonly inForce: "lease"; readonly why: string };
+  /** How a member that died is noticed: at once, by the store's evidence, when its lease is over, or some this way and some that. */
+  readonly crashDetection: { readonly inForce: "evidence" | "lease" | "mixed"; readonly why: string };
   /** The number of the newest view; 0 before the first. */
   readonly viewVersion: number;
   /** The holder of the built-in election `coordinator`; `null` while nobody is. */
@@ -72,6 +74,14 @@ export interface MemberStatus extends NodeName {
   readonly joinOrder: number;
   /** The newest view that it has seen. */
   readonly viewSeen: number;
+  /** It takes part, but leads nothing. */
+  readonly observer: boolean;
+  /** It was asked to leave, and its beats are refused. */
+  readonly evicted: boolean;
+  /** How its death would be noticed; `null` if it is not alive. */
+  readonly crashDetection: "evidence" | "lease" | null;
+  /** Alive as far as is known, but the connection that proved so has ended: its process is gone, or is connecting anew. */
+  readonly connectionEnded: boolean;
   /** What the member says about itself; `null` until the view has it. */
   readonly metadata: unknown;
 }
@@ -94,8 +104,28 @@ export interface ElectionStatus {
   readonly trustLeftMs: number;
   /** Whether the holder of this very term was asked to resign. */
   readonly resignRequested: boolean;
+  /** In whose favour; `null` if in nobody's. */
+  readonly resignRequestedFor: string | null;
+  /** Why no new term begins, if it is paused. */
+  readonly paused: PauseStatus | null;
+  /** For whom the free row is kept, and for how long from when the others saw that. */
+  readonly reservation: { readonly node: string; readonly forMs: number } | null;
+  /** The holder's, or the last one's. */
+  readonly priority: number;
+  /** For how long the holder's term is left alone by candidates of a higher priority. */
+  readonly minimumTermMs: number;
+  /** Who alive contends for it, the holder too; the highest priority first, then the oldest. For `coordinator` all members but observers. */
+  readonly candidates: readonly CandidateStatus[];
   /** The newest term that is over. */
   readonly lastTerm: TermStatus | null;
+}
+
+/** Somebody who contends for an election. */
+export interface CandidateStatus {
+  readonly node: string;
+  readonly priority: number;
+  /** Whether its probe says that it may lead. */
+  readonly fit: boolean;
 }
 
 /** A term in an election's history. */
@@ -152,7 +182,7 @@ export function deriveStatus(reading: GroupReading, around: Surroundings): Group
       hints: around.session.hints,
     },
     settings: reading.settings,
-    crashDetection: { inForce: "lease", why: `this version has no evidence of death for ${around.kind}` },
+    crashDetection: crashDetection(reading.presence, around),
     viewVersion: reading.view?.version ?? 0,
     coordinator: coordinator === null ? null : { node: coordinator.node, incarnation: coordinator.incarnation },
     members: everybody.filter((member) => member.state === "alive" || member.inView),
@@ -160,6 +190,16 @@ export function deriveStatus(reading: GroupReading, around: Surroundings): Group
     elections: reading.elections.map((row) => electionStatus(row, reading, presence)).sort(byElection),
   };
   return { ...status, warnings: warningsOf(status, around) };
+}
+
+function crashDetection(presence: readonly PresenceRow[], { kind, capabilities }: Surroundings): GroupStatus["crashDetection"] {
+  if (capabilities.evidence === null) return { inForce: "lease", why: `${kind} has no evidence of death` };
+  const alive = presence.filter((row) => row.state === "alive");
+  const withEvidence = alive.filter((row) => row.evidence !== "none").length;
+  if (alive.length === 0) return { inForce: "lease", why: "nobody is alive who could give evidence" };
+  if (withEvidence === 0) return { inForce: "lease", why: "no member gives evidence of life: they chose not to, or their connections do not allow it" };
+  if (withEvidence < alive.length) return { inForce: "mixed", why: `${withEvidence} of ${alive.length} members give evidence of life` };
+  return { inForce: "evidence", why: "all members give evidence of life" };
 }
 
 function memberStatus(row: PresenceRow, viewed: StoredMember | undefined, coordinator: NodeName | null): MemberStatus {
@@ -175,6 +215,10 @@ function memberStatus(row: PresenceRow, viewed: StoredMember | undefined, coordi
     joinedAt: viewed === undefined ? null : iso(viewed.joinedAtMs),
     joinOrder: row.joinOrder,
     viewSeen: row.viewSeen,
+    observer: row.observer,
+    evicted: row.evicted,
+    crashDetection: row.state !== "alive" ? null : row.evidence === "none" ? "lease" : "evidence",
+    connectionEnded: row.state === "alive" && row.evidence === "free",
     metadata: viewed?.metadata ?? null,
   };
 }
@@ -192,6 +236,10 @@ function absentMember(viewed: StoredMember, coordinator: NodeName | null): Membe
     joinedAt: iso(viewed.joinedAtMs),
     joinOrder: viewed.joinOrder,
     viewSeen: 0,
+    observer: viewed.observer === true,
+    evicted: false,
+    crashDetection: null,
+    connectionEnded: false,
     metadata: viewed.metadata ?? null,
   };
 }
@@ -209,8 +257,22 @@ function electionStatus(row: ElectionRow, reading: GroupReading, presence: Reado
     termAgeMs: Math.max(0, reading.storeTimeMs - row.changedAtMs),
     trustLeftMs: holderRow?.state === "alive" ? Math.max(0, Math.round(trustMs(holderRow.leaseMs) - holderRow.beatAgeMs)) : 0,
     resignRequested: row.holder !== null && row.resignRequested === row.token,
+    resignRequestedFor: row.holder !== null && row.resignRequested === row.token ? row.resignRequestedFor : null,
+    paused: row.paused === null ? null : pauseStatus(row.paused),
+    reservation: row.holder !== null || row.reservation === null ? null : { node: row.reservation.node, forMs: row.reservation.forMs },
+    priority: row.priority,
+    minimumTermMs: row.minimumTermMs,
+    candidates: candidatesOf(row.election, reading),
     lastTerm: lastTerm(row.election, reading.terms),
   };
+}
+
+function candidatesOf(election: string, { presence, candidates }: GroupReading): readonly CandidateStatus[] {
+  const rows =
+    election === COORDINATOR
+      ? presence.filter((row) => row.state === "alive" && !row.observer && !row.evicted).map(({ node, joinOrder }) => ({ node, joinOrder, priority: 0, fit: true }))
+      : candidates.filter((row) => row.election === election);
+  return [...rows].sort((a, b) => b.priority - a.priority || a.joinOrder - b.joinOrder).map(({ node, priority, fit }) => ({ node, priority, fit }));
 }
 
 function lastTerm(election: string, terms: readonly TermRow[]): TermStatus | null {
@@ -240,9 +302,9 @@ export function fingerprint(status: GroupStatus): string {
     status.coordinator,
     status.store.epoch,
     status.store.generation,
-    status.members.map((member) => [member.incarnation, member.state, member.inView, member.silent, member.coordinator, member.metadata]),
+    status.members.map((member) => [member.incarnation, member.state, member.inView, member.silent, member.coordinator, member.metadata, member.evicted, member.crashDetection, member.connectionEnded]),
     status.departed.map((member) => member.incarnation),
-    status.elections.map((election) => [election.election, election.holder, election.holderState, election.token, election.fenceToken, election.resignRequested]),
+    status.elections.map((election) => [election.election, election.holder, election.holderState, election.token, election.fenceToken, election.resignRequested, election.resignRequestedFor, election.paused, election.reservation, election.candidates]),
     status.warnings.map((warning) => [warning.code, warning.about]),
   ]);
 }

@@ -1,15 +1,18 @@
-import { COORDINATOR } from "../store/index.ts";
+import { COORDINATOR, LARGE_CLOCK_OFFSET_MS } from "../store/index.ts";
 import type { GroupStatus, Surroundings } from "./status.ts";
 
 /** The stable names of what `status` warns of. */
 export type WarningCode =
   | "NO_MEMBERS"
   | "MEMBER_SILENT"
+  | "MEMBER_EVICTED"
   | "DEAD_IN_VIEW"
   | "NODE_TWICE"
   | "NO_COORDINATOR"
   | "COORDINATOR_SILENT"
   | "ELECTION_VACANT"
+  | "ELECTION_PAUSED"
+  | "NO_FIT_CANDIDATE"
   | "HOLDER_DEAD"
   | "FENCE_BEHIND"
   | "SCHEMA_OLDER"
@@ -34,11 +37,11 @@ export interface StatusWarning {
 /** A reading that takes longer than this is worth a word: each beat of each member takes as long. */
 export const SLOW_STORE_MS = 100;
 
-/** A clock that is off by more than this makes times in the record hard to read. Safety does not depend on it. */
-export const LARGE_CLOCK_OFFSET_MS = 1_000;
-
 /** Claiming and passing the fence are two statements: for this long the fence may well be behind. */
 export const FENCE_PATIENCE_MS = 500;
+
+/** An election that is paused and that nobody holds is worth a word when it has been so for longer than this: somebody may have forgotten it. */
+export const LONG_PAUSE_MS = 900_000;
 
 type Facts = Omit<GroupStatus, "warnings">;
 
@@ -58,6 +61,11 @@ function memberWarnings(status: Facts): StatusWarning[] {
   const alive = status.members.filter((member) => member.state === "alive");
   const found: StatusWarning[] = [];
   for (const member of alive.filter((member) => member.silent)) {
+    if (member.evicted) {
+      // It goes with its next beat, which is due long before it counts as silent.
+      found.push(warning("MEMBER_EVICTED", member.node, `${member.node} was asked to leave, and is still there; it has not beaten for ${seconds(member.ageMs ?? 0)}`, "look whether that process still runs; it is declared dead when its lease is over"));
+      continue;
+    }
     found.push(
       warning(
         "MEMBER_SILENT",
@@ -93,11 +101,19 @@ function coordinatorWarnings(status: Facts): StatusWarning[] {
 function electionWarnings(status: Facts): StatusWarning[] {
   const found: StatusWarning[] = [];
   for (const election of status.elections) {
-    const { election: name, holder, holderState, termAgeMs } = election;
+    const { election: name, holder, holderState, termAgeMs, paused, candidates } = election;
+    if (candidates.length > 0 && candidates.every((candidate) => !candidate.fit)) {
+      found.push(warning("NO_FIT_CANDIDATE", name, `the probes of all ${candidates.length} candidates of ${name} say that they may not lead: ${candidates.map((candidate) => candidate.node).join(", ")}`, "mend what the probe asks, or start a candidate that is fit"));
+    }
+    if (holder === null && paused !== null) {
+      if (Date.parse(status.at) - Date.parse(paused.at) <= LONG_PAUSE_MS) continue; // somebody meant it
+      found.push(warning("ELECTION_PAUSED", name, `${name} has been paused by ${paused.by} since ${paused.at} (${paused.reason}), and nobody holds it`, `run 'tribune resume ${name}' if the reason is over`));
+      continue;
+    }
     if (holder === null) {
       if (name === COORDINATOR || election.token === "0") continue;
       const by = election.lastTerm === null ? "" : `; ${election.lastTerm.node} held it last`;
-      found.push(warning("ELECTION_VACANT", name, `nobody has held ${name} for ${seconds(termAgeMs)}${by}`, "start a process that contends for it, or look at why those that do are not members"));
+      found.push(warning("ELECTION_VACANT", name, `nobody has held ${name} for ${seconds(termAgeMs)}${by}`, candidates.length === 0 ? "start a process that contends for it, or look at why those that do are not members" : `look at its candidates: ${candidates.map((candidate) => candidate.node).join(", ")}`));
       continue;
     }
     if (holderState !== "alive") {
@@ -140,11 +156,20 @@ function storeWarnings(status: Facts, around: Surroundings): StatusWarning[] {
       warning("CLOCK_OFFSET", store.label, `the store's clock is ${seconds(Math.abs(store.clockOffsetMs))} ${store.clockOffsetMs > 0 ? "ahead of" : "behind"} this machine's`, "set the clocks by NTP; times in the record are the store's"),
     );
   }
-  found.push({
-    ...warning("CRASH_DETECTION_LEASE", store.label, `a member that dies is noticed when its lease runs out: ${status.crashDetection.why}`, "shorten the lease if that is too slow"),
-    severity: "notice",
-  });
+  const onLease = status.members.filter((member) => member.crashDetection === "lease").map((member) => member.node);
+  if (status.crashDetection.inForce !== "evidence" && (onLease.length > 0 || around.capabilities.evidence === null)) found.push(leaseNotice(status, onLease, around));
   return found;
+}
+
+function leaseNotice(status: Facts, onLease: readonly string[], { capabilities }: Surroundings): StatusWarning {
+  const { store, crashDetection } = status;
+  if (capabilities.evidence === null) return notice("CRASH_DETECTION_LEASE", store.label, `a member that dies is noticed when its lease runs out: ${crashDetection.why}`, "shorten the lease if that is too slow");
+  const shown = onLease.length <= 5 ? onLease.join(", ") : `${onLease.slice(0, 5).join(", ")} and ${onLease.length - 5} more`;
+  return notice("CRASH_DETECTION_LEASE", shown, `the death of ${shown} is noticed when the lease runs out, although the store could give evidence`, "run 'tribune doctor' on that machine, or look at health().crashDetection there; fine if crashDetection: \"lease\" was chosen");
+}
+
+function notice(code: WarningCode, about: string, message: string, next: string): StatusWarning {
+  return { ...warning(code, about, message, next), severity: "notice" };
 }
 
 function warning(code: WarningCode, about: string, message: string, next: string): StatusWarning {

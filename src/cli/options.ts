@@ -29,11 +29,14 @@ export interface MemberOptions extends StoreOptions {
   readonly stopBudgetMs?: number;
   readonly startTimeoutMs?: number;
   readonly createSchema?: boolean;
+  readonly crashDetection?: "evidence" | "lease";
+  readonly minimumMembers?: number;
+  readonly observer?: boolean;
 }
 
 export function withStore(command: Command): Command {
   return command
-    .option("--store <url>", "where coordination state lives: sqlite:PATH or postgres://… (env: TRIBUNE_STORE)")
+    .option("--store <url>", "where coordination state lives: sqlite:PATH, postgres://… or mysql://… (env: TRIBUNE_STORE)")
     .option("--group <name>", "the group of nodes (env: TRIBUNE_GROUP)")
     .option("--verbose", "tell on standard error what happens inside, and stacks of errors");
 }
@@ -48,7 +51,7 @@ export function withJson(command: Command, what = "print one JSON value"): Comma
 }
 
 /** For commands that become a member. */
-export function withMember(command: Command): Command {
+export function withMember(command: Command, crashDetection: "evidence" | "lease" = "evidence"): Command {
   return command
     .option("--node <name>", "this node's name (default: host name and process id)")
     .addOption(new Option("--preset <name>", "lease and beat as a pair: fast 2 s / 0.5 s, default 4 s / 1 s, calm 15 s / 5 s").choices(Object.keys(PRESETS)))
@@ -56,7 +59,15 @@ export function withMember(command: Command): Command {
     .addOption(new Option("--beat-ms <n>", "how often this node beats").argParser(wholeNumber(1)))
     .addOption(new Option("--stop-budget-ms <n>", "how long work has to stop when a term ends (default: a quarter of the lease)").argParser(wholeNumber(0)))
     .addOption(new Option("--start-timeout-ms <n>", "how long to try to reach the store at first (default 15000)").argParser(wholeNumber(0)))
+    .addOption(new Option("--crash-detection <how>", `evidence: use the store's proof that a process is gone, where there is one; lease: only its silence (default: ${crashDetection})`).choices(["evidence", "lease"]))
     .option("--no-create-schema", "do not make the schema, nor bring it up to date");
+}
+
+/** An integer, which may be negative. */
+export function integer(text: string): number {
+  const value = Number(text);
+  if (/^-?\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError("It must be a whole number.");
 }
 
 export function wholeNumber(min: number): (text: string) => number {
@@ -76,6 +87,11 @@ export function place(shell: Shell, options: StoreOptions): { readonly store: St
   complaints.check(group !== undefined, "no group is given: use --group NAME or set TRIBUNE_GROUP");
   complaints.throwIfAny();
   return { group: checkName("group", group), store: storeFromUrl(url as string) };
+}
+
+/** The group's name, if one is given. */
+export function groupIfGiven(shell: Shell, options: StoreOptions): string | undefined {
+  return given(options.group, shell.env["TRIBUNE_GROUP"]);
 }
 
 /** The store's provider alone, for what concerns no group. */
@@ -98,8 +114,8 @@ function given(option: string | undefined, variable: string | undefined): string
   return option ?? (variable === "" ? undefined : variable);
 }
 
-/** Runs `work` with an admin of the group, and closes it and the store afterwards. */
-export async function withAdmin<T>(shell: Shell, options: AskOptions & { readonly intervalMs?: number }, work: (admin: Admin) => Promise<T>): Promise<T> {
+/** Runs `work` with an admin of the group, and closes it and the store afterwards. `about`: the node that the command is about. */
+export async function withAdmin<T>(shell: Shell, options: AskOptions & { readonly intervalMs?: number }, work: (admin: Admin) => Promise<T>, about?: string): Promise<T> {
   const { store, group } = place(shell, options);
   const admin = openAdmin({
     store,
@@ -107,6 +123,7 @@ export async function withAdmin<T>(shell: Shell, options: AskOptions & { readonl
     clock: shell.clock,
     random: shell.random,
     logger: shell.logger,
+    ...(about !== undefined && isOwnNode(shell, group, about) ? { self: about } : {}),
     ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
     ...(options.intervalMs === undefined ? {} : { pollMs: options.intervalMs }),
   });
@@ -118,10 +135,15 @@ export async function withAdmin<T>(shell: Shell, options: AskOptions & { readonl
   }
 }
 
+/** The command of `tribune lead` finds its node and group in the environment: what it runs is a part of that node. */
+function isOwnNode({ env }: Shell, group: string, node: string): boolean {
+  return env["TRIBUNE_NODE"] === node && env["TRIBUNE_GROUP"] === group;
+}
+
 /** The options of a cluster node, from the command line. */
 export function clusterOptions(shell: Shell, options: MemberOptions): ClusterOptions {
   const { store, group } = place(shell, options);
-  const { node, preset, leaseMs, beatMs, stopBudgetMs, startTimeoutMs } = options;
+  const { node, preset, leaseMs, beatMs, stopBudgetMs, startTimeoutMs, crashDetection, minimumMembers, observer } = options;
   return {
     store,
     group,
@@ -135,5 +157,8 @@ export function clusterOptions(shell: Shell, options: MemberOptions): ClusterOpt
     ...(beatMs === undefined ? {} : { beatMs }),
     ...(stopBudgetMs === undefined ? {} : { stopBudgetMs }),
     ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
+    ...(crashDetection === undefined ? {} : { crashDetection }),
+    ...(minimumMembers === undefined ? {} : { minimumMembers }),
+    ...(observer === undefined ? {} : { observer }),
   };
 }

@@ -1,19 +1,23 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { demoCommand } from "./commands/demo.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { electionsCommand } from "./commands/elections.ts";
 import { eventsCommand } from "./commands/events.ts";
+import { evictCommand } from "./commands/evict.ts";
 import { joinCommand } from "./commands/join.ts";
 import { leadCommand } from "./commands/lead.ts";
 import { membersCommand } from "./commands/members.ts";
 import { migrateCommand } from "./commands/migrate.ts";
+import { pauseCommand, resumeCommand } from "./commands/pause.ts";
 import { resignCommand } from "./commands/resign.ts";
 import { statusCommand } from "./commands/status.ts";
+import { transferCommand } from "./commands/transfer.ts";
 import { reportFailure } from "./failure.ts";
 import type { Shell } from "./shell.ts";
 
 /** In the order of the help: what one tries first, comes first. */
-const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, resignCommand, migrateCommand];
+const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, doctorCommand, migrateCommand];
 
 const EXAMPLES = `
 Examples:
@@ -21,7 +25,8 @@ Examples:
   export TRIBUNE_STORE=sqlite:/var/lib/app/cluster.db TRIBUNE_GROUP=billing
   tribune lead --election scheduler -- node scheduler.js
   tribune status --follow
-  tribune resign scheduler
+  tribune transfer scheduler billing-2
+  tribune doctor
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 store unreachable, 4 refused.`;
 

@@ -10,10 +10,8 @@ export function showStatus(status: GroupStatus, shell: Shell): string[] {
   const { store } = status;
   const head = [
     `${shell.paint("bold", safeText(status.group))} on ${safeText(store.label)}`,
-    shell.paint(
-      "dim",
-      safeText(`${store.serverVersion}, schema ${store.schemaVersion}, generation ${store.generation}, epoch ${store.epoch}, read in ${store.latencyMs} ms, clock ${signed(store.clockOffsetMs)}, hints ${store.hints ? "on" : "off"}`),
-    ),
+    shell.paint("dim", safeText(`${store.serverVersion}, schema ${store.schemaVersion}, read in ${store.latencyMs} ms, clock ${signed(store.clockOffsetMs)}, hints ${store.hints ? "on" : "off"}`)),
+    shell.paint("dim", safeText(`generation ${store.generation}, epoch ${store.epoch}`)),
   ];
   return [
     ...head,
@@ -27,18 +25,20 @@ export function showStatus(status: GroupStatus, shell: Shell): string[] {
   ];
 }
 
+/** Columns that say the same of everybody are left out, so that eighty characters do for an ordinary group. */
 export function showMembers(members: readonly MemberStatus[], shell: Shell): string[] {
   if (members.length === 0) return [shell.paint("dim", "  nobody")];
+  const newest = Math.max(...members.map((member) => member.viewSeen));
   return table(
-    ["NODE", "STATE", "ROLE", "LAST BEAT", "LEASE", "VIEW", "JOINED", "INCARNATION", "METADATA"],
+    ["NODE", "STATE", "ROLE", "LAST BEAT", "LEASE", "EVIDENCE", "VIEW", "RUN", "METADATA"],
     members.map((member) => [
       member.node,
       stateOf(member, shell),
-      member.coordinator ? "coordinator" : "",
+      member.coordinator ? "coordinator" : member.observer ? "observer" : "",
       member.ageMs === null ? "" : `${duration(member.ageMs)} ago`,
       member.leaseMs === null ? "" : duration(member.leaseMs),
-      member.inView ? String(member.viewSeen) : "not yet",
-      member.joinedAt ?? "",
+      evidenceOf(member),
+      !member.inView ? "not yet" : member.viewSeen === newest ? "" : String(member.viewSeen),
       member.incarnation.slice(0, 8),
       isEmpty(member.metadata) ? "" : safeJson(member.metadata),
     ]),
@@ -48,14 +48,15 @@ export function showMembers(members: readonly MemberStatus[], shell: Shell): str
 export function showElections(elections: readonly ElectionStatus[], shell: Shell): string[] {
   if (elections.length === 0) return [shell.paint("dim", "  none")];
   return table(
-    ["ELECTION", "HOLDER", "TOKEN", "FENCE", "SINCE", "TRUST LEFT", "NOTE"],
+    ["ELECTION", "HOLDER", "TOKEN", "FENCE", "SINCE", "TRUST LEFT", "CANDIDATES", "NOTE"],
     elections.map((election) => [
       election.election,
       election.holder === null ? { text: "nobody", paint: (text) => shell.paint("yellow", text) } : { text: election.holder.node, paint: (text) => shell.paint("green", text) },
       election.token,
-      election.fenceToken === election.token ? "same" : election.fenceToken,
+      election.fenceToken === election.token ? "" : election.fenceToken,
       duration(election.termAgeMs),
       election.holder === null ? "" : duration(election.trustLeftMs),
+      candidatesOf(election),
       noteOf(election),
     ]),
   );
@@ -82,15 +83,33 @@ export function showEvent(event: EventRecord, shell: Shell): string {
 }
 
 function stateOf(member: MemberStatus, shell: Shell): Cell {
+  if (member.state !== "alive") return { text: member.state, paint: (text) => shell.paint("red", text) };
+  if (member.evicted) return { text: "evicted", paint: (text) => shell.paint("red", text) };
   if (member.silent) return { text: "silent", paint: (text) => shell.paint("yellow", text) };
-  return { text: member.state, paint: (text) => shell.paint(member.state === "alive" ? "green" : "red", text) };
+  return { text: "alive", paint: (text) => shell.paint("green", text) };
+}
+
+function evidenceOf({ crashDetection, connectionEnded }: MemberStatus): string {
+  if (crashDetection === null) return "";
+  return connectionEnded ? "free" : crashDetection === "evidence" ? "held" : "none";
+}
+
+function candidatesOf({ candidates }: ElectionStatus): string {
+  const fit = candidates.filter((candidate) => candidate.fit).length;
+  return fit === candidates.length ? String(fit) : `${fit} of ${candidates.length} fit`;
 }
 
 function noteOf(election: ElectionStatus): string {
-  if (election.holderState === "dead" || election.holderState === "absent") return `the holder is ${election.holderState}`;
-  if (election.resignRequested) return "asked to resign";
-  if (election.holder === null && election.token === "0") return "never held";
-  return "";
+  const { holder, holderState, token, paused, resignRequested, resignRequestedFor, reservation, priority } = election;
+  const notes = [
+    ...(paused === null ? [] : [`paused by ${paused.by}: ${paused.reason}`]),
+    ...(holderState === "dead" || holderState === "absent" ? [`the holder is ${holderState}`] : []),
+    ...(resignRequested ? [resignRequestedFor === null ? "asked to resign" : `asked to hand over to ${resignRequestedFor}`] : []),
+    ...(reservation === null ? [] : [`kept for ${reservation.node}`]),
+    ...(holder === null && token === "0" ? ["never held"] : []),
+    ...(holder !== null && priority !== 0 ? [`priority ${priority}`] : []),
+  ];
+  return notes.join("; ");
 }
 
 function count(n: number, noun: string): string {

@@ -1,5 +1,6 @@
 import { nearest, shown, TribuneError } from "../kernel/index.ts";
 import { memory } from "../store/memory/index.ts";
+import { mysql } from "../store/mysql/index.ts";
 import { postgres } from "../store/postgres/index.ts";
 import { sqlite } from "../store/sqlite/index.ts";
 import type { StoreProvider } from "../store/index.ts";
@@ -10,10 +11,12 @@ const SCHEMES: Readonly<Record<string, (url: string) => StoreProvider>> = {
   sqlite: (url) => sqlite({ path: sqlitePath(url) }),
   postgres: (url) => postgres({ url }),
   postgresql: (url) => postgres({ url }),
+  mysql: (url) => mysql({ url }),
+  mariadb: (url) => mysql({ url }),
 };
 
 /**
- * The provider for a store URL: `sqlite:PATH`, `postgres://…`, `memory:`. Throws `UNKNOWN_STORE` for anything else; the message never
+ * The provider for a store URL: `sqlite:PATH`, `postgres://…`, `mysql://…`, `memory:`. Throws `UNKNOWN_STORE` for anything else; the message never
  * repeats more of the URL than its scheme, since the rest may hold a password.
  */
 export function storeFromUrl(url: string): StoreProvider {

@@ -1,5 +1,5 @@
-import { checkName, Complaints, TribuneError } from "../kernel/index.ts";
-import { COORDINATOR, LONGEST_REASON } from "../store/index.ts";
+import { checkName, TribuneError } from "../kernel/index.ts";
+import { checkReason, COORDINATOR } from "../store/index.ts";
 import type { StoredView } from "../store/index.ts";
 import { Elector } from "./elector.ts";
 import type { ElectionState, ElectorEvents, ElectorPorts } from "./elector.ts";
@@ -63,7 +63,7 @@ export class Election<Tx = unknown> {
   async pause(options: { readonly reason: string }): Promise<void> {
     const { presence } = this.#ports;
     const election = this.#pausable();
-    const reason = checkReason(options.reason);
+    const reason = checkReason("pause", options.reason);
     await presence.perform((session, call) => session.createElection({ election }, call));
     if (await presence.perform((session, call) => session.pause({ election, reason, by: presence.node }, call))) return presence.lookSoon();
     const paused = this.current?.paused ?? null;
@@ -105,13 +105,6 @@ export interface ElectionLimits {
 /** How many members of a view count: all but observers. */
 export function fullMembers(view: StoredView | null): number {
   return view?.members.filter((member) => member.observer !== true).length ?? 0;
-}
-
-function checkReason(reason: unknown): string {
-  const complaints = new Complaints("pause");
-  complaints.check(typeof reason === "string" && reason.trim() !== "" && reason.length <= LONGEST_REASON, `reason must be a text of 1 to ${LONGEST_REASON} characters: others will want to know`);
-  complaints.throwIfAny();
-  return reason as string;
 }
 
 /** All elections of a node. */

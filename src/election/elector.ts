@@ -474,10 +474,12 @@ export class Elector<Tx> {
     this.#watch(this.#candidacy === undefined || named ? "" : (row?.holder?.incarnation ?? ""));
     // With only the stop budget left a term would have to end as it begins. The next confirmed beat brings facts, and this here again.
     if (!named && !presence.mayBegin()) return;
-    // Whoever watches goes on watching: what hinders may pass at any time.
-    if (!named && (this.#ports.hindrance(this.name) !== undefined || !this.#isFit())) return;
+    // Whoever watches goes on watching: what hinders may pass at any time. But the election is made, so that others can see who contends, and that nobody may.
+    if (!named && row !== undefined && (this.#ports.hindrance(this.name) !== undefined || !this.#isFit())) return;
     const nowMs = clock.monotonicMs();
-    if (this.#candidacy !== undefined && !named && nowMs < this.#notBeforeMs) return this.#wakeIn(this.#notBeforeMs - nowMs);
+    // Whoever it is kept for is meant to take it, and is not to let others go first.
+    const isKeptForUs = row?.holder === null && row.reservation?.node === presence.node;
+    if (this.#candidacy !== undefined && !named && !isKeptForUs && nowMs < this.#notBeforeMs) return this.#wakeIn(this.#notBeforeMs - nowMs);
     if (row?.ranked === true && this.#mayBeFree(row) && this.#ranking?.row !== row) return await this.#rank(row);
     const contest = this.#contest(row);
     const stalled = this.#stalled;

@@ -66,7 +66,7 @@ export class Probe {
       const answer = Promise.resolve().then(() => eligible(AbortSignal.any([stop, late.signal])));
       const passed = await withDeadline(answer, { clock, ms: timeoutMs, code: "PROBE_FAILED", operation: `the probe of ${election}`, next: "let it answer sooner, or allow more in eligibleTimeoutMs", signal: stop });
       this.#inTrouble = false;
-      return passed === true;
+      return (passed as unknown) === true; // whatever else a user's function answers is no
     } catch (error) {
       late.abort(error);
       if (stop.aborted) return false;

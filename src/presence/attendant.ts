@@ -7,9 +7,9 @@ export interface AttendantPorts {
   readonly clock: Clock;
   readonly random: Random;
   /** The connection of now, on whose behalf it waits. */
-  session(): StoreSession | undefined;
+  readonly session: () => StoreSession | undefined;
   /** Looks at the store: what was heard is only a hint. */
-  look(): void;
+  readonly look: () => void;
   /** Pause before waiting again, after it was told or could not wait, in milliseconds. */
   readonly pauseMs: number;
   /** Ends it for good. */

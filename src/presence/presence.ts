@@ -50,7 +50,7 @@ export interface PresenceEvents {
   fading: { readonly trustLeftMs: number };
   /** Trust is over; whatever stood on it has ended. `dead`: the incarnation is, and another one will join. */
   ended: { readonly cause: "lapsed" | "dead"; readonly incarnation: string; readonly reason: TribuneError };
-  /** An operator asked this node to leave: it has, and does not come back by itself. */
+  /** An operator asked this node to leave: its beats are refused, and it is to stop while it has trust left. */
   evicted: TribuneError;
   /** Trouble that needs a person, while the loop goes on. */
   trouble: TribuneError;
@@ -89,6 +89,8 @@ export class Presence {
   /** The epoch in which this incarnation is known to be alive. A beat counts in no other one. */
   #epoch = "";
   #state: "none" | "joined" = "none";
+  /** The incarnation that was asked to leave, if one was. */
+  #evicted = "";
   #beat = 0;
   /** When the present connection was opened, and the how manieth it is. */
   #openedAtMs = 0;
@@ -188,10 +190,19 @@ export class Presence {
     if (signal.aborted) abort();
     try {
       await new Promise<void>((resolve, reject) => {
-        const settled = this.events.on("trusted", () => {
-          settled();
-          resolve();
-        });
+        const offs = [
+          this.events.on("trusted", () => {
+            settled();
+            resolve();
+          }),
+          this.events.on("evicted", (error) => {
+            settled();
+            reject(error);
+          }),
+        ];
+        const settled = () => {
+          for (const off of offs) off();
+        };
         this.#loop = this.#run((error) => {
           if (this.#trustPeriod > 0) return "go on";
           if (!needsPerson(error) && clock.monotonicMs() < giveUpAtMs && !this.#stop.signal.aborted) return "go on";
@@ -506,8 +517,7 @@ export class Presence {
       if (this.#stop.signal.aborted) return;
       this.#session = session;
       const taken = this.#takeBeat(reply, watch, trustEndMs);
-      if (taken === "outcast" || taken === "evicted") await session.leave({ incarnation: this.#incarnation }, this.#call());
-      if (taken === "evicted") return this.#stop.abort(this.#evicted());
+      if (taken === "outcast") await session.leave({ incarnation: this.#incarnation }, this.#call());
       if (this.#state === "none") return;
       if (taken === "again") continue;
       await this.#untilNextBeat(sentAtMs + jitter(random, timing.beatMs, BEAT_JITTER) - clock.monotonicMs());
@@ -534,11 +544,11 @@ export class Presence {
    * `again`: the store has another epoch, in which the beat did not count, so the next one follows at once. `outcast`: the same, but with no trust left:
    * this incarnation may have been declared dead in commits that the store has lost. Then others know that it is dead, and it has to be.
    */
-  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], trustEndMs: number): "taken" | "again" | "outcast" | "evicted" {
+  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], trustEndMs: number): "taken" | "again" | "outcast" {
     this.#absorb(reply, watched);
     if (reply.self === "evicted") {
-      this.#died("was evicted by an operator");
-      return "evicted";
+      this.#noteEviction();
+      return "taken"; // what is left of the trust is there to stop in; beats bring no more
     }
     if (reply.self !== "alive") {
       // In another epoch a row that is not there was lost with the commits that were lost, and the generation has risen already.
@@ -558,11 +568,13 @@ export class Presence {
     return "again";
   }
 
-  #evicted(): TribuneError {
+  #noteEviction(): void {
     const { node, group } = this.#options;
+    if (this.#evicted === this.#incarnation) return;
+    this.#evicted = this.#incarnation;
     const error = new TribuneError("EVICTED", `an operator asked ${node} to leave group ${group}`, { about: node, next: "start it again when it is to come back; the group's events say who asked, and why" });
+    this.#ports.logger.warn({ node, incarnation: this.#incarnation }, error.message);
     this.events.emit("evicted", error);
-    return error;
   }
 
   /** The incarnation acts no more; the loop joins with another one. */

@@ -16,6 +16,11 @@ export interface StoreProvider<Tx = unknown> {
   /** Transactions on the user's own driver that commit only while a term stands. */
   readonly fenced: FencedTransactions<Tx>;
   readonly schema: SchemaAdmin;
+  /**
+   * Looks at server, way and privileges for `tribune doctor`: on connections of its own, also without a schema, changing nothing. Rejects with a coded error only where the store cannot be
+   * reached; everything else that is wrong is a finding.
+   */
+  diagnose?(context: DiagnoseContext): Promise<readonly Finding[]>;
   /** Ends what the provider made for itself (not what the user handed in). May be called twice. */
   close(): Promise<void>;
 }
@@ -563,4 +568,26 @@ export interface InstalledSchema {
   readonly version: number;
   /** The oldest version of the code that can work with it: a schema is first expanded, which old code does not notice, and contracted only when no old code runs any more. */
   readonly worksWith: number;
+}
+
+// ---- diagnosis -----------------------------------------------------------------------------------------------
+
+/** What a diagnosis goes by. */
+export interface DiagnoseContext extends OpenContext {
+  /** How many nodes are alive in the group; 0 if there is no such group yet. */
+  readonly nodes: number;
+  /** The lease that nodes are to run with. */
+  readonly leaseMs: number;
+}
+
+/** One thing that a diagnosis looked at, with what it measured. No text in it has a password. */
+export interface Finding {
+  /** What was looked at, in small letters and hyphens: "round-trip", "keep-alive". Stable, and there once in a diagnosis. */
+  readonly check: string;
+  /** `warn`: it works, and is less than it could be, or soon will be. `fail`: nodes cannot work so. */
+  readonly level: "ok" | "warn" | "fail";
+  /** What was found, as a clause, with the measured values. */
+  readonly found: string;
+  /** What to do about it, as a clause; there wherever the level is not `ok`. */
+  readonly next?: string;
 }

@@ -1,6 +1,7 @@
 import { systemClock, systemRandom } from "../kernel/index.ts";
 import type { Clock, Random } from "../kernel/index.ts";
 import { candidateCases } from "./conformance/candidates.ts";
+import { diagnosisCases } from "./conformance/diagnosis.ts";
 import { electionCases } from "./conformance/elections.ts";
 import { evictionCases } from "./conformance/evictions.ts";
 import { evidenceCases } from "./conformance/evidence.ts";
@@ -63,6 +64,7 @@ const RECORDS: readonly (readonly [string, readonly SceneCase[]])[] = [
   ["hints", hintCases],
   ["fenced transactions", transactionCases],
   ["races", raceCases],
+  ["diagnosis", diagnosisCases],
 ];
 
 /**

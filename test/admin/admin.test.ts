@@ -3,49 +3,10 @@ import { describe, it } from "node:test";
 import { openAdmin } from "../../src/admin/index.ts";
 import type { Admin, AdminOptions, EventsBatch, Followed } from "../../src/admin/index.ts";
 import { TribuneError } from "../../src/kernel/index.ts";
-import type { OpenContext, StoreProvider, StoreSession } from "../../src/store/index.ts";
+import type { StoreSession } from "../../src/store/index.ts";
 import { World } from "../support/world.ts";
 import type { Node } from "../support/world.ts";
-
-/** An admin beside the world's store, on the store's own clock, whose connections a test can count and cut. */
-class Office {
-  readonly world: World;
-  readonly admin: Admin;
-  readonly sessions: StoreSession[] = [];
-  closed = 0;
-
-  constructor(world: World, options: Partial<AdminOptions> = {}) {
-    this.world = world;
-    const { kind, label, capabilities, fenced, schema } = world.store;
-    const open = async (context: OpenContext) => {
-      const session = await world.store.open(context);
-      this.sessions.push(session);
-      return session;
-    };
-    const store: StoreProvider = { kind, label, capabilities, fenced, schema, open, close: () => Promise.resolve(void (this.closed += 1)) };
-    this.admin = openAdmin({ group: "world", clock: world.storeClock, ...options, store });
-  }
-
-  /** Lets time pass until the answer is there. */
-  ask<T>(answer: Promise<T>): Promise<T> {
-    return this.world.resolve(answer);
-  }
-
-  cut(): void {
-    this.sessions.at(-1)?.destroy(new TribuneError("STORE_SESSION_ENDED", "cut"));
-  }
-}
-
-/** Leads on a node until its term ends. */
-function lead(node: Node, election: string): void {
-  void node.cluster.election(election).lead((term) => new Promise<void>((resolve) => term.signal.addEventListener("abort", () => resolve(), { once: true })));
-}
-
-async function led(world: World, node: Node, election: string): Promise<string> {
-  lead(node, election);
-  await world.until(() => node.cluster.election(election).term !== undefined);
-  return String(node.cluster.election(election).term?.token);
-}
+import { lead, led, Office } from "./office.ts";
 
 async function next<T>(office: Office, stream: AsyncGenerator<Followed<T>, void, undefined>): Promise<Followed<T>> {
   const { value, done } = await office.ask(stream.next());
@@ -70,6 +31,8 @@ describe("an admin", () => {
     assert.throws(() => openAdmin({ store: "nowhere:", group: "g" }), { code: "UNKNOWN_STORE" });
     assert.throws(() => openAdmin({ store: "memory:", group: "a b" }), { code: "INVALID_NAME" });
     assert.throws(() => openAdmin({ store: "memory:", group: "g", timeoutMs: -1, pollMs: 0 }), { code: "INVALID_OPTIONS", message: /timeoutMs.*pollMs/ });
+    for (const by of ["", " ", "x".repeat(201)]) assert.throws(() => openAdmin({ store: "memory:", group: "g", by }), { code: "INVALID_OPTIONS", message: /by must be/ });
+    assert.throws(() => openAdmin({ store: "memory:", group: "g", self: "a b" }), { code: "INVALID_NAME" });
     assert.throws(() => openAdmin({ store: "memory:", group: "g", timeout: 1 } as unknown as AdminOptions), { code: "INVALID_OPTIONS", message: /did you mean timeoutMs/ });
   });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { deriveStatus, fingerprint, LARGE_CLOCK_OFFSET_MS, SILENT_SHARE, SLOW_STORE_MS, warningsOf } from "../../src/admin/index.ts";
+import { deriveStatus, fingerprint, LARGE_CLOCK_OFFSET_MS, LONG_PAUSE_MS, SILENT_SHARE, SLOW_STORE_MS, warningsOf } from "../../src/admin/index.ts";
 import type { Surroundings, WarningCode } from "../../src/admin/index.ts";
 import { presentPage } from "../../src/admin/record.ts";
 import { resignPatienceMs, termEnd, termToEnd } from "../../src/admin/resign.ts";
@@ -21,6 +21,10 @@ function viewed(node: string): StoredMember {
 
 function election(name: string, node: string | null, over: Partial<ElectionRow> = {}): ElectionRow {
   return electionRow({ election: name, token: 5, holder: node === null ? null : { incarnation: `i-${node}`, node }, epoch: "e", changedAtMs: NOW - 10_000, ...over });
+}
+
+function candidate(node: string, over: Partial<GroupReading["candidates"][number]> = {}): GroupReading["candidates"][number] {
+  return { election: "scheduler", incarnation: `i-${node}`, node, priority: 0, fit: true, joinOrder: node.charCodeAt(0), ...over };
 }
 
 /** Two healthy members; `a` coordinates and holds `scheduler`. */
@@ -113,6 +117,41 @@ describe("the read model", () => {
     assert.equal(statusOf({ terms: [term(3, 10), term(5, null), term(4, 20)] }).elections[1]?.lastTerm?.token, "4");
   });
 
+  it("who is an observer, was evicted, or gives evidence of life is shown so", () => {
+    const rows = [presence("a", { evidence: "held" }), presence("b", { evidence: "free", evicted: true }), presence("c", { observer: true }), presence("d", { state: "dead", evidence: "none" })];
+    assert.deepEqual(
+      [...statusOf({ presence: rows }).members, ...statusOf({ presence: rows }).departed].map(({ node, observer, evicted, crashDetection, connectionEnded }) => [node, observer, evicted, crashDetection, connectionEnded]),
+      [["a", false, false, "evidence", false], ["b", false, true, "evidence", true], ["c", true, false, "lease", false], ["d", false, false, null, false]],
+    );
+  });
+
+  it("how deaths are noticed is evidence if all give some, lease if nobody does, and else mixed", () => {
+    const inForce = (rows: readonly PresenceRow["evidence"][], evidence: { readonly graceMs: number } | null = { graceMs: 100 }) => {
+      const presences = rows.map((each, index) => presence(String.fromCodePoint(97 + index), { evidence: each }));
+      const { crashDetection, warnings } = statusOf({ presence: presences }, { capabilities: { ...around().capabilities, evidence } });
+      return [crashDetection.inForce, warnings.filter((warning) => warning.code === "CRASH_DETECTION_LEASE").map((warning) => warning.about)];
+    };
+    assert.deepEqual(inForce(["held", "held"]), ["evidence", []]);
+    assert.deepEqual(inForce(["held", "none"]), ["mixed", ["b"]]);
+    assert.deepEqual(inForce(["none", "none"]), ["lease", ["a, b"]]);
+    assert.deepEqual(inForce(["none", "none"], null), ["lease", ["memory:"]]);
+  });
+
+  it("candidates come by priority and then age; those of the coordinator are all members but observers and the evicted", () => {
+    const rows = [presence("a"), presence("b"), presence("c", { observer: true }), presence("d", { evicted: true })];
+    const [coordinator, scheduler] = statusOf({ presence: rows, candidates: [candidate("b", { priority: 5, fit: false }), candidate("a"), candidate("x", { election: "other" })] }).elections;
+    assert.deepEqual(coordinator?.candidates.map((each) => each.node), ["a", "b"]);
+    assert.deepEqual(scheduler?.candidates, [{ node: "b", priority: 5, fit: false }, { node: "a", priority: 0, fit: true }]);
+  });
+
+  it("a pause, a reservation and in whose favour a holder was asked are shown; a reservation only of a free row", () => {
+    const shown = (node: string | null, over: Partial<ElectionRow>) => statusOf({ elections: [election("e", node, over)] }).elections[0];
+    assert.deepEqual(shown(null, { paused: { reason: "r", by: "ops", atMs: NOW } })?.paused, { reason: "r", by: "ops", at: "2026-01-01T12:00:00.000Z" });
+    const reservation = { node: "b", forMs: 2_000 };
+    assert.deepEqual([shown(null, { reservation })?.reservation, shown("a", { reservation })?.reservation], [reservation, null]);
+    assert.deepEqual([shown("a", { resignRequested: 5, resignRequestedFor: "b" })?.resignRequestedFor, shown("a", { resignRequested: 4, resignRequestedFor: "b" })?.resignRequestedFor], ["b", null]);
+  });
+
   it("before the first view there is view 0", () => {
     assert.equal(statusOf({ view: null }).viewVersion, 0);
   });
@@ -142,6 +181,13 @@ describe("warnings", () => {
     ["a store just not slow", {}, { latencyMs: SLOW_STORE_MS }, []],
     ["a clock behind", {}, { wallMs: NOW + LARGE_CLOCK_OFFSET_MS + 1 }, ["CLOCK_OFFSET"]],
     ["a clock ahead", {}, { wallMs: NOW - LARGE_CLOCK_OFFSET_MS - 1 }, ["CLOCK_OFFSET"]],
+    ["a member that was evicted, and is still there", { presence: [presence("a"), presence("b", { evicted: true, beatAgeMs: 3_000 })] }, {}, ["MEMBER_EVICTED"]],
+    ["a member that was evicted a moment ago", { presence: [presence("a"), presence("b", { evicted: true })] }, {}, []],
+    ["an election that is paused and that nobody holds, for long", { elections: [election("coordinator", "a"), election("scheduler", null, { paused: { reason: "r", by: "ops", atMs: NOW - LONG_PAUSE_MS - 1 } })] }, {}, ["ELECTION_PAUSED"]],
+    ["one that is paused since just then, on purpose", { elections: [election("coordinator", "a"), election("scheduler", null, { paused: { reason: "r", by: "ops", atMs: NOW - LONG_PAUSE_MS } })] }, {}, []],
+    ["one that is paused, and held", { elections: [election("coordinator", "a"), election("scheduler", "a", { paused: { reason: "r", by: "ops", atMs: 0 } })] }, {}, []],
+    ["an election whose candidates may all not lead", { elections: [election("coordinator", "a"), election("scheduler", null, { token: 0 })], candidates: [candidate("a", { fit: false }), candidate("b", { fit: false })] }, {}, ["NO_FIT_CANDIDATE"]],
+    ["one of whose candidates one may", { candidates: [candidate("a"), candidate("b", { fit: false })] }, {}, []],
     ["a clock just not off", {}, { wallMs: NOW - LARGE_CLOCK_OFFSET_MS }, []],
   ];
   for (const [what, over, more, expected] of cases) {
@@ -177,6 +223,10 @@ describe("a status's fingerprint", () => {
       { presence: [presence("a"), presence("b", { beatAgeMs: 3_000 })] },
       { elections: [election("coordinator", "a"), election("scheduler", "b", { token: 6 })] },
       { elections: [election("coordinator", "a"), election("scheduler", "a", { resignRequested: 5 })] },
+      { elections: [election("coordinator", "a"), election("scheduler", "a", { paused: { reason: "r", by: "b", atMs: 1 } })] },
+      { candidates: [candidate("a")] },
+      { presence: [presence("a"), presence("b", { evicted: true })] },
+      { presence: [presence("a"), presence("b", { evidence: "held" })] },
       { epoch: "f" },
       { view: { version: 3, members: [viewed("a"), viewed("b")], coordinator: null } },
     ] satisfies Partial<GroupReading>[]) {

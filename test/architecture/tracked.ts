@@ -4,7 +4,7 @@ import { join, relative, sep } from "node:path";
 import { ROOT } from "./source.ts";
 
 /** Folders that are made, not written. */
-const MADE = /^(?:node_modules|dist|\.git)(?:\/|$)/;
+const MADE = /^(?:(?:.*\/)?node_modules|dist|\.git)(?:\/|$)/;
 
 /** Every file that is or would be under version control, from the project's folder. Without git: every file that is not made. */
 export function trackedFiles(): string[] {

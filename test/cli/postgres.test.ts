@@ -49,6 +49,32 @@ describe("on PostgreSQL", () => {
     if (password !== "") for (const text of [ended.stderr, ended.stdout, status.stdout, status.stderr, resigned.stdout]) assert.ok(!text.includes(password));
   });
 
+  it("transfer, pause, resume and evict work, and a leader that is killed is succeeded by evidence of its death", async (t) => {
+    const place = await database(t);
+    if (place === undefined) return;
+    const env = { TRIBUNE_STORE: place.url, TRIBUNE_GROUP: "billing" };
+    const lead = (node: string) => new Run(t, ["lead", "--election", "scheduler", "--node", node, "--json", "--lease-ms", "60000", "--beat-ms", "1000", "--stop-budget-ms", "600", "--", "sh", "-c", "exec sleep 300"], env);
+    const ada = lead("ada");
+    await ada.event("leading");
+    const ben = lead("ben");
+    await ben.event("contending");
+    const follow = new Run(t, ["elections", "--follow", "--json"], env);
+    await follow.line(/"election":"scheduler".*"candidates":\[[^\]]*"ben"/);
+    const moved = await tribune(t, ["transfer", "scheduler", "ben"], env);
+    assert.match(moved.stdout, /^ben holds scheduler now/, moved.stderr);
+    const paused = await tribune(t, ["pause", "scheduler", "--reason", "a test"], env);
+    assert.match(paused.stdout, /^scheduler is paused; ben keeps term/);
+    const resumed = await tribune(t, ["resume", "scheduler"], env);
+    assert.equal(resumed.code, 0, resumed.stderr);
+    ben.process.kill("SIGKILL");
+    await ada.event("leading", 1); // long before a lease of a minute is over, or this test would not wait for it
+    const evicted = await tribune(t, ["evict", "ada", "--reason", "a test"], env);
+    assert.match(evicted.stdout, /^ada left .*it held .*scheduler/, evicted.stderr);
+    assert.equal((await ada.closed).code, 4);
+    const events = await tribune(t, ["events"], env);
+    assert.match(events.stdout, /declared-dead +ben .*crashed/);
+  });
+
   it("a wrong password and a database that is not there are exit code 3, on one line, without any password", async (t) => {
     const place = await database(t);
     if (place === undefined) return;

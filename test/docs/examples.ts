@@ -69,7 +69,8 @@ function newProject(): string {
   if (!existsSync(join(ROOT, "dist/index.d.ts"))) throw new Error("there is no dist/: run 'npm run build' first, or the tests by 'npm test'");
   const home = mkdtempSync(join(tmpdir(), "tribune-examples-"));
   mkdirSync(join(home, "node_modules"));
-  for (const [name, target] of [["tribune", ROOT], ["@types", join(ROOT, "node_modules/@types")], ["pg", join(ROOT, "node_modules/pg")]] as const) symlinkSync(target, join(home, "node_modules", name));
+  symlinkSync(ROOT, join(home, "node_modules/tribune"));
+  for (const name of ["@types", "pg", "mysql2"]) symlinkSync(join(ROOT, "node_modules", name), join(home, "node_modules", name));
   writeFileSync(join(home, "package.json"), JSON.stringify({ type: "module" }));
   return home;
 }

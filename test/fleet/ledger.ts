@@ -1,12 +1,15 @@
 import { DatabaseSync } from "node:sqlite";
+import { createPool } from "mysql2/promise";
+import type { Pool, PoolConnection } from "mysql2/promise";
 import pg from "pg";
 import type { Term } from "../../src/index.ts";
+import { mysql } from "../../src/store/mysql/index.ts";
 import { postgres } from "../../src/store/postgres/index.ts";
 import { sqlite } from "../../src/store/sqlite/index.ts";
 import type { StoreProvider } from "../../src/store/index.ts";
 
 /** Where a worker keeps its state: told by the supervisor. */
-export type WorkerStore = { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres"; readonly url: string };
+export type WorkerStore = { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" | "mysql"; readonly url: string };
 
 /** The fenced table, as the supervisor makes it, and its rows in order. */
 export const LEDGER = {
@@ -52,6 +55,7 @@ export interface Ledger {
 }
 
 export function openLedger(store: WorkerStore, leaseMs: number): Ledger {
+  if (store.kind === "mysql") return mysqlLedger(store.url, leaseMs);
   return store.kind === "sqlite" ? sqliteLedger(store.path) : postgresLedger(store.url, leaseMs);
 }
 
@@ -181,6 +185,61 @@ async function guarded(pool: pg.Pool, term: Term, work: (client: pg.PoolClient) 
   } finally {
     client.off("error", ignore);
     client.release(broken ?? false);
+  }
+}
+
+// ---- MySQL and MariaDB
+
+const MYSQL_INSERT = "insert into torture_rows (election, token, node, incarnation, `write`, t) values (?, ?, ?, ?, ?, ?)";
+
+function mysqlLedger(url: string, leaseMs: number): Ledger {
+  const pool = createPool({ uri: url, connectionLimit: 4, connectTimeout: 2_000 });
+  const guards = createPool({ uri: url, connectionLimit: 1, connectTimeout: 2_000 });
+  const insert = async (on: Pick<PoolConnection, "query">, entry: Entry) => void (await on.query(MYSQL_INSERT, [entry.election, entry.token, entry.node, entry.incarnation, entry.write, entry.t]));
+  const perform = async (tx: PoolConnection, entry: Entry, manner: Manner) => {
+    if (manner.holdFirst) await wait(manner.holdMs);
+    await insert(tx, entry);
+    if (!manner.holdFirst) await wait(manner.holdMs);
+  };
+  return {
+    provider: mysql({ pool }) as StoreProvider,
+    write(term, entry, manner) {
+      if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as PoolConnection, entry, manner)));
+      return guardedOnMysql({ pool: guards, term, limitMs: leaseMs }, async (tx) => await perform(tx, entry, manner));
+    },
+    writeUnfenced: async (entry) => await insert(pool, entry),
+    close: async () => void (await Promise.allSettled([pool.end(), guards.end()])),
+  };
+}
+
+/** The user's own transaction, with the fence as its first line. A server that does not answer any more is one's own trouble: the connection is cut after `limitMs`. */
+async function guardedOnMysql({ pool, term, limitMs }: { readonly pool: Pool; readonly term: Term; readonly limitMs: number }, work: (tx: PoolConnection) => Promise<void>): Promise<Answer> {
+  let tx: PoolConnection;
+  try {
+    tx = await pool.getConnection();
+  } catch (error) {
+    return { outcome: "refused", code: codeOf(error) };
+  }
+  tx.on("error", ignore);
+  // Not the driver's `destroy`, after which whoever waits for an answer waits for ever.
+  const cut = () => (tx.connection as unknown as { readonly stream: { destroy(reason: Error): void } }).stream.destroy(new Error("cut"));
+  const timer = setTimeout(cut, limitMs);
+  let committing = false;
+  try {
+    await tx.query("start transaction");
+    await term.guard(tx);
+    await work(tx);
+    committing = true;
+    await tx.query("commit");
+    tx.release();
+    return { outcome: "committed", code: "" };
+  } catch (error) {
+    const byServer = typeof (error as { readonly sqlState?: unknown }).sqlState === "string" && (error as { readonly fatal?: unknown }).fatal !== true;
+    cut(); // rolls back
+    return { outcome: committing && !byServer ? "unknown" : "refused", code: codeOf(error) };
+  } finally {
+    clearTimeout(timer);
+    tx.off("error", ignore);
   }
 }
 

@@ -211,7 +211,8 @@ describe("an observer", () => {
     const starting = watcher.cluster.start();
     const a = world.node("a");
     await world.resolve(Promise.all([starting, a.cluster.start()]), 20_000);
-    assert.deepEqual(a.cluster.view.members.map((member) => [member.node, member.observer]).toSorted(), [["a", false], ["watcher", true]]);
+    assert.deepEqual(a.cluster.view.members.filter((member) => member.observer).map((member) => member.node), ["watcher"]);
+    assert.equal(a.cluster.view.members.length, 2);
     assert.equal(await refusal(world, watcher.cluster.election("e").lead(() => undefined)), "NOT_ELIGIBLE");
     await world.resolve(a.cluster.stop());
     await world.pass(10_000);

@@ -11,6 +11,7 @@ import type {
   ClaimInput,
   ElectionRow,
   FencedTransactions,
+  Finding,
   Hint,
   InstalledSchema,
   LookReply,
@@ -812,6 +813,10 @@ const FAULTS: readonly Fault[] = [
   inTransactions("a missing fence is taken for a lost term", [/is FENCE_NOT_FOUND/], (inner) => ({
     transaction: (fence, work) => inner.transaction({ ...fence, group: fence.group, election: fence.election === "unmade" ? "scheduler" : fence.election }, work),
   })),
+  // ---- diagnosis
+  inDiagnosis("a diagnosis shows a password", [/nothing has a password/], (findings) => [...findings, { check: "way", level: "ok", found: "through postgres://me:geheim@db/app" }]),
+  inDiagnosis("a diagnosis complains without a next step", [/whatever is not ok has a next step/], (findings) => findings.map(({ check, found }) => ({ check, level: "warn", found }))),
+  inDiagnosis("a diagnosis says the same twice", [/each check is there once/], (findings) => [...findings, ...findings]),
 ];
 
 /** Faults in what opening does about the schema that it found. */
@@ -942,6 +947,10 @@ function inTransactions(
   alter: (inner: FencedTransactions<MemoryTransaction>) => Partial<FencedTransactions<MemoryTransaction>>,
 ): Fault {
   return { fault, caughtBy, alter: (store) => altered<StoreProvider<MemoryTransaction>>(store, { fenced: altered(store.fenced, alter(store.fenced)) }) };
+}
+
+function inDiagnosis(fault: string, caughtBy: readonly RegExp[], alter: (findings: readonly Finding[]) => readonly Finding[]): Fault {
+  return { fault, caughtBy, alter: (store) => altered<StoreProvider<MemoryTransaction>>(store, { diagnose: async () => alter(await store.diagnose()) }) };
 }
 
 /** Sessions that can tell the listeners of all sessions of hints of their own making, beside the store's that `keep` lets pass. */

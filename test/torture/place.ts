@@ -4,10 +4,14 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
+import { createConnection } from "mysql2/promise";
+import type { RowDataPacket } from "mysql2/promise";
 import pg from "pg";
 import type { FencedRow } from "../../src/testing/history/index.ts";
 import { startTcpFaultProxy } from "../../src/testing/tcp-fault-proxy.ts";
 import type { TcpFault, TcpFaultProxy } from "../../src/testing/tcp-fault-proxy.ts";
+import { findMariadb, startMariadb } from "../support/mariadb-server.ts";
+import type { MariadbServer } from "../support/mariadb-server.ts";
 import { findPostgres, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
 import { LEDGER } from "../fleet/ledger.ts";
@@ -44,6 +48,8 @@ export async function openPlace(options: TortureOptions, folder: string): Promis
   const { store, restartCommand } = options;
   if (store === "sqlite") return sqlitePlace(join(folder, "store.db"), true);
   if (store.startsWith("sqlite:")) return sqlitePlace(store.slice("sqlite:".length), false);
+  if (store === "mariadb") return await ownMariadbPlace();
+  if (/^(mysql|mariadb):/.test(store)) return await mysqlPlace(store, undefined, restartCommand);
   if (store !== "postgres") return await postgresPlace(store, undefined, restartCommand);
   const programs = await findPostgres();
   if ("missing" in programs) throw new NoServer(programs.missing);
@@ -119,7 +125,7 @@ async function postgresPlace(url: string, server: PostgresServer | undefined, re
   await query(url, "truncate fenced_rows");
   const stamped = (await query(url, "show track_commit_timestamp"))[0]?.["track_commit_timestamp"] === "on";
   const outages: OutageKind[] = server === undefined ? (restartCommand === undefined ? [] : ["store-restart"]) : ["store-crash", "store-restart", "store-freeze"];
-  const links = server === undefined ? undefined : new Links(server);
+  const links = server === undefined ? undefined : new Links(server, (port) => server.urlOf({ port }));
   return {
     label: server === undefined ? safeLabel(url) : `postgres ${server.major}, a server of its own`,
     storeOf: async (node) => ({ kind: "postgres", url: links === undefined ? url : await links.urlOf(node) }),
@@ -134,7 +140,7 @@ async function postgresPlace(url: string, server: PostgresServer | undefined, re
       down();
       if (server === undefined) {
         await promisify(exec)(restartCommand as string);
-        await untilAnswering(url);
+        await untilAnswering(url, async () => await query(url, "select 1"));
       } else if (kind === "store-freeze") {
         server.pause();
         await pause(ms);
@@ -165,13 +171,88 @@ async function postgresPlace(url: string, server: PostgresServer | undefined, re
   };
 }
 
+// ---- MySQL and MariaDB
+
+const MYSQL_TABLE = `create table if not exists torture_rows (
+  sequence bigint auto_increment primary key, election varchar(128) not null, token bigint not null, node varchar(128) not null, incarnation varchar(128) not null, \`write\` varchar(200) not null,
+  t double not null) engine = InnoDB`;
+
+async function ownMariadbPlace(): Promise<Place> {
+  const programs = await findMariadb();
+  if ("missing" in programs) throw new NoServer(programs.missing);
+  const server = await startMariadb({ programs });
+  try {
+    return await mysqlPlace((await server.createDatabase()).url, server, undefined);
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+async function mysqlPlace(url: string, server: MariadbServer | undefined, restartCommand: string | undefined): Promise<Place> {
+  const database = new URL(url).pathname.slice(1);
+  await mysqlQuery(url, MYSQL_TABLE);
+  await mysqlQuery(url, "truncate table torture_rows");
+  const links = server === undefined ? undefined : new Links(server, (port) => server.urlOf({ database, port }));
+  const restarts: readonly OutageKind[] = restartCommand === undefined ? [] : ["store-restart"];
+  return {
+    label: server === undefined ? safeLabel(url) : `MariaDB ${server.version}, a server of its own`,
+    storeOf: async (node) => ({ kind: "mysql", url: links === undefined ? url : await links.urlOf(node) }),
+    links: links !== undefined,
+    async disturb(node, fault) {
+      const proxy = await links?.of(node);
+      if (fault.kind === "reset") proxy?.resetAll();
+      else await proxy?.mode(fault);
+    },
+    outages: server === undefined ? restarts : ["store-crash", "store-restart", "store-freeze"],
+    async outage(kind, ms, down, up) {
+      down();
+      if (server === undefined) {
+        await promisify(exec)(restartCommand as string);
+        await untilAnswering(url, async () => await mysqlQuery(url, "select 1"));
+      } else if (kind === "store-freeze") {
+        await server.pause();
+        await pause(ms);
+        server.resume();
+      } else {
+        await server.kill(kind === "store-crash" ? "SIGKILL" : "SIGTERM");
+        await pause(ms);
+        await server.start();
+      }
+      up();
+    },
+    isStuck: () => Promise.resolve(false), // a frozen client holds its own rows only
+    async rows() {
+      const rows = await mysqlQuery(url, "select sequence, election, token, node, incarnation, `write`, t from torture_rows order by sequence");
+      return rows as unknown as FencedRow[];
+    },
+    async close() {
+      await links?.close();
+      if (server !== undefined) return await server.stop();
+      await mysqlQuery(url, "drop table torture_rows").catch(() => undefined);
+    },
+  };
+}
+
+async function mysqlQuery(url: string, text: string): Promise<RowDataPacket[]> {
+  const connection = await createConnection({ uri: url, connectTimeout: 5_000 });
+  connection.on("error", () => undefined); // the query reports it
+  try {
+    return (await connection.query<RowDataPacket[]>(text))[0];
+  } finally {
+    connection.destroy();
+  }
+}
+
 /** A proxy for each node, in this process. */
 class Links {
-  readonly #server: PostgresServer;
+  readonly #server: { readonly host: string; readonly port: number };
+  readonly #urlOf: (port: number) => string;
   readonly #proxies = new Map<string, Promise<TcpFaultProxy>>();
 
-  constructor(server: PostgresServer) {
+  constructor(server: { readonly host: string; readonly port: number }, urlOf: (port: number) => string) {
     this.#server = server;
+    this.#urlOf = urlOf;
   }
 
   of(node: string): Promise<TcpFaultProxy> {
@@ -181,7 +262,7 @@ class Links {
   }
 
   async urlOf(node: string): Promise<string> {
-    return this.#server.urlOf({ port: (await this.of(node)).port });
+    return this.#urlOf((await this.of(node)).port);
   }
 
   async close(): Promise<void> {
@@ -200,11 +281,11 @@ async function query(url: string, text: string): Promise<Record<string, unknown>
   }
 }
 
-async function untilAnswering(url: string): Promise<void> {
+async function untilAnswering(url: string, ask: () => Promise<unknown>): Promise<void> {
   const endMs = performance.now() + 60_000;
   for (;;) {
     try {
-      await query(url, "select 1");
+      await ask();
       return;
     } catch (error) {
       if (performance.now() > endMs) throw new Error(`${safeLabel(url)} did not come back within a minute`, { cause: error });
@@ -214,6 +295,6 @@ async function untilAnswering(url: string): Promise<void> {
 }
 
 function safeLabel(url: string): string {
-  const { host, pathname } = new URL(url);
-  return `postgres://${host}${pathname}`;
+  const { protocol, host, pathname } = new URL(url);
+  return `${protocol}//${host}${pathname}`;
 }

@@ -37,16 +37,21 @@ describe("torture", () => {
     assert.ok(result.passed, resultText(result));
   });
 
-  it("of processes on PostgreSQL finds no violation", async (t) => {
-    try {
-      const result = await run(t, { store: "postgres" });
-      t.diagnostic(resultText(result));
-      assert.ok(result.passed, resultText(result));
-    } catch (error) {
-      if (!(error instanceof NoServer)) throw error;
-      requireOrSkip(t, "postgres", error.message);
-    }
-  });
+  for (const [name, store] of [
+    ["PostgreSQL", "postgres"],
+    ["MariaDB", "mariadb"],
+  ] as const) {
+    it(`of processes on ${name} finds no violation`, async (t) => {
+      try {
+        const result = await run(t, { store });
+        t.diagnostic(resultText(result));
+        assert.ok(result.passed, resultText(result));
+      } catch (error) {
+        if (!(error instanceof NoServer)) throw error;
+        requireOrSkip(t, store, error.message);
+      }
+    });
+  }
 });
 
 describe("torture of workers that are broken on purpose", () => {

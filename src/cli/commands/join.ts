@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { createCluster } from "../../cluster/index.ts";
-import type { Ailment, Cluster, ClusterOptions } from "../../cluster/index.ts";
+import type { Cluster, ClusterOptions } from "../../cluster/index.ts";
 import { shown, TribuneError } from "../../kernel/index.ts";
 import type { ViewChange } from "../../membership/index.ts";
+import { ailmentsInWords } from "../ailments.ts";
 import { duration } from "../duration.ts";
 import { Interrupts } from "../interrupts.ts";
 import { clusterOptions, withJson, withMember, withStore } from "../options.ts";
@@ -19,13 +20,15 @@ const EXAMPLES = `
 Examples:
   tribune join --store sqlite:/var/lib/app/cluster.db --group billing --node probe
   tribune join --metadata '{"zone":"a"}' --preset fast
+  tribune join --observer --node watcher
   tribune join --json | jq -c 'select(.event == "view") | [.joined, .left]'
 
-Ends with Ctrl-C: it leaves the group first.`;
+Ends with Ctrl-C: it leaves the group first. Evicted, it ends with exit code 4.`;
 
 /** `tribune join`: a member that contends for nothing of its own and tells what it sees. */
 export function joinCommand(program: Command, shell: Shell): void {
   withMember(withStore(withJson(program.command("join").description("be a member of a group, and print what changes"), "print one JSON value per line")))
+    .option("--observer", "take part, but lead nothing: never the coordinator, and not counted as a member that could lead")
     .option("--metadata <json>", "what this node says about itself: a JSON object")
     .addHelpText("after", EXAMPLES)
     .action((options: JoinOptions) => join(shell, options));
@@ -38,6 +41,10 @@ async function join(shell: Shell, options: JoinOptions): Promise<void> {
   const signal = AbortSignal.any([interrupts.signal, shell.gone]);
   const tell = new Teller(shell, options.json === true);
   let started = false;
+  let evicted: TribuneError | undefined;
+  cluster.on("error", (error) => {
+    if (error.code === "EVICTED") evicted = error;
+  });
   try {
     listen(cluster, tell);
     await cluster.start({ signal });
@@ -46,12 +53,13 @@ async function join(shell: Shell, options: JoinOptions): Promise<void> {
     tell.say("joined", { group: cluster.group, node, incarnation, worstFailoverMs: cluster.worstFailoverMs }, `${node} joined ${cluster.group} as incarnation ${incarnation.slice(0, 8)}; a leader that dies is succeeded within ${duration(cluster.worstFailoverMs)}`);
     for await (const change of cluster.changes({ signal })) tellView(change, tell);
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (!signal.aborted && evicted === undefined) throw error;
   } finally {
     await cluster.stop();
     if (started) tell.say("left", { group: cluster.group, node: cluster.node }, `${cluster.node} left ${cluster.group}`);
     interrupts.release();
   }
+  if (evicted !== undefined) throw evicted;
 }
 
 function metadataFrom(text: string): NonNullable<ClusterOptions["metadata"]> {
@@ -70,8 +78,10 @@ function listen(cluster: Cluster, tell: Teller): void {
   cluster.on("lost", ({ cause, incarnation, reason }) => tell.say("lost", { cause, incarnation, reason: reason.toJSON() }, `no longer trusted: ${reason.message}`));
   cluster.on("rejoined", ({ incarnation, sameIncarnation }) => tell.say("rejoined", { incarnation, sameIncarnation }, `a member again, as ${sameIncarnation ? "the same" : "a new"} incarnation ${incarnation.slice(0, 8)}`));
   cluster.on("recovered", ({ from, afterMs }) => tell.say("recovered", { from, afterMs: Math.round(afterMs) }, `no longer ${from}, after ${duration(afterMs)}`));
-  cluster.on("degraded", ({ ailments }) => tell.say("degraded", { ailments }, `degraded: ${ailments.map(inWords).join(", ")}`));
-  cluster.on("error", (error) => tell.say("error", { error: error.toJSON() }, `trouble ${error.code}: ${error.message}`));
+  cluster.on("degraded", ({ ailments }) => tell.say("degraded", { ailments }, `degraded: ${ailmentsInWords(ailments)}`));
+  cluster.on("error", (error) => {
+    if (error.code !== "EVICTED") tell.say("error", { error: error.toJSON() }, `trouble ${error.code}: ${error.message}`); // that one ends the command, which says it
+  });
 }
 
 function tellView({ view, joined, left }: ViewChange, tell: Teller): void {
@@ -96,8 +106,4 @@ class Teller {
     if (this.#json) this.#shell.printJson({ event, at, ...detail });
     else this.#shell.print(`${this.#shell.paint("dim", at)}  ${safeText(sentence)}`);
   }
-}
-
-function inWords(ailment: Ailment): string {
-  return ailment.what === "too-few-members" ? `${ailment.members} of at least ${ailment.minimumMembers} members` : `${ailment.what} ${duration(ailment.ms)}`;
 }

@@ -1,17 +1,20 @@
 import { constants } from "node:os";
+import { Option } from "commander";
 import type { Command } from "commander";
 import { createCluster } from "../../cluster/index.ts";
 import type { Cluster } from "../../cluster/index.ts";
-import type { Term } from "../../election/index.ts";
+import type { ElectionOptions, Term } from "../../election/index.ts";
 import { TribuneError } from "../../kernel/index.ts";
 import { COORDINATOR } from "../../store/index.ts";
+import { ailmentsInWords } from "../ailments.ts";
 import { duration } from "../duration.ts";
 import { report } from "../failure.ts";
 import { Interrupts } from "../interrupts.ts";
 import { GuardedCommand } from "../lead/guarded-command.ts";
 import type { CommandEnd } from "../lead/guarded-command.ts";
 import { SMALLEST_STOP_BUDGET_MS } from "../lead/guard-step.ts";
-import { clusterOptions, withJson, withMember, withStore } from "../options.ts";
+import { askProbe } from "../lead/probe-command.ts";
+import { clusterOptions, integer, wholeNumber, withJson, withMember, withStore } from "../options.ts";
 import type { MemberOptions } from "../options.ts";
 import type { Shell } from "../shell.ts";
 
@@ -19,6 +22,11 @@ interface LeadOptions extends MemberOptions {
   readonly election: string;
   readonly exit?: boolean;
   readonly json?: boolean;
+  readonly priority?: number;
+  readonly minimumTermMs?: number;
+  readonly probe?: string;
+  readonly probeEveryMs?: number;
+  readonly probeTimeoutMs?: number;
 }
 
 const EXAMPLES = `
@@ -26,11 +34,13 @@ Examples:
   tribune lead --election scheduler -- node scheduler.js
   tribune lead --election nightly --exit -- ./run-once.sh
   tribune lead --election scheduler --preset calm --stop-budget-ms 3000 -- python3 worker.py
+  tribune lead --election scheduler --priority 10 --probe 'test -d /mnt/share/inbox' -- ./import.sh
 
 The command finds TRIBUNE_TOKEN, TRIBUNE_ELECTION, TRIBUNE_NODE and TRIBUNE_GROUP in its environment. Put the token into what it writes.
 It runs in a session of its own. SIGINT and SIGTERM end it and this command; SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH are passed on to it.
 When the term ends it gets SIGTERM, and SIGKILL before anybody else can lead; also when this process is killed or frozen.
-When it exits, the term is resigned, and after a pause this node contends again; with --exit, its exit code ends this command, too.`;
+A probe is run by the shell: exit code 0 means that this node may lead. Two answers in a row count, but for the first.
+When the command exits, the term is resigned, and after a pause this node contends again; with --exit, its exit code ends this command, too.`;
 
 /** Signals that are passed on, and whether to all processes of the command. What a worker does not handle would end it. */
 const FORWARDED: ReadonlyArray<readonly [NodeJS.Signals, boolean]> = [
@@ -41,8 +51,14 @@ const FORWARDED: ReadonlyArray<readonly [NodeJS.Signals, boolean]> = [
 
 /** `tribune lead -- CMD`: runs a command only while this node leads. */
 export function leadCommand(program: Command, shell: Shell): void {
-  withMember(withStore(withJson(program.command("lead").description("run a command only while this node leads an election"), "tell transitions on standard error as one JSON value per line")))
+  withMember(withStore(withJson(program.command("lead").description("run a command only while this node leads an election"), "tell transitions on standard error as one JSON value per line")), "lease")
     .requiredOption("--election <name>", "the election to contend in")
+    .addOption(new Option("--priority <n>", "of those that are fit the highest leads, and takes over from a lower one (-1000 to 1000, default 0)").argParser(integer))
+    .addOption(new Option("--minimum-term-ms <n>", "how long this node's term is left alone by a higher priority (default 30000)").argParser(wholeNumber(0)))
+    .option("--probe <command>", "asked again and again whether this node may lead: exit code 0 is yes")
+    .addOption(new Option("--probe-every-ms <n>", "from one answer of the probe to the next question (default 5000)").argParser(wholeNumber(1)))
+    .addOption(new Option("--probe-timeout-ms <n>", "how long the probe may take; later it is killed, and counts as no (default 5000)").argParser(wholeNumber(1)))
+    .addOption(new Option("--minimum-members <n>", "lead nothing while the group has fewer members than this (default 1)").argParser(wholeNumber(1)))
     .option("--exit", "end with the command's exit code (128 + number of the signal), instead of contending again")
     .argument("<command>", "what to run while leading; write -- before it")
     .argument("[args...]", "its arguments")
@@ -59,6 +75,8 @@ class Lead {
   readonly #ending = new AbortController();
   #running: GuardedCommand | undefined;
   #interruptedBy: NodeJS.Signals | undefined;
+  #evicted: TribuneError | undefined;
+  #probeSaid: boolean | undefined;
   #last: CommandEnd | undefined;
 
   constructor(shell: Shell, options: LeadOptions, command: string, args: readonly string[]) {
@@ -69,8 +87,9 @@ class Lead {
     if (options.election === COORDINATOR) {
       throw new TribuneError("ELECTION_RESERVED", `every member contends for ${COORDINATOR} by itself`, { about: COORDINATOR, next: "choose another name for your own election" });
     }
-    this.#cluster = createCluster(clusterOptions(shell, options));
-    this.#cluster.election(options.election); // checks the name
+    // The process that would prove to be alive is this one, and the command outlives it by the moment that the guard takes: so others wait for the lease.
+    this.#cluster = createCluster(clusterOptions(shell, { crashDetection: "lease", ...options }));
+    this.#cluster.election(options.election, this.#electionOptions()); // checks name and options
     const { stopBudgetMs } = this.#cluster.timing;
     if (stopBudgetMs < SMALLEST_STOP_BUDGET_MS) {
       throw new TribuneError("INVALID_OPTIONS", `--stop-budget-ms ${stopBudgetMs} leaves no time to stop a command`, { about: "--stop-budget-ms", next: `give it at least ${SMALLEST_STOP_BUDGET_MS}` });
@@ -91,14 +110,34 @@ class Lead {
       const signal = AbortSignal.any([interrupts.signal, this.#ending.signal]);
       await cluster.election(name).lead((term) => this.#serve(term), { signal });
     } catch (error) {
-      if (!interrupts.signal.aborted) throw error;
+      if (!interrupts.signal.aborted && this.#evicted === undefined) throw error;
     } finally {
       await cluster.stop();
       if (started) this.#tell("left", {}, `${cluster.node} left ${cluster.group}`);
       unforward();
       interrupts.release();
     }
+    if (this.#evicted !== undefined) throw this.#evicted;
     this.#conclude();
+  }
+
+  #electionOptions(): ElectionOptions {
+    const { priority, minimumTermMs, probe, probeEveryMs, probeTimeoutMs } = this.#options;
+    return {
+      ...(priority === undefined ? {} : { priority }),
+      ...(minimumTermMs === undefined ? {} : { minimumTermMs }),
+      ...(probe === undefined ? {} : { eligible: (signal) => this.#isFit(probe, signal) }),
+      ...(probeEveryMs === undefined ? {} : { eligibleEveryMs: probeEveryMs }),
+      ...(probeTimeoutMs === undefined ? {} : { eligibleTimeoutMs: probeTimeoutMs }),
+    };
+  }
+
+  async #isFit(probe: string, signal: AbortSignal): Promise<boolean> {
+    const { node, group } = this.#cluster;
+    const { fit, how } = await askProbe(probe, { TRIBUNE_ELECTION: this.#options.election, TRIBUNE_NODE: node, TRIBUNE_GROUP: group }, signal);
+    if (this.#probeSaid !== fit) this.#tell("probe", { fit, how }, `the probe says ${fit ? "yes" : "no"}: it ${how}`);
+    this.#probeSaid = fit;
+    return fit;
   }
 
   /** One term: the command runs in it, and has ended when this resolves. */
@@ -179,10 +218,14 @@ class Lead {
   #listen(): void {
     const cluster = this.#cluster;
     cluster.on("suspended", ({ reason, trustLeftMs }) => this.#tell("suspended", { reason: reason.toJSON(), trustLeftMs: Math.round(trustLeftMs) }, `the store does not answer (${reason.message}); trusted for another ${duration(trustLeftMs)}`));
+    cluster.on("degraded", ({ ailments }) => this.#tell("degraded", { ailments }, `degraded: ${ailmentsInWords(ailments)}`));
     cluster.on("recovered", ({ from, afterMs }) => this.#tell("recovered", { from, afterMs: Math.round(afterMs) }, `no longer ${from}, after ${duration(afterMs)}`));
     cluster.on("lost", ({ cause, reason }) => this.#tell("lost", { cause, reason: reason.toJSON() }, `no longer trusted: ${reason.message}`));
     cluster.on("rejoined", ({ incarnation }) => this.#tell("rejoined", { incarnation }, `a member again, as incarnation ${incarnation.slice(0, 8)}`));
-    cluster.on("error", (error) => this.#tell("error", { error: error.toJSON() }, `trouble ${error.code}: ${error.message}`));
+    cluster.on("error", (error) => {
+      if (error.code === "EVICTED") this.#evicted = error;
+      else this.#tell("error", { error: error.toJSON() }, `trouble ${error.code}: ${error.message}`);
+    });
   }
 
   /** On standard error: standard output belongs to the command. */

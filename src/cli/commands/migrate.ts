@@ -18,7 +18,10 @@ const EXAMPLES = `
 Examples:
   tribune migrate --store postgres://admin@db/app
   tribune migrate --print > tribune.sql
-  tribune migrate --print --from 0        # the whole schema, without a connection`;
+  tribune migrate --print --from 0        # the whole schema, without a connection
+  tribune migrate --print --from 1        # from version 1 on, likewise
+
+Nodes go on meanwhile. Migrate first, then restart them one after the other: a newer schema says which older code still works with it.`;
 
 /** `tribune migrate`: makes the schema or brings it up to date, or prints the statements for that. */
 export function migrateCommand(program: Command, shell: Shell): void {
@@ -33,11 +36,12 @@ export function migrateCommand(program: Command, shell: Shell): void {
       try {
         if (options.print === true) {
           const from = options.from ?? (await admin.schema.installed()).version;
-          print(shell, options, { from, to: admin.schema.needed, statements: admin.schema.print(from) });
+          print(shell, options, { from, to: admin.schema.needed, worksWith: admin.schema.worksWith, statements: admin.schema.print(from) });
         } else {
           const { from, to } = await admin.schema.migrate();
-          if (options.json === true) shell.printJson({ store: store.label, from, to });
-          else shell.print(from === to ? `${store.label} has schema version ${to}; nothing to do` : `${store.label} now has schema version ${to} (it had ${from === 0 ? "none" : from})`);
+          const { worksWith } = admin.schema;
+          if (options.json === true) shell.printJson({ store: store.label, from, to, worksWith });
+          else shell.print(from === to ? `${store.label} has schema version ${to}; nothing to do` : `${store.label} now has schema version ${to} (it had ${from === 0 ? "none" : from}); ${whoWorks(worksWith)}`);
         }
       } finally {
         await admin.close();
@@ -46,11 +50,17 @@ export function migrateCommand(program: Command, shell: Shell): void {
     });
 }
 
-function print(shell: Shell, options: MigrateOptions, plan: { readonly from: number; readonly to: number; readonly statements: readonly string[] }): void {
+function print(shell: Shell, options: MigrateOptions, plan: { readonly from: number; readonly to: number; readonly worksWith: number; readonly statements: readonly string[] }): void {
   if (options.json === true) {
     shell.printJson(plan);
     return;
   }
-  const title = plan.statements.length === 0 ? `-- schema version ${plan.from} is there; version ${plan.to} is needed: nothing to do` : `-- from schema version ${plan.from} to ${plan.to}`;
-  shell.print(title, ...plan.statements.map((statement) => `${statement};\n`));
+  const { from, to, worksWith, statements } = plan;
+  const title = statements.length === 0 ? `-- schema version ${from} is there; version ${to} is needed: nothing to do` : `-- from schema version ${from} to ${to}; ${whoWorks(worksWith)}`;
+  shell.print(title, ...statements.map((statement) => `${statement};\n`));
+}
+
+/** Whether nodes can be restarted one after the other. */
+function whoWorks(worksWith: number): string {
+  return `code for schema version ${worksWith} or newer works with it`;
 }

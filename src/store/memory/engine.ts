@@ -456,6 +456,12 @@ export class MemoryEngine {
     return this.#groups.get(groupName)?.fences.get(election);
   }
 
+  /** What a look shows of the evidence of an incarnation; `none` also if there is no such row. */
+  evidenceOf(groupName: string, incarnation: string): PresenceRow["evidence"] {
+    const row = this.#groups.get(groupName)?.presence.get(incarnation);
+    return row === undefined ? "none" : this.#evidence(row);
+  }
+
   /** What the last beat of an incarnation was armed with, for simulations. */
   evidenceKeyOf(groupName: string, incarnation: string): string | undefined {
     return this.#groups.get(groupName)?.presence.get(incarnation)?.armed?.key;
@@ -544,8 +550,10 @@ function newGroup(epoch: string, epochNumber: number, { settings, generation = 0
   };
 }
 
-function electionRow({ candidates: _, ...row }: Election): ElectionRow {
-  return structuredClone(row);
+/** All of a row but who contends for it. */
+function electionRow(row: Election): ElectionRow {
+  const { candidates: _candidates, holder, reservation, paused, ...rest } = row;
+  return { ...rest, holder: holder && { ...holder }, reservation: reservation && { ...reservation }, paused: paused && { ...paused } };
 }
 
 /** Those who are alive, the oldest first. */

@@ -2,7 +2,8 @@ import { systemClock, systemRandom, toTribuneError, TribuneError } from "../../k
 import type { Clock } from "../../kernel/index.ts";
 import { assertFence, assertMayAct, fenceNotFound, termLost } from "../fenced.ts";
 import { SCHEMA_VERSION, SCHEMA_WORKS_WITH } from "../limits.ts";
-import type { FencedTransactions, FenceHandle, Hint, OpenContext, StoreProvider, StoreSession } from "../provider.ts";
+import type { FencedTransactions, FenceHandle, Finding, Hint, OpenContext, StoreProvider, StoreSession } from "../provider.ts";
+import { diagnose } from "./diagnose.ts";
 import { MemoryEngine } from "./engine.ts";
 import type { MemoryOptions } from "./options.ts";
 import { MemorySession } from "./session.ts";
@@ -72,12 +73,16 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
     for (const session of [...this.#sessions]) session.destroy(new TribuneError("STORE_SESSION_ENDED", "the store failed over", { about: this.label }));
   }
 
+  diagnose(): Promise<readonly Finding[]> {
+    return Promise.resolve(diagnose());
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }
 
   #whenFree(group: string, incarnations: readonly string[], signal: AbortSignal): Promise<void> {
-    const seemsFree = () => this.engine.readGroup(group)?.presence.some((row) => incarnations.includes(row.incarnation) && row.evidence === "free") === true;
+    const seemsFree = () => incarnations.some((incarnation) => this.engine.evidenceOf(group, incarnation) === "free");
     return new Promise((resolve, reject) => {
       const end = () => {
         this.#attending.delete(look);

@@ -81,7 +81,7 @@ async function take(connection: Connection, { random }: OpenContext, circumstanc
  * that nobody can see from here (Linux: tcp_retries2). A user timeout takes its place (tcp(7)).
  */
 async function outwait(connection: Connection, settings: Row, leaseMs: number): Promise<void> {
-  if (settings["address"] === null || !connection.facts.linux || ms(settings["user_timeout"], 1) !== 0) return;
+  if (settings["address"] === null || !connection.facts.linux || settingMs(settings["user_timeout"], 1) !== 0) return;
   await connection.query("select set_config('tcp_user_timeout', $1, false)", [String(Math.ceil(2 * leaseMs))]);
 }
 
@@ -102,14 +102,14 @@ export function objectionTo(settings: Row, end: SocketEnd | undefined, { leaseMs
     }
   }
   if (settings["may_lock"] !== "t") return { why: "this role may not execute pg_try_advisory_lock", mend: "grant execute on the functions pg_try_advisory_lock and pg_try_advisory_xact_lock_shared to it" };
-  const idleSessionMs = ms(settings["idle_session_timeout"], 1);
+  const idleSessionMs = settingMs(settings["idle_session_timeout"], 1);
   if (idleSessionMs !== 0) return { why: `the server ends a session that is idle (idle_session_timeout is ${settings["idle_session_timeout"]})`, mend: "set it to 0 for this role" };
   if (settings["address"] === null) return undefined; // a Unix-domain socket knows neither of the following
-  const keepAliveMs = ms(settings["keepalives_idle"], 1_000) + ms(settings["keepalives_interval"], 1_000) * Number(settings["keepalives_count"] ?? 0);
+  const keepAliveMs = settingMs(settings["keepalives_idle"], 1_000) + settingMs(settings["keepalives_interval"], 1_000) * Number(settings["keepalives_count"] ?? 0);
   if (keepAliveMs !== 0 && keepAliveMs < leaseMs) {
     return { why: `the server gives up a silent connection after ${keepAliveMs} ms, sooner than a lease of ${leaseMs} ms is over`, mend: "raise tcp_keepalives_idle, tcp_keepalives_interval or tcp_keepalives_count for this role" };
   }
-  const userTimeoutMs = ms(settings["user_timeout"], 1);
+  const userTimeoutMs = settingMs(settings["user_timeout"], 1);
   if (userTimeoutMs !== 0 && userTimeoutMs < leaseMs) {
     return { why: `the server gives up an unanswered connection after ${userTimeoutMs} ms (tcp_user_timeout), sooner than a lease of ${leaseMs} ms is over`, mend: "raise tcp_user_timeout for this role, or set it to 0" };
   }
@@ -117,7 +117,7 @@ export function objectionTo(settings: Row, end: SocketEnd | undefined, { leaseMs
 }
 
 /** As the server shows a setting: bare in its unit, or with one: `2h`, `75s`, `200ms`. */
-function ms(text: string | null | undefined, unitMs: number): number {
+export function settingMs(text: string | null | undefined, unitMs: number): number {
   const [, number = "0", unit = ""] = /^(\d+)\s*(ms|s|min|h|d)?$/.exec(text ?? "0") ?? [];
   return Number(number) * (UNIT_MS[unit] ?? unitMs);
 }

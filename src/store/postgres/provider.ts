@@ -1,7 +1,8 @@
-import type { OpenContext, StoreProvider, StoreSession } from "../index.ts";
+import type { DiagnoseContext, Finding, OpenContext, StoreProvider, StoreSession } from "../index.ts";
 import { schemaStep } from "../index.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionSource } from "./connection.ts";
+import { diagnose } from "./diagnose.ts";
 import { loadDriver } from "./driver.ts";
 import type { PgPool } from "./driver.ts";
 import { mapPostgresError } from "./errors.ts";
@@ -60,6 +61,25 @@ class PostgresProvider implements StoreProvider {
     } catch (error) {
       connection.destroy();
       throw mapPostgresError(error, "opening the store", this.label);
+    }
+  }
+
+  async diagnose(context: DiagnoseContext): Promise<readonly Finding[]> {
+    const operation = "looking at the server";
+    const connection = await Connection.open(this.#source, { context, operation, role: "doctor" });
+    try {
+      const { schema, direct: assertedDirect } = this.#options;
+      return await connection.within(operation, async () => {
+        const installed = await this.schema.installedOn(connection).catch((error: unknown) => {
+          if (mapPostgresError(error, operation, this.label).code !== "STORE_PERMISSION_DENIED") throw error;
+          return undefined;
+        });
+        return await diagnose(connection, context, { schema, assertedDirect, installed });
+      });
+    } catch (error) {
+      throw mapPostgresError(error, operation, this.label);
+    } finally {
+      await connection.close();
     }
   }
 

@@ -2,8 +2,9 @@ import { realpathSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import { withDeadline } from "../../kernel/index.ts";
 import { SCHEMA_VERSION, schemaStep } from "../index.ts";
-import type { FencedTransactions, InstalledSchema, OpenContext, SchemaAdmin, StoreProvider, StoreSession } from "../index.ts";
+import type { DiagnoseContext, FencedTransactions, Finding, InstalledSchema, OpenContext, SchemaAdmin, StoreProvider, StoreSession } from "../index.ts";
 import { Connection } from "./connection.ts";
+import { diagnoseFile, diagnosePlace } from "./diagnose.ts";
 import { assertWritable, mapSqliteError, storeBusy } from "./errors.ts";
 import { Evidence } from "./evidence.ts";
 import { SqliteFencedTransactions } from "./fenced.ts";
@@ -75,6 +76,16 @@ class SqliteProvider implements StoreProvider<DatabaseSync> {
     const network = networkFileSystem(real);
     if (network !== undefined) return Evidence.none(folder, `${this.#path} lies on a network file system (${network}), where a lock may be lost while its process lives`);
     return Evidence.take(folder, { path: real, random: context.random });
+  }
+
+  async diagnose(context: DiagnoseContext): Promise<readonly Finding[]> {
+    const place = diagnosePlace(this.#path);
+    if (identityOf(this.#path) === undefined || place.some((finding) => finding.check === "files" && finding.level === "fail")) return place;
+    const file = await this.#connected("diagnose", context, { create: false, keep: false }, async (connection, untilFree) => {
+      const version = await untilFree(() => connection.get(this.#statements.version)?.version ?? "");
+      return await diagnoseFile(connection, context, { path: this.#path, version });
+    });
+    return [...file, ...place];
   }
 
   /** Closes the connection of fenced transactions. Sessions are ended by those who opened them. A later transaction opens another connection. */

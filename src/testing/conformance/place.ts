@@ -25,6 +25,8 @@ export interface StorePlace<Tx = unknown> {
    * this code must do so: it is this code's own with another version on it. The suite closes it.
    */
   schemaAt?(installed: InstalledSchema): Promise<StoreProvider<Tx>>;
+  /** What must not be in any text that the store gives: passwords. */
+  readonly secrets?: readonly string[] | undefined;
   /** Called at the end of each case; ends what was made for this place, its providers too. */
   close?(): Promise<void>;
 }

@@ -223,7 +223,7 @@ export class SimulatedStore implements Server {
   attend(connection: Connection, group: string, incarnations: readonly string[], seemsFree: () => void): void {
     const look = () => {
       if (!connection.isServed) this.#attending.delete(look);
-      else if (this.engine.readGroup(group)?.presence.some((row) => incarnations.includes(row.incarnation) && row.evidence === "free") === true) {
+      else if (incarnations.some((incarnation) => this.engine.evidenceOf(group, incarnation) === "free")) {
         this.#attending.delete(look);
         seemsFree();
       }

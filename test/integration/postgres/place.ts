@@ -17,6 +17,7 @@ export async function postgresPlaces(server: PostgresServer): Promise<{ place():
   let standby: PostgresServer | undefined;
   const place: StorePlace<PoolClient> = {
     provider,
+    secrets: [server.password],
     peer: peer as StoreProvider as StoreProvider<PoolClient>, // only sessions are opened on it
     table: numbers(pool),
     newEpoch: async () => await server.restartOnNewTimeline(),

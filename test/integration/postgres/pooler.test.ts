@@ -42,6 +42,7 @@ if (server === undefined || pgbouncer === undefined) {
     place: () => ({
       provider,
       peer,
+      secrets: [server.password],
       table: numbers(pool),
       newEpoch: async () => await server.restartOnNewTimeline(),
       hang: async () => {
