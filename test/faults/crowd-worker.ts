@@ -5,6 +5,7 @@ import { openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { createCluster } from "../../src/index.ts";
 import { COORDINATOR } from "../../src/store/index.ts";
+import { mysql } from "../../src/store/mysql/index.ts";
 import { postgres } from "../../src/store/postgres/index.ts";
 import type { StoreProvider } from "../../src/store/index.ts";
 import { hostMonotonicMs, HistoryWriter } from "../../src/testing/history/index.ts";
@@ -72,6 +73,6 @@ await Promise.all(
 );
 
 function providerOf(store: WorkerStore): StoreProvider {
-  if (store.kind !== "postgres") throw new Error(`there is no crowd on ${store.kind}`);
-  return postgres({ url: store.url });
+  if (store.kind === "sqlite") throw new Error("there is no crowd on SQLite");
+  return store.kind === "mysql" ? mysql({ url: store.url }) : postgres({ url: store.url });
 }

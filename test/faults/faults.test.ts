@@ -51,4 +51,14 @@ describe("faults", () => {
       requireOrSkip(t, "postgres", error.message);
     }
   });
+
+  it("on MariaDB break no promise", async (t) => {
+    try {
+      const { summary } = await run(t, { storeKind: "mariadb", only: ["kill", "cut", "cut-requests", "stop-long", "loss", "terminate", "promote", "server-restart"] });
+      assert.ok(summary.faults.length > 0);
+    } catch (error) {
+      if (!(error instanceof NoServer)) throw error;
+      requireOrSkip(t, "mariadb", error.message);
+    }
+  });
 });

@@ -21,7 +21,7 @@ import { drawPlan } from "./plan.ts";
 import type { PlannedFault } from "./plan.ts";
 import { writeRecord } from "./record.ts";
 import type { FaultSpan, FencingWindow, RunRecord } from "./record.ts";
-import { NoServer } from "./stores/no-server.ts";
+import { openMariadbPlace } from "./stores/mariadb.ts";
 import type { StorePlace } from "./stores/place.ts";
 import { openPostgresPlace } from "./stores/postgres.ts";
 import { openSqlitePlace } from "./stores/sqlite.ts";
@@ -109,7 +109,7 @@ async function openPlace(options: FaultOptions, world: World, nodes: readonly st
     case "postgres":
       return await openPostgresPlace(world, nodes, folder, { clock: wanted.includes("server-clock"), replica: wanted.includes("promote") });
     case "mariadb":
-      throw new NoServer("this version knows no MariaDB store");
+      return await openMariadbPlace(world, nodes, folder, { clock: wanted.includes("server-clock"), replica: wanted.includes("promote") });
     default:
       return options.storeKind satisfies never;
   }

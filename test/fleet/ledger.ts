@@ -23,6 +23,12 @@ export const LEDGER = {
   sequence bigserial primary key, election text not null, token bigint not null, node text not null, incarnation text not null, write text not null, t double precision not null)`,
     rows: "select sequence, election, token, node, incarnation, write, t from fenced_rows order by sequence",
   },
+  mysql: {
+    create: `create table if not exists fenced_rows (
+  sequence bigint auto_increment primary key, election varchar(128) not null, token bigint not null, node varchar(128) not null, incarnation varchar(128) not null, \`write\` varchar(200) not null,
+  t double not null) engine = InnoDB`,
+    rows: "select sequence, election, token, node, incarnation, `write`, t from fenced_rows order by sequence",
+  },
 } as const;
 
 /** What a worker writes about itself under the fence. */
@@ -190,7 +196,7 @@ async function guarded(pool: pg.Pool, term: Term, work: (client: pg.PoolClient) 
 
 // ---- MySQL and MariaDB
 
-const MYSQL_INSERT = "insert into torture_rows (election, token, node, incarnation, `write`, t) values (?, ?, ?, ?, ?, ?)";
+const MYSQL_INSERT = "insert into fenced_rows (election, token, node, incarnation, `write`, t) values (?, ?, ?, ?, ?, ?)";
 
 function mysqlLedger(url: string, leaseMs: number): Ledger {
   const pool = createPool({ uri: url, connectionLimit: 4, connectTimeout: 2_000 });

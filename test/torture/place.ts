@@ -173,10 +173,6 @@ async function postgresPlace(url: string, server: PostgresServer | undefined, re
 
 // ---- MySQL and MariaDB
 
-const MYSQL_TABLE = `create table if not exists torture_rows (
-  sequence bigint auto_increment primary key, election varchar(128) not null, token bigint not null, node varchar(128) not null, incarnation varchar(128) not null, \`write\` varchar(200) not null,
-  t double not null) engine = InnoDB`;
-
 async function ownMariadbPlace(): Promise<Place> {
   const programs = await findMariadb();
   if ("missing" in programs) throw new NoServer(programs.missing);
@@ -191,8 +187,8 @@ async function ownMariadbPlace(): Promise<Place> {
 
 async function mysqlPlace(url: string, server: MariadbServer | undefined, restartCommand: string | undefined): Promise<Place> {
   const database = new URL(url).pathname.slice(1);
-  await mysqlQuery(url, MYSQL_TABLE);
-  await mysqlQuery(url, "truncate table torture_rows");
+  await mysqlQuery(url, LEDGER.mysql.create);
+  await mysqlQuery(url, "truncate table fenced_rows");
   const links = server === undefined ? undefined : new Links(server, (port) => server.urlOf({ database, port }));
   const restarts: readonly OutageKind[] = restartCommand === undefined ? [] : ["store-restart"];
   return {
@@ -211,7 +207,7 @@ async function mysqlPlace(url: string, server: MariadbServer | undefined, restar
         await promisify(exec)(restartCommand as string);
         await untilAnswering(url, async () => await mysqlQuery(url, "select 1"));
       } else if (kind === "store-freeze") {
-        await server.pause();
+        server.pause();
         await pause(ms);
         server.resume();
       } else {
@@ -223,13 +219,13 @@ async function mysqlPlace(url: string, server: MariadbServer | undefined, restar
     },
     isStuck: () => Promise.resolve(false), // a frozen client holds its own rows only
     async rows() {
-      const rows = await mysqlQuery(url, "select sequence, election, token, node, incarnation, `write`, t from torture_rows order by sequence");
+      const rows = await mysqlQuery(url, LEDGER.mysql.rows);
       return rows as unknown as FencedRow[];
     },
     async close() {
       await links?.close();
       if (server !== undefined) return await server.stop();
-      await mysqlQuery(url, "drop table torture_rows").catch(() => undefined);
+      await mysqlQuery(url, "drop table fenced_rows").catch(() => undefined);
     },
   };
 }
