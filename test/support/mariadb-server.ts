@@ -31,9 +31,21 @@ export interface MariadbServerOptions {
   /** Settings of the server, with underscores. Commits are on disk before they are answered unless said otherwise: that is part of the epoch. */
   readonly settings?: Readonly<Record<string, string | number>>;
   readonly programs?: FoundPrograms;
+  readonly surroundings?: MariadbSurroundings;
 }
 
-interface Owner {
+/** What a server has around it, where that is not simply this host. */
+export interface MariadbSurroundings {
+  /** The address that it listens on. The test itself then speaks to it through its socket. */
+  readonly host: string;
+  /** A program and its arguments, run as root, that turn themselves into the server as this owner; empty: nothing is needed. */
+  readonly through: (owner: MariadbOwner | undefined) => readonly string[];
+  /** Where the folder of the server is made. Default: the system's temporary folder. */
+  readonly parent?: () => Promise<string>;
+}
+
+/** Who runs the server: MariaDB refuses to be run by root. */
+export interface MariadbOwner {
   readonly uid: number;
   readonly gid: number;
 }
@@ -77,8 +89,9 @@ async function firstExecutable(folders: readonly string[], name: string): Promis
 export async function startMariadb(options: MariadbServerOptions = {}): Promise<MariadbServer> {
   const programs = options.programs ?? (await findMariadb());
   if ("missing" in programs) throw new Error(programs.missing);
+  const { surroundings } = options;
   const owner = await findOwner();
-  const folder = await mkdtemp(join(tmpdir(), "tribune-mariadb-"));
+  const folder = await mkdtemp(join((await surroundings?.parent?.()) ?? tmpdir(), "tribune-mariadb-"));
   const password = randomBytes(18).toString("hex");
   try {
     const initFile = join(folder, "init.sql");
@@ -86,7 +99,7 @@ export async function startMariadb(options: MariadbServerOptions = {}): Promise<
     for (const path of [folder, initFile]) if (owner !== undefined) await chown(path, owner.uid, owner.gid);
     const args = ["--no-defaults", `--datadir=${join(folder, "data")}`, "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=16M"];
     await run(programs.installer, args, { ...owner, cwd: folder, env: { ...process.env, LC_ALL: "C" } });
-    const server = new MariadbServer({ programs, owner, folder, password, port: await freePort(), settings: options.settings ?? {} });
+    const server = new MariadbServer({ programs, owner, folder, password, port: await freePort(), settings: options.settings ?? {}, surroundings });
     await server.start();
     return server;
   } catch (error) {
@@ -97,11 +110,12 @@ export async function startMariadb(options: MariadbServerOptions = {}): Promise<
 
 interface Place {
   readonly programs: FoundPrograms;
-  readonly owner: Owner | undefined;
+  readonly owner: MariadbOwner | undefined;
   readonly folder: string;
   readonly password: string;
   readonly port: number;
   readonly settings: Readonly<Record<string, string | number>>;
+  readonly surroundings?: MariadbSurroundings | undefined;
 }
 
 /** One server. Whoever starts it stops it; when the test process exits first, the server is killed. */
@@ -120,7 +134,17 @@ export class MariadbServer {
   }
 
   get host(): string {
-    return "127.0.0.1";
+    return this.place.surroundings?.host ?? "127.0.0.1";
+  }
+
+  /** The process of the server. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Who may do everything. */
+  get administrator(): { readonly user: string; readonly password: string } {
+    return { user: ADMINISTRATOR, password: this.password };
   }
 
   get password(): string {
@@ -150,7 +174,7 @@ export class MariadbServer {
   }
 
   async start(more: Readonly<Record<string, string | number>> = {}): Promise<void> {
-    const { programs, owner, folder, port, settings } = this.place;
+    const { programs, owner, folder, port, settings, surroundings } = this.place;
     const all = {
       datadir: join(folder, "data"),
       port,
@@ -166,7 +190,9 @@ export class MariadbServer {
       ...more,
     };
     const args = ["--no-defaults", ...Object.entries(all).map(([name, value]) => `--${name.replaceAll("_", "-")}=${value}`)];
-    const child = spawn(programs.server, args, { ...owner, cwd: folder, env: { ...process.env, LC_ALL: "C", TZ: "UTC" }, stdio: ["ignore", "ignore", "pipe"] });
+    const before = surroundings?.through(owner) ?? [];
+    const [first, ...rest] = [...before, programs.server];
+    const child = spawn(first, [...rest, ...args], { ...(before.length > 0 ? {} : owner), cwd: folder, env: { ...process.env, LC_ALL: "C", TZ: "UTC" }, stdio: ["ignore", "ignore", "pipe"] });
     this.#child = child;
     const killed = () => {
       child.kill("SIGKILL");
@@ -254,7 +280,7 @@ export class MariadbServer {
 
   /** Runs one statement as the administrator on a connection of its own. */
   async query(text: string, values: readonly unknown[] = [], { database = "" }: { database?: string } = {}): Promise<Record<string, unknown>[]> {
-    return await queryOnce(this.urlOf({ database }), text, values);
+    return await queryOnce(this.urlOf({ database }), text, values, this.place.surroundings === undefined ? undefined : this.socketPath);
   }
 
   /** A fresh, empty database. */
@@ -265,8 +291,8 @@ export class MariadbServer {
 }
 
 /** Runs one statement on a connection of its own. */
-export async function queryOnce(url: string, text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> {
-  const connection = await createConnection({ uri: url, connectTimeout: START_TIMEOUT_MS });
+export async function queryOnce(url: string, text: string, values: readonly unknown[] = [], socketPath?: string): Promise<Record<string, unknown>[]> {
+  const connection = await createConnection({ uri: url, connectTimeout: START_TIMEOUT_MS, ...(socketPath === undefined ? {} : { socketPath }) });
   try {
     const [rows] = await connection.query<RowDataPacket[]>(text, [...values]);
     return rows;
@@ -284,7 +310,7 @@ export async function makeDatabase(url: string): Promise<string> {
 
 // ---- the machine
 
-async function findOwner(): Promise<Owner | undefined> {
+async function findOwner(): Promise<MariadbOwner | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const accounts = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
   const account = accounts.find(([name]) => name === "mysql") ?? accounts.find(([name]) => name === "nobody");

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
-import { access, chmod, chown, constants, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { access, appendFile, chmod, chown, constants, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -27,10 +27,25 @@ export interface PostgresServerOptions {
   /** Settings of the server. `fsync` is on unless said otherwise: switching it off changes the epoch at each restart. */
   readonly settings?: Readonly<Record<string, string | number>>;
   readonly programs?: Extract<PostgresPrograms, { bin: string }>;
+  readonly surroundings?: ServerSurroundings;
+}
+
+/** What a server has around it, where that is not simply this host. */
+export interface ServerSurroundings {
+  /** The address that it listens on. The test itself then speaks to it through its socket. */
+  readonly host: string;
+  /** Where clients come from, as CIDR. */
+  readonly clients: string;
+  /** A program and its arguments, run as root, that turn themselves into the server as this owner; empty: nothing is needed. */
+  readonly through: (owner: Owner | undefined) => readonly string[];
+  /** Where the folder of each server is made. Default: the system's temporary folder. */
+  readonly parent?: () => Promise<string>;
+  /** More arguments of `initdb`. */
+  readonly initdb?: readonly string[];
 }
 
 /** Who runs the server: PostgreSQL refuses to be run by root. */
-interface Owner {
+export interface Owner {
   readonly uid: number;
   readonly gid: number;
 }
@@ -105,7 +120,8 @@ export async function installOnDebian(name: string): Promise<string | undefined>
 export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
   const programs = await programsOf(options);
   const owner = await findOwner();
-  const folder = await mkdtemp(join(tmpdir(), "tribune-postgres-"));
+  const { surroundings } = options;
+  const folder = await makeFolder(surroundings);
   const password = randomBytes(18).toString("hex");
   try {
     const passwordFile = join(folder, "password");
@@ -119,8 +135,13 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
       "--encoding=UTF8",
       "--locale=C",
       "--no-sync",
+      ...(surroundings?.initdb ?? []),
     ]);
-    const server = new PostgresServer({ programs, owner, folder, password, port: await freePort(), settings: options.settings ?? {} });
+    if (surroundings !== undefined) {
+      const lets = ["all", "replication"].map((what) => `host ${what} all ${surroundings.clients} scram-sha-256\n`);
+      await appendFile(join(folder, "data", "pg_hba.conf"), lets.join(""));
+    }
+    const server = new PostgresServer({ programs, owner, folder, password, port: await freePort(), settings: options.settings ?? {}, surroundings });
     await server.start();
     return server;
   } catch (error) {
@@ -131,20 +152,24 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
 
 /** Copies a running server and starts the copy as its hot standby. `port`: where the primary is reached instead, such as a proxy. */
 export async function startStandby(primary: PostgresServer, { port = primary.port }: { readonly port?: number } = {}): Promise<PostgresServer> {
-  const { programs, owner, password } = primary.place;
-  const folder = await mkdtemp(join(tmpdir(), "tribune-postgres-"));
+  const { programs, owner, password, surroundings } = primary.place;
+  const folder = await makeFolder(surroundings);
   try {
     if (owner !== undefined) await chown(folder, owner.uid, owner.gid);
     const dataDir = join(folder, "data");
-    await runAs(owner, folder, join(programs.bin, "pg_basebackup"), ["-R", "-X", "stream", "--checkpoint=fast", "--no-sync", "-D", dataDir, "-d", primary.urlOf({ port })]);
+    await runAs(owner, folder, join(programs.bin, "pg_basebackup"), ["-R", "-X", "stream", "--checkpoint=fast", "--no-sync", "-D", dataDir, "-d", surroundings === undefined ? primary.urlOf({ port }) : primary.socketUrl]);
     await chmod(dataDir, 0o700);
-    const server = new PostgresServer({ programs, owner, folder, password, port: await freePort(), settings: primary.place.settings });
+    const server = new PostgresServer({ programs, owner, folder, password, port: await freePort(), settings: primary.place.settings, surroundings });
     await server.start();
     return server;
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+async function makeFolder(surroundings: ServerSurroundings | undefined): Promise<string> {
+  return await mkdtemp(join((await surroundings?.parent?.()) ?? tmpdir(), "tribune-postgres-"));
 }
 
 interface Place {
@@ -154,6 +179,7 @@ interface Place {
   readonly password: string;
   readonly port: number;
   readonly settings: Readonly<Record<string, string | number>>;
+  readonly surroundings?: ServerSurroundings | undefined;
 }
 
 /** One server. Whoever starts it stops it; when the test process exits first, the server is killed. */
@@ -171,7 +197,7 @@ export class PostgresServer {
   }
 
   get host(): string {
-    return "127.0.0.1";
+    return this.place.surroundings?.host ?? "127.0.0.1";
   }
 
   get password(): string {
@@ -190,6 +216,24 @@ export class PostgresServer {
     return this.place.programs.major;
   }
 
+  /** The process that all others of the server are children of. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** For the superuser, on the database `postgres`, through the socket. */
+  get socketUrl(): string {
+    return this.socketUrlOf({});
+  }
+
+  socketUrlOf({ user = SUPERUSER, password = this.password, database = "postgres" }: { user?: string; password?: string; database?: string }): string {
+    return `postgres://${user}:${password}@/${database}?host=${encodeURIComponent(this.socketDir)}&port=${this.port}`;
+  }
+
   /** For the superuser, on the database `postgres`. */
   get url(): string {
     return this.urlOf({});
@@ -205,11 +249,14 @@ export class PostgresServer {
   }
 
   async start(more: Readonly<Record<string, string | number>> = {}): Promise<void> {
-    const { programs, owner, folder, port, settings } = this.place;
+    const { programs, owner, folder, port, settings, surroundings } = this.place;
     const all = { port, listen_addresses: this.host, unix_socket_directories: folder, lc_messages: "C", ...settings, ...more };
     const args = Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-    const child = spawn(join(programs.bin, "postgres"), ["-D", this.dataDir, ...args], {
-      ...(owner === undefined ? {} : owner),
+    const before = [...(surroundings?.through(owner) ?? [])];
+    const program = join(programs.bin, "postgres");
+    const [first, ...rest] = [...before, program];
+    const child = spawn(first, [...rest, "-D", this.dataDir, ...args], {
+      ...(owner === undefined || before.length > 0 ? {} : owner),
       cwd: folder,
       env: { ...process.env, LC_ALL: "C", TZ: "UTC" },
       stdio: ["ignore", "ignore", "pipe"],
@@ -328,7 +375,7 @@ export class PostgresServer {
 
   /** Runs one statement as the superuser on a connection of its own. */
   async query(text: string, values: readonly unknown[] = [], { database = "postgres" }: { database?: string } = {}): Promise<Record<string, unknown>[]> {
-    return await queryOnce(this.urlOf({ database }), text, values);
+    return await queryOnce(this.place.surroundings === undefined ? this.urlOf({ database }) : this.socketUrlOf({ database }), text, values);
   }
 
   /** A fresh, empty database. */

@@ -4,8 +4,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FencedRow } from "../../src/testing/history/index.ts";
-import { violationLines } from "./report.ts";
-import { judge, readHistory } from "./torture.ts";
+import { readHistory } from "../fleet/history-folder.ts";
+import { violationLines } from "../fleet/text.ts";
+import { judge } from "./torture.ts";
 import type { RunRecord } from "./torture.ts";
 
 const folder = process.argv[2];

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { COORDINATOR } from "../../src/store/index.ts";
 import type { HistoryEntry } from "../../src/testing/history/index.ts";
-import type { Fleet, Run } from "./fleet.ts";
+import type { Fleet, Run } from "../fleet/fleet.ts";
 import type { Place } from "./place.ts";
+import { WORK } from "./plan.ts";
 import type { FaultKind, PlannedFault } from "./plan.ts";
-import { WORK } from "./worker-config.ts";
 
 /** What faults are done to. */
 export interface Scene {
@@ -65,7 +65,7 @@ export async function inject(scene: Scene, planned: PlannedFault): Promise<void>
     case "resign": {
       if (target === undefined) return;
       const token = target.terms.get(WORK);
-      fleet.order(target, { order: "resign" });
+      fleet.order(target, { order: "resign", election: WORK });
       await fleet.until(() => target.terms.get(WORK) !== token, leaseMs, scene.signal);
       return;
     }

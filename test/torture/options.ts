@@ -1,10 +1,8 @@
 import { parseArgs } from "node:util";
+import { BREAKS } from "../fleet/worker-config.ts";
+import type { Break } from "../fleet/worker-config.ts";
 import { FAULT_KINDS } from "./plan.ts";
 import type { FaultKind } from "./plan.ts";
-
-/** A worker that breaks a promise on purpose, so that it is known that the checks can fail. */
-export const BREAKS = ["stale-writes", "belief"] as const;
-export type Break = (typeof BREAKS)[number];
 
 export interface TortureOptions {
   /** `sqlite`, `postgres` or `mariadb` (a server of its own), or a store URL. */

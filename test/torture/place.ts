@@ -14,7 +14,8 @@ import { findMariadb, startMariadb } from "../support/mariadb-server.ts";
 import type { MariadbServer } from "../support/mariadb-server.ts";
 import { findPostgres, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
-import type { WorkerStore } from "./ledger.ts";
+import { LEDGER } from "../fleet/ledger.ts";
+import type { WorkerStore } from "../fleet/ledger.ts";
 import type { TortureOptions } from "./options.ts";
 import type { FaultKind } from "./plan.ts";
 
@@ -64,17 +65,14 @@ export async function openPlace(options: TortureOptions, folder: string): Promis
 
 // ---- SQLite
 
-const SQLITE_TABLE = `create table if not exists torture_rows (
-  sequence integer primary key autoincrement, election text not null, token integer not null, node text not null, incarnation text not null, write text not null, t real not null)`;
-
 /** Longer than any transaction of a process that runs. */
 const STUCK_AFTER_MS = 50;
 
 function sqlitePlace(path: string, ours: boolean): Place {
   const database = new DatabaseSync(path, { timeout: 5_000 });
   database.exec("pragma journal_mode = wal");
-  database.exec(SQLITE_TABLE);
-  database.exec("delete from torture_rows");
+  database.exec(LEDGER.sqlite.create);
+  database.exec("delete from fenced_rows");
   database.exec("pragma busy_timeout = 0");
   return {
     label: `sqlite:${path}`,
@@ -99,11 +97,11 @@ function sqlitePlace(path: string, ours: boolean): Place {
       return true;
     },
     rows() {
-      const rows = database.prepare("select sequence, election, token, node, incarnation, write, t from torture_rows order by sequence").all();
+      const rows = database.prepare(LEDGER.sqlite.rows).all();
       return Promise.resolve(rows as unknown as FencedRow[]);
     },
     async close() {
-      if (!ours) database.exec("drop table torture_rows");
+      if (!ours) database.exec("drop table fenced_rows");
       database.close();
       if (ours) for (const file of ["", "-wal", "-shm", "-tribune_hint"]) await rm(path + file, { force: true });
     },
@@ -122,12 +120,9 @@ function lockForWriting(database: DatabaseSync): boolean {
 
 // ---- PostgreSQL
 
-const POSTGRES_TABLE = `create table if not exists torture_rows (
-  sequence bigserial primary key, election text not null, token bigint not null, node text not null, incarnation text not null, write text not null, t double precision not null)`;
-
 async function postgresPlace(url: string, server: PostgresServer | undefined, restartCommand: string | undefined): Promise<Place> {
-  await query(url, POSTGRES_TABLE);
-  await query(url, "truncate torture_rows");
+  await query(url, LEDGER.postgres.create);
+  await query(url, "truncate fenced_rows");
   const stamped = (await query(url, "show track_commit_timestamp"))[0]?.["track_commit_timestamp"] === "on";
   const outages: OutageKind[] = server === undefined ? (restartCommand === undefined ? [] : ["store-restart"]) : ["store-crash", "store-restart", "store-freeze"];
   const links = server === undefined ? undefined : new Links(server, (port) => server.urlOf({ port }));
@@ -160,7 +155,7 @@ async function postgresPlace(url: string, server: PostgresServer | undefined, re
     isStuck: () => Promise.resolve(false), // a frozen client holds its own rows only
     async rows() {
       const committedAt = stamped ? ", (extract(epoch from pg_xact_commit_timestamp(xmin)) * 1000000)::bigint as committed_at" : "";
-      const rows = await query(url, `select sequence, election, token, node, incarnation, write, t ${committedAt} from torture_rows order by sequence`);
+      const rows = await query(url, `select sequence, election, token, node, incarnation, write, t ${committedAt} from fenced_rows order by sequence`);
       return rows.map(({ committed_at: stamp, sequence, token, ...rest }) => ({
         ...(rest as Omit<FencedRow, "sequence" | "token" | "committedAt">),
         sequence: Number(sequence),
@@ -171,16 +166,12 @@ async function postgresPlace(url: string, server: PostgresServer | undefined, re
     async close() {
       await links?.close();
       if (server !== undefined) return await server.stop();
-      await query(url, "drop table torture_rows").catch(() => undefined);
+      await query(url, "drop table fenced_rows").catch(() => undefined);
     },
   };
 }
 
 // ---- MySQL and MariaDB
-
-const MYSQL_TABLE = `create table if not exists torture_rows (
-  sequence bigint auto_increment primary key, election varchar(128) not null, token bigint not null, node varchar(128) not null, incarnation varchar(128) not null, \`write\` varchar(200) not null,
-  t double not null) engine = InnoDB`;
 
 async function ownMariadbPlace(): Promise<Place> {
   const programs = await findMariadb();
@@ -196,8 +187,8 @@ async function ownMariadbPlace(): Promise<Place> {
 
 async function mysqlPlace(url: string, server: MariadbServer | undefined, restartCommand: string | undefined): Promise<Place> {
   const database = new URL(url).pathname.slice(1);
-  await mysqlQuery(url, MYSQL_TABLE);
-  await mysqlQuery(url, "truncate table torture_rows");
+  await mysqlQuery(url, LEDGER.mysql.create);
+  await mysqlQuery(url, "truncate table fenced_rows");
   const links = server === undefined ? undefined : new Links(server, (port) => server.urlOf({ database, port }));
   const restarts: readonly OutageKind[] = restartCommand === undefined ? [] : ["store-restart"];
   return {
@@ -216,7 +207,7 @@ async function mysqlPlace(url: string, server: MariadbServer | undefined, restar
         await promisify(exec)(restartCommand as string);
         await untilAnswering(url, async () => await mysqlQuery(url, "select 1"));
       } else if (kind === "store-freeze") {
-        await server.pause();
+        server.pause();
         await pause(ms);
         server.resume();
       } else {
@@ -228,13 +219,13 @@ async function mysqlPlace(url: string, server: MariadbServer | undefined, restar
     },
     isStuck: () => Promise.resolve(false), // a frozen client holds its own rows only
     async rows() {
-      const rows = await mysqlQuery(url, "select sequence, election, token, node, incarnation, `write`, t from torture_rows order by sequence");
+      const rows = await mysqlQuery(url, LEDGER.mysql.rows);
       return rows as unknown as FencedRow[];
     },
     async close() {
       await links?.close();
       if (server !== undefined) return await server.stop();
-      await mysqlQuery(url, "drop table torture_rows").catch(() => undefined);
+      await mysqlQuery(url, "drop table fenced_rows").catch(() => undefined);
     },
   };
 }

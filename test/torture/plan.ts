@@ -1,5 +1,8 @@
 import type { Random } from "../../src/kernel/index.ts";
 
+/** The election that all workers contend for. */
+export const WORK = "work";
+
 /** What the nemesis can do. `leader` is the holder of the election that the workers contend for. */
 export const FAULT_KINDS = [
   "kill-node",

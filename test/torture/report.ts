@@ -1,12 +1,8 @@
-import type { Violation } from "../../src/testing/history/index.ts";
+import { counts, table, violationLines } from "../fleet/text.ts";
 import type { TortureOptions } from "./options.ts";
 import type { PlannedFault } from "./plan.ts";
 import type { Spread, Summary } from "./summary.ts";
 import type { TortureResult } from "./torture.ts";
-
-/** So many violations, and so much evidence of each, are shown; the folder has all. */
-const SHOWN = 10;
-const EVIDENCE_SHOWN = 6;
 
 export function planText(plan: readonly PlannedFault[], label: string, options: TortureOptions): string {
   const { nodes, leaseMs, beatMs, durationMs, seed } = options;
@@ -40,27 +36,6 @@ function summaryLines(summary: Summary): string[] {
   ];
 }
 
-export function violationLines(violations: readonly Violation[]): string[] {
-  const lines: string[] = [];
-  for (const { check, message, atMs, evidence } of violations.slice(0, SHOWN)) {
-    lines.push(`VIOLATION ${check} at ${atMs.toFixed(1)} ms: ${message}`);
-    for (const item of evidence.slice(0, EVIDENCE_SHOWN)) lines.push(`    ${JSON.stringify(item)}`);
-    if (evidence.length > EVIDENCE_SHOWN) lines.push(`    … and ${evidence.length - EVIDENCE_SHOWN} more`);
-  }
-  if (violations.length > SHOWN) lines.push(`… and ${violations.length - SHOWN} more violations`);
-  return lines;
-}
-
 function spreadText({ medianMs, maxMs }: Spread): string {
   return `${medianMs} / ${maxMs}`;
-}
-
-function counts(numbers: Readonly<Record<string, number>>): string {
-  const words = Object.entries(numbers).map(([word, count]) => `${word} ${count}`);
-  return words.length === 0 ? "nothing" : words.join(", ");
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join("  ").trimEnd());
 }

@@ -1,6 +1,7 @@
 import { COORDINATOR_OFFICE, gaps, waitOf } from "../../src/testing/history/index.ts";
 import type { History, HistoryEvent } from "../../src/testing/history/index.ts";
-import { STARVED, WORK } from "./worker-config.ts";
+import { STARVED } from "../fleet/worker-config.ts";
+import { WORK } from "./plan.ts";
 
 /** Numbers about a run; the judgement is elsewhere. */
 export interface Summary {

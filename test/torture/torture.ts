@@ -1,19 +1,19 @@
-import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { seededRandom } from "../../src/kernel/index.ts";
-import { checkHistory, hostMonotonicMs, HistoryWriter, mergeHistories, parseHistory, PROCESS_CHECKS, takeoverBoundMs } from "../../src/testing/history/index.ts";
-import type { CheckConfig, FencedRow, History, HistoryEntry, Violation } from "../../src/testing/history/index.ts";
+import { checkHistory, hostMonotonicMs, HistoryWriter, PROCESS_CHECKS, takeoverBoundMs } from "../../src/testing/history/index.ts";
+import type { CheckConfig, History, HistoryEntry, Violation } from "../../src/testing/history/index.ts";
+import { Fleet } from "../fleet/fleet.ts";
+import { makeHistoryFolder, readHistory } from "../fleet/history-folder.ts";
+import type { WorkerStore } from "../fleet/ledger.ts";
 import { inject, possibleFaults } from "./faults.ts";
 import type { Scene } from "./faults.ts";
-import { Fleet } from "./fleet.ts";
-import type { WorkerStore } from "./ledger.ts";
 import type { TortureOptions } from "./options.ts";
 import { openPlace } from "./place.ts";
 import type { Place } from "./place.ts";
-import { drawPlan, FAULT_KINDS } from "./plan.ts";
+import { drawPlan, FAULT_KINDS, WORK } from "./plan.ts";
 import type { FaultKind, PlannedFault } from "./plan.ts";
 import { summarize } from "./summary.ts";
 import type { Summary } from "./summary.ts";
@@ -46,7 +46,7 @@ const SILENT: Audience = { plan: () => undefined, progress: () => undefined };
 
 /** Runs processes and faults for a while and judges what they wrote down. Rejects only if the harness itself cannot go on, or `signal` aborts. */
 export async function torture(options: TortureOptions, audience: Audience = SILENT, signal: AbortSignal = new AbortController().signal): Promise<TortureResult> {
-  const folder = makeFolder(options);
+  const folder = makeHistoryFolder("torture", options.out);
   let kept = true;
   try {
     const place = await openPlace(options, folder);
@@ -94,20 +94,6 @@ function blindness(history: History, record: RunRecord): Violation[] {
   return expected.filter(([, seen]) => !seen).map(([message]) => ({ check: "harness", message, atMs: 0, evidence: [] }));
 }
 
-/** What the processes and the supervisor wrote into a folder. */
-export function readHistory(folder: string, rows: readonly FencedRow[]): History {
-  const files = readdirSync(folder).filter((name) => name.endsWith(".jsonl"));
-  return mergeHistories(files.map((name) => parseHistory(readFileSync(join(folder, name), "utf8"), name)), rows);
-}
-
-function makeFolder(options: TortureOptions): string {
-  if (options.out === undefined) return mkdtempSync(join(tmpdir(), "tribune-torture-"));
-  const folder = resolve(options.out);
-  mkdirSync(folder, { recursive: true });
-  if (readdirSync(folder).length > 0) throw new Error(`${folder} is not empty; --out needs a folder of its own`);
-  return folder;
-}
-
 /** Faults that leave an incarnation to be declared dead by others. */
 const DEADLY: readonly FaultKind[] = ["kill-node", "kill-leader", "kill-coordinator", "kill-both"];
 
@@ -135,7 +121,13 @@ class Session {
     const file = openSync(join(folder, "supervisor.jsonl"), "a");
     const history = new HistoryWriter({ process: "supervisor", node: "", incarnation: () => "", nowMs: hostMonotonicMs, write: (line) => void writeSync(file, line) });
     this.#note = (entry) => void history.note(entry);
-    this.fleet = new Fleet({ options, folder, stores, note: this.#note });
+    const { leaseMs, beatMs, seed, breaks } = options;
+    this.fleet = new Fleet({
+      nodes: [...stores.keys()],
+      worker: { group: "torture", folder, leaseMs, beatMs, elections: [WORK], crashDetection: "evidence", seed, breaks },
+      storeOf: (node) => stores.get(node) as WorkerStore,
+      note: this.#note,
+    });
   }
 
   record(): RunRecord {

@@ -12,24 +12,31 @@ import type { PostgresServer } from "../../support/postgres-server.ts";
 
 export interface PgBouncer {
   readonly version: string;
+  readonly port: number;
+  readonly pid: number | undefined;
   urlOf(database: string): string;
   stop(): Promise<void>;
 }
 
-/** PgBouncer in front of `server`; or why there is none. */
-export async function startPgBouncer(server: PostgresServer, mode: "transaction" | "session" = "transaction"): Promise<PgBouncer | { readonly missing: string }> {
+export interface PgBouncerOptions {
+  /** As whom everybody comes to the server. Default: its superuser. */
+  readonly user?: { readonly name: string; readonly password: string };
+}
+
+/** PgBouncer in front of `server`, where that is and on its address; or why there is none. */
+export async function startPgBouncer(server: PostgresServer, mode: "transaction" | "session" = "transaction", { user = { name: "tribune", password: server.password } }: PgBouncerOptions = {}): Promise<PgBouncer | { readonly missing: string }> {
   const program = (await findPgBouncer()) ?? (await afterInstalling());
   if (typeof program !== "string") return program;
   const folder = await mkdtemp(join(tmpdir(), "tribune-pgbouncer-"));
   const port = await freePort();
-  const { owner } = server.place;
+  const { owner, surroundings } = server.place;
   const settings = [
     "[databases]",
-    `* = host=${server.host} port=${server.port} user=tribune password=${server.password}`,
+    `* = host=${server.host} port=${server.port} user=${user.name} password=${user.password}`,
     "[pgbouncer]",
-    "listen_addr = 127.0.0.1",
+    `listen_addr = ${server.host}`,
     `listen_port = ${port}`,
-    "unix_socket_dir =",
+    `unix_socket_dir = ${folder}`,
     "auth_type = any", // whoever reaches this port of the test is let in, as the user above
     `pool_mode = ${mode}`,
     "max_client_conn = 200",
@@ -38,14 +45,18 @@ export async function startPgBouncer(server: PostgresServer, mode: "transaction"
   ];
   await writeFile(join(folder, "pgbouncer.ini"), settings.join("\n"));
   if (owner !== undefined) for (const path of [folder, join(folder, "pgbouncer.ini")]) await chown(path, owner.uid, owner.gid);
-  const child = spawn(program, [join(folder, "pgbouncer.ini")], { ...(owner === undefined ? {} : owner), cwd: folder, stdio: "ignore" });
+  const before = surroundings?.through(owner) ?? [];
+  const [first, ...rest] = [...before, program];
+  const child = spawn(first, [...rest, join(folder, "pgbouncer.ini")], { ...(owner === undefined || before.length > 0 ? {} : owner), cwd: folder, stdio: "ignore" });
   const killed = () => child.kill("SIGKILL");
   process.once("exit", killed);
-  const urlOf = (database: string) => `postgres://tribune@127.0.0.1:${port}/${database}`;
-  await untilReady(urlOf("postgres"), () => child.exitCode !== null);
+  const urlOf = (database: string) => `postgres://${user.name}@${server.host}:${port}/${database}`;
+  await untilReady(`postgres://${user.name}@/postgres?host=${encodeURIComponent(folder)}&port=${port}`, () => child.exitCode !== null);
   const { stdout } = await promisify(execFile)(program, ["--version"]);
   return {
     version: stdout.split("\n")[0] ?? "PgBouncer",
+    port,
+    pid: child.pid,
     urlOf,
     async stop() {
       process.removeListener("exit", killed);

@@ -7,20 +7,30 @@ import { COORDINATOR } from "../../src/store/index.ts";
 import { hostMonotonicMs } from "../../src/testing/history/index.ts";
 import type { HistoryEntry, HistoryEvent } from "../../src/testing/history/index.ts";
 import type { WorkerStore } from "./ledger.ts";
-import type { TortureOptions } from "./options.ts";
-import { CONFIG_VARIABLE, STARVED, WORK } from "./worker-config.ts";
+import { CONFIG_VARIABLE, STARVED } from "./worker-config.ts";
 import type { Order, WorkerConfig } from "./worker-config.ts";
 
 const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
 
 /** Everything that a fleet stands on. */
 export interface FleetSetup {
-  readonly options: TortureOptions;
-  readonly folder: string;
-  /** How each node reaches the store. */
-  readonly stores: ReadonlyMap<string, WorkerStore>;
+  readonly nodes: readonly string[];
+  /** What all workers are told alike; `seed` is the fleet's, and another one for each of its workers. */
+  readonly worker: Omit<WorkerConfig, "node" | "process" | "store" | "clockRate">;
+  /** How a node reaches the store, asked at each start. */
+  readonly storeOf: (node: string) => WorkerStore;
+  /** In which surroundings a node runs, asked at each start; in those of the supervisor if there are none. */
+  readonly surroundingsOf?: (node: string) => Surroundings;
   /** Puts down what was done to a process; see {@link HistoryEntry}. */
   readonly note: (entry: HistoryEntry) => void;
+}
+
+/** What a worker's process has around it. */
+export interface Surroundings {
+  /** A program, with its arguments, that turns itself into the worker, such as `nsenter`. */
+  readonly through?: readonly [program: string, ...args: string[]];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly clockRate?: number;
 }
 
 /** One run of one node, as the supervisor sees it. */
@@ -46,6 +56,8 @@ export class Fleet {
   readonly #names: readonly string[];
   readonly #runs = new Map<string, Run>();
   readonly #all = new Set<ChildProcess>();
+  /** Of every process that there ever was. */
+  readonly pids = new Set<number>();
   readonly #waiting = new Set<() => void>();
   #started = 0;
   /** Ended by themselves, with what they said last. */
@@ -53,8 +65,12 @@ export class Fleet {
 
   constructor(setup: FleetSetup) {
     this.#setup = setup;
-    this.#names = [...setup.stores.keys()];
+    this.#names = setup.nodes;
     process.once("exit", this.#killAll);
+  }
+
+  get nodes(): readonly string[] {
+    return this.#names;
   }
 
   get runs(): readonly Run[] {
@@ -66,30 +82,38 @@ export class Fleet {
   }
 
   start(node: string): Run {
-    const { options, folder, stores, note } = this.#setup;
-    const store = stores.get(node);
-    if (store === undefined) throw new Error(`there is no node ${node}`);
+    const { worker, storeOf, surroundingsOf, note } = this.#setup;
+    const { through, env: around, clockRate = 1 } = surroundingsOf?.(node) ?? {};
+    const { folder } = worker;
     const name = `${node}.${++this.#started}`;
     const config: WorkerConfig = {
-      group: "torture",
+      ...worker,
       node,
       process: name,
-      folder,
-      store,
-      leaseMs: options.leaseMs,
-      beatMs: options.beatMs,
-      seed: (options.seed + this.#started * 7_919) >>> 0,
-      breaks: options.breaks,
+      store: storeOf(node),
+      seed: (worker.seed + this.#started * 7_919) >>> 0,
+      clockRate,
     };
     const { NODE_TEST_CONTEXT: _, ...env } = process.env; // the worker is no test
     const stderr = openSync(join(folder, `${name}.stderr`), "w");
-    const child = fork(WORKER, [], { env: { ...env, [CONFIG_VARIABLE]: JSON.stringify(config) }, stdio: ["ignore", stderr, stderr, "ipc"], execArgv: [] });
+    const [execPath, ...execArgv] = through === undefined ? [process.execPath] : [...through, process.execPath];
+    const child = fork(WORKER, [], { env: { ...env, ...around, [CONFIG_VARIABLE]: JSON.stringify(config) }, stdio: ["ignore", stderr, stderr, "ipc"], execPath, execArgv });
     closeSync(stderr);
     this.#all.add(child);
+    if (child.pid !== undefined) this.pids.add(child.pid);
     const { promise: gone, resolve } = Promise.withResolvers<void>();
     const run: Run = { node, name, child, incarnation: "", joined: false, paused: false, ending: undefined, terms: new Map(), view: undefined, gone };
     this.#runs.set(node, run);
     child.on("message", (event: HistoryEvent) => this.#hear(run, event));
+    child.once("error", (error) => {
+      // It could not be started; or a signal could not be sent, and then its exit says more.
+      if (child.pid !== undefined) return;
+      this.#all.delete(child);
+      this.failures.push({ process: name, stderr: error.message });
+      note({ kind: "exited", code: null, signal: null, expected: false, ...identity(run) });
+      this.#runs.delete(node);
+      resolve();
+    });
     child.once("exit", (code, signal) => {
       this.#all.delete(child);
       const expected = run.ending === "killed" ? signal === "SIGKILL" : run.ending === "asked" && code === 0;
@@ -111,8 +135,19 @@ export class Fleet {
     return held.sort((a, b) => (b.terms.get(election) ?? 0) - (a.terms.get(election) ?? 0)).find((run) => !run.paused);
   }
 
+  /** The elections that all nodes contend for. */
+  get elections(): readonly string[] {
+    return this.#setup.worker.elections;
+  }
+
+  /** Who leads the first of them. */
   get leader(): Run | undefined {
-    return this.holder(WORK);
+    return this.holder(this.elections[0] ?? "");
+  }
+
+  /** Whether each of them has somebody who leads it. */
+  get led(): boolean {
+    return this.elections.every((election) => this.holder(election) !== undefined);
   }
 
   /** Who coordinates, and is named as coordinator by a view that someone has seen. */
@@ -121,13 +156,13 @@ export class Fleet {
     return holder !== undefined && this.runs.some((run) => !run.paused && run.view?.coordinator === holder.incarnation) ? holder : undefined;
   }
 
-  /** All nodes run, are members, see the same view of exactly them, and somebody leads. */
+  /** All nodes run, are members, see the same view of exactly them, and each election has a leader. */
   get settled(): boolean {
     const { runs } = this;
     if (runs.length !== this.#names.length || runs.some((run) => !run.joined || run.paused || run.ending !== undefined)) return false;
     const versions = new Set(runs.map((run) => run.view?.version));
     const members = runs[0]?.view?.incarnations ?? [];
-    return versions.size === 1 && members.length === runs.length && runs.every((run) => members.includes(run.incarnation)) && this.leader !== undefined && this.coordinator !== undefined;
+    return versions.size === 1 && members.length === runs.length && runs.every((run) => members.includes(run.incarnation)) && this.led && this.coordinator !== undefined;
   }
 
   /** One line about each run, for when something did not come about. */

@@ -11,6 +11,26 @@ import type { StoreProvider } from "../../src/store/index.ts";
 /** Where a worker keeps its state: told by the supervisor. */
 export type WorkerStore = { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" | "mysql"; readonly url: string };
 
+/** The fenced table, as the supervisor makes it, and its rows in order. */
+export const LEDGER = {
+  sqlite: {
+    create: `create table if not exists fenced_rows (
+  sequence integer primary key autoincrement, election text not null, token integer not null, node text not null, incarnation text not null, write text not null, t real not null)`,
+    rows: "select sequence, election, token, node, incarnation, write, t from fenced_rows order by sequence",
+  },
+  postgres: {
+    create: `create table if not exists fenced_rows (
+  sequence bigserial primary key, election text not null, token bigint not null, node text not null, incarnation text not null, write text not null, t double precision not null)`,
+    rows: "select sequence, election, token, node, incarnation, write, t from fenced_rows order by sequence",
+  },
+  mysql: {
+    create: `create table if not exists fenced_rows (
+  sequence bigint auto_increment primary key, election varchar(128) not null, token bigint not null, node varchar(128) not null, incarnation varchar(128) not null, \`write\` varchar(200) not null,
+  t double not null) engine = InnoDB`,
+    rows: "select sequence, election, token, node, incarnation, `write`, t from fenced_rows order by sequence",
+  },
+} as const;
+
 /** What a worker writes about itself under the fence. */
 export interface Entry {
   readonly election: string;
@@ -63,11 +83,11 @@ function codeOf(error: unknown): string {
 
 // ---- SQLite
 
-const SQLITE_INSERT = "insert into torture_rows (election, token, node, incarnation, write, t) values (?, ?, ?, ?, ?, ?)";
+const SQLITE_INSERT = "insert into fenced_rows (election, token, node, incarnation, write, t) values (?, ?, ?, ?, ?, ?)";
 
 function sqliteLedger(path: string): Ledger {
   // A connection of the user's own beside those of the provider, for `guard`.
-  const own = new DatabaseSync(path, { timeout: 20 });
+  const own = new DatabaseSync(path, { timeout: 0 });
   const insert = (database: DatabaseSync, entry: Entry) => {
     database.prepare(SQLITE_INSERT).run(entry.election, entry.token, entry.node, entry.incarnation, entry.write, entry.t);
   };
@@ -81,7 +101,7 @@ function sqliteLedger(path: string): Ledger {
     write(term, entry, manner) {
       if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as DatabaseSync, entry, manner)));
       return answered(async () => {
-        own.exec("begin immediate");
+        await begin(own);
         try {
           await term.guard(own);
           perform(own, entry, manner);
@@ -97,6 +117,21 @@ function sqliteLedger(path: string): Ledger {
   };
 }
 
+/** For about so long a busy file is tried again. */
+const BUSY_ATTEMPTS = 100;
+
+async function begin(database: DatabaseSync): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      database.exec("begin immediate");
+      return;
+    } catch (error) {
+      if ((error as { readonly errcode?: number }).errcode !== 5 || attempt === BUSY_ATTEMPTS) throw error; // SQLITE_BUSY
+    }
+    await wait(1 + (attempt % 9));
+  }
+}
+
 /** A transaction on SQLite is synchronous, so a slow one blocks the process. */
 function waitBlocking(ms: number): void {
   if (ms > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
@@ -104,7 +139,7 @@ function waitBlocking(ms: number): void {
 
 // ---- PostgreSQL
 
-const POSTGRES_INSERT = "insert into torture_rows (election, token, node, incarnation, write, t) values ($1, $2, $3, $4, $5, $6)";
+const POSTGRES_INSERT = "insert into fenced_rows (election, token, node, incarnation, write, t) values ($1, $2, $3, $4, $5, $6)";
 
 function postgresLedger(url: string, leaseMs: number): Ledger {
   // `allowExitOnIdle`: a connection that nobody answers any more must not keep a worker that has stopped.
@@ -161,7 +196,7 @@ async function guarded(pool: pg.Pool, term: Term, work: (client: pg.PoolClient) 
 
 // ---- MySQL and MariaDB
 
-const MYSQL_INSERT = "insert into torture_rows (election, token, node, incarnation, `write`, t) values (?, ?, ?, ?, ?, ?)";
+const MYSQL_INSERT = "insert into fenced_rows (election, token, node, incarnation, `write`, t) values (?, ?, ?, ?, ?, ?)";
 
 function mysqlLedger(url: string, leaseMs: number): Ledger {
   const pool = createPool({ uri: url, connectionLimit: 4, connectTimeout: 2_000 });

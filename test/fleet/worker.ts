@@ -1,5 +1,5 @@
 /**
- * One node of the fleet: a real process that joins, contends, writes under the fence, and puts down what it did and believed, line by line, so that a
+ * One node of a fleet: a real process that joins, contends for each election, writes under the fence, and puts down what it did and believed, line by line, so that a
  * SIGKILL loses nothing. It judges nothing.
  */
 import { openSync, writeSync } from "node:fs";
@@ -9,11 +9,12 @@ import type { Cluster, Term } from "../../src/index.ts";
 import { seededRandom } from "../../src/kernel/index.ts";
 import type { Logger, Random } from "../../src/kernel/index.ts";
 import { COORDINATOR } from "../../src/store/index.ts";
-import { hostMonotonicMs, HistoryWriter } from "../../src/testing/history/index.ts";
+import { HistoryWriter } from "../../src/testing/history/index.ts";
 import type { HistoryEntry, HistoryEvent } from "../../src/testing/history/index.ts";
 import { openLedger } from "./ledger.ts";
 import type { Entry, Ledger, Manner } from "./ledger.ts";
-import { CONFIG_VARIABLE, STARVED, WORK } from "./worker-config.ts";
+import { trueClock } from "./true-clock.ts";
+import { CONFIG_VARIABLE, STARVED } from "./worker-config.ts";
 import type { Order, WorkerConfig } from "./worker-config.ts";
 
 const SAMPLE_EVERY_MS = 5;
@@ -35,25 +36,31 @@ class Worker {
   readonly #ledger: Ledger;
   readonly #cluster: Cluster;
   #writes = 0;
+  #isSteady = false;
   readonly #stopping = new AbortController();
-  #lastTerm: Term | undefined;
-  #lastSampleMs = hostMonotonicMs();
+  readonly #lastTerms = new Map<string, Term>();
+  /** Terms of which it was found that they may not act, by election. */
+  readonly #denied = new Map<string, number>();
+  readonly #nowMs: () => number;
+  #lastSampleMs: number;
 
   constructor(config: WorkerConfig) {
     this.#config = config;
+    this.#nowMs = trueClock(config.clockRate);
+    this.#lastSampleMs = this.#nowMs();
     const file = openSync(join(config.folder, `${config.process}.jsonl`), "a");
     this.#logFile = openSync(join(config.folder, `${config.process}.log`), "a");
     this.#history = new HistoryWriter({
       process: config.process,
       node: config.node,
       incarnation: () => this.#cluster?.self.incarnation ?? "",
-      nowMs: hostMonotonicMs,
+      nowMs: this.#nowMs,
       write: (line) => void writeSync(file, line),
     });
     this.#random = seededRandom(config.seed);
     this.#ledger = openLedger(config.store, config.leaseMs);
-    const { group, node, leaseMs, beatMs } = config;
-    this.#cluster = createCluster({ group, node, store: this.#ledger.provider, leaseMs, beatMs, metadata: { run: config.process }, logger: this.#logger() });
+    const { group, node, leaseMs, beatMs, crashDetection } = config;
+    this.#cluster = createCluster({ group, node, store: this.#ledger.provider, leaseMs, beatMs, crashDetection, metadata: { run: config.process }, logger: this.#logger() });
   }
 
   async run(): Promise<void> {
@@ -66,7 +73,7 @@ class Worker {
     await this.#cluster.start();
     this.#note({ kind: "joined" });
     void this.#changeMetadata();
-    await this.#cluster.election(WORK).lead((term) => this.#lead(term));
+    await Promise.all(this.#config.elections.map((name) => this.#cluster.election(name).lead((term) => this.#work(term))));
   }
 
   /** Ends in good order, and then by itself: what keeps the process alive after this is a fault, and is named. */
@@ -86,12 +93,22 @@ class Worker {
 
   // ---- the work
 
+  async #work(term: Term): Promise<void> {
+    const { election, token, incarnation } = term;
+    this.#note({ kind: "work-began", election, token, incarnation });
+    try {
+      await this.#lead(term);
+    } finally {
+      this.#note({ kind: "work-settled", election, token, incarnation });
+    }
+  }
+
   async #lead(term: Term): Promise<void> {
-    this.#lastTerm = term;
+    this.#lastTerms.set(term.election, term);
     if (this.#config.breaks === "stale-writes") return await this.#writeWithoutFence(term);
     while (!term.signal.aborted) {
       await this.#write(term);
-      if (this.#random.next() < 1 / RETURN_ONE_IN) return;
+      if (this.#random.next() < 1 / RETURN_ONE_IN && !this.#isSteady) return;
       await pause(this.#between(WRITE_EVERY_MS), term.signal);
     }
   }
@@ -99,7 +116,7 @@ class Worker {
   async #write(term: Term): Promise<void> {
     const write = `${this.#config.process}/${++this.#writes}`;
     const { token, election, node, incarnation } = term;
-    const answer = await this.#ledger.write(term, { election, token, node, incarnation, write, t: hostMonotonicMs() }, this.#manner());
+    const answer = await this.#ledger.write(term, { election, token, node, incarnation, write, t: this.#nowMs() }, this.#manner());
     this.#note({ kind: "wrote", election, token, write, ...answer, incarnation });
   }
 
@@ -115,7 +132,7 @@ class Worker {
     const { token, election, node, incarnation } = term;
     const work = async () => {
       while (!this.#stopping.signal.aborted) {
-        const entry: Entry = { election, token, node, incarnation, write: `${this.#config.process}/${++this.#writes}`, t: hostMonotonicMs() };
+        const entry: Entry = { election, token, node, incarnation, write: `${this.#config.process}/${++this.#writes}`, t: this.#nowMs() };
         await this.#ledger.writeUnfenced(entry).catch(() => undefined);
         await pause(this.#between(WRITE_EVERY_MS), this.#stopping.signal);
       }
@@ -128,6 +145,7 @@ class Worker {
     for (let change = 1; ; change++) {
       await pause(this.#between(METADATA_EVERY_MS), this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
+      if (this.#isSteady) continue;
       await this.#cluster.updateMetadata({ run: this.#config.process, change }).catch((error: unknown) => this.#noteError("updateMetadata", error));
     }
   }
@@ -136,18 +154,22 @@ class Worker {
 
   #sample(): void {
     this.#noticeStarvation();
-    for (const name of [WORK, COORDINATOR]) {
-      const term = this.#config.breaks === "belief" && name === WORK ? this.#lastTerm : this.#cluster.election(name).term;
+    for (const name of [...this.#config.elections, COORDINATOR]) {
+      const term = this.#config.breaks === "belief" ? (this.#lastTerms.get(name) ?? this.#cluster.election(name).term) : this.#cluster.election(name).term;
       if (term === undefined) continue;
-      const t = hostMonotonicMs(); // before asking; see `Believes`
-      if (!term.mayAct() && this.#config.breaks !== "belief") continue;
+      const t = this.#nowMs(); // before asking; see `Believes`
+      if (!term.mayAct() && this.#config.breaks !== "belief") {
+        if (this.#denied.get(name) !== term.token) this.#history.note({ kind: "denies", election: name, token: term.token, incarnation: term.incarnation });
+        this.#denied.set(name, term.token);
+        continue;
+      }
       this.#history.note({ t, kind: "believes", election: name, token: term.token, incarnation: term.incarnation });
     }
   }
 
   /** On a machine that is too busy a process does not run although nobody stopped it; that is not the library's doing, unless it blocks its own process. The report counts it. */
   #noticeStarvation(): void {
-    const nowMs = hostMonotonicMs();
+    const nowMs = this.#nowMs();
     if (nowMs - this.#lastSampleMs > this.#config.leaseMs / 4) {
       this.#note({ t: this.#lastSampleMs, kind: "paused", cause: STARVED });
       this.#note({ t: nowMs, kind: "resumed", cause: STARVED });
@@ -157,23 +179,26 @@ class Worker {
 
   #listen(): void {
     const cluster = this.#cluster;
-    for (const name of [WORK, COORDINATOR]) {
+    for (const name of [...this.#config.elections, COORDINATOR]) {
       const election = cluster.election(name);
       election.on("term", (term) => {
-        const t = hostMonotonicMs();
+        const t = this.#nowMs();
         this.#note({ t, kind: "announced", election: name, token: term.token, incarnation: term.incarnation, mayAct: term.mayAct() });
       });
       election.on("ended", ({ term, reason }) => this.#note({ kind: "ended", election: name, token: term.token, incarnation: term.incarnation, reason: reason.code }));
     }
-    cluster.on("view", ({ view }) =>
+    cluster.on("view", ({ view, joined, left }) =>
       this.#note({
         kind: "view",
         version: view.version,
         members: view.members.map(({ node, incarnation, metadata }) => ({ node, incarnation, metadata })),
         coordinator: view.coordinator?.incarnation ?? null,
         skipped: view.skipped,
+        joined: joined.map((member) => member.incarnation),
+        left: left.map((member) => member.incarnation),
       }),
     );
+    cluster.on("coordinator", ({ coordinator, previous }) => this.#note({ kind: "coordinator-told", coordinator: coordinator?.incarnation ?? null, previous: previous?.incarnation ?? null }));
     cluster.on("lost", ({ cause, reason, incarnation }) => this.#note({ kind: "told", what: "lost", code: reason.code, detail: cause, incarnation }));
     cluster.on("rejoined", ({ sameIncarnation }) => {
       this.#note({ kind: "told", what: "rejoined", code: "", detail: sameIncarnation ? "same incarnation" : "new incarnation" });
@@ -196,7 +221,10 @@ class Worker {
         this.#note({ kind: "resumed", cause: "blocked" });
         return;
       case "resign":
-        void this.#cluster.election(WORK).resign().catch(() => undefined); // no longer the holder
+        void this.#cluster.election(order.election).resign().catch(() => undefined); // no longer the holder
+        return;
+      case "steady":
+        this.#isSteady = true;
         return;
       default:
         order satisfies never;
@@ -221,7 +249,7 @@ class Worker {
 
   #logger(): Logger {
     const line = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) => {
-      writeSync(this.#logFile, `${JSON.stringify({ t: hostMonotonicMs(), level, message, ...fields })}\n`);
+      writeSync(this.#logFile, `${JSON.stringify({ t: this.#nowMs(), level, message, ...fields })}\n`);
       // What presence logs after the store has confirmed a death.
       if (typeof fields["dead"] === "string" && typeof fields["incarnation"] === "string") this.#note({ kind: "declared-dead", dead: fields["incarnation"] });
     };

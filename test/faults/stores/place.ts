@@ -1,0 +1,59 @@
+import type { FencedRow } from "../../../src/testing/history/index.ts";
+import type { WorkerStore } from "../../fleet/ledger.ts";
+import type { FaultKind, StoreKind } from "../catalogue.ts";
+
+/** Makes something undone. */
+export type Undo = () => Promise<void>;
+
+/** Told by a failover, as it goes. */
+export interface FailoverSteps {
+  /** From here on, what is committed may be lost. */
+  lagging(): void;
+  down(): void;
+  up(): void;
+}
+
+/**
+ * A store as those see it who run it: everything that can be done to one from outside. What a kind of store has not, or what cannot be done on this machine, is left out, and `lacks` says why.
+ */
+export interface StorePlace {
+  readonly kind: StoreKind;
+  /** Safe to print. */
+  readonly label: string;
+  readonly lacks: ReadonlyMap<FaultKind, string>;
+  /** How a node reaches it at present. */
+  storeOf(node: string): WorkerStore;
+  /**
+   * The fenced table, as it was each time a server was lost, and as it is at the end. Within each the order of `sequence` is that of the commits.
+   */
+  tables(): Promise<readonly (readonly FencedRow[])[]>;
+  close(): Promise<void>;
+
+  // ---- what can be done to it
+
+  /** As a power cut. The answer starts it again. */
+  crash?(): Promise<Undo>;
+  /** In good order. The answer starts it again. */
+  shutDown?(): Promise<Undo>;
+  /** A replica falls behind for so long; then the server dies, and the replica takes its place. */
+  failOver?(lagMs: number, steps: FailoverSteps): Promise<void>;
+  /** Ends the sessions of one node. Answers how many. */
+  terminateSessions?(node: string): Promise<number>;
+  /** Stops the processes that serve one node. `blocksOthers`: one of them holds what others wait for. */
+  freezeSessions?(node: string): Promise<{ readonly sessions: number; readonly blocksOthers: boolean; readonly undo: Undo }>;
+  /** Locks one of Tribune's tables against everybody. */
+  lockTable?(pick: number): Promise<{ readonly table: string; readonly undo: Undo }>;
+  /** Takes all connections that the nodes' user may have, and those of one node as well. */
+  fillConnections?(node: string): Promise<{ readonly taken: number; readonly undo: Undo }>;
+  fillDisk?(): Promise<Undo>;
+  /** Sets its clock to so much from the true time. */
+  setClock?(offsetMs: number): Promise<void>;
+  /** From now on, `storeOf` answers with a way through a pooler, until `leave`; once no node goes that way any more, `undo` ends the pooler. */
+  usePooler?(): Promise<{ readonly leave: () => Promise<void>; readonly undo: Undo }>;
+  /** Room for so many more connections; the answer takes it back. */
+  makeRoom?(): Promise<{ readonly storeOf: () => WorkerStore; readonly undo: Undo }>;
+  /** Locks the file against writers. */
+  lockFile?(): Promise<Undo>;
+  /** Whether nobody can write because a process that does not run holds the only write lock. */
+  isStuck?(): Promise<boolean>;
+}
