@@ -51,12 +51,14 @@ export class Ledger {
   /** MySQL commits around a statement of this kind, which would end the fenced transaction that it is in: there it has a connection of its own. */
   async #change(fenced: Fenced, statement: string): Promise<void> {
     if (!/^(?:mysql|mariadb):/i.test(this.#store)) return await fenced((tx) => run(tx, statement));
-    const { createConnection } = await import("mysql2/promise");
-    const connection = await createConnection({ uri: this.#store });
+    const { createConnection } = await import("mysql2");
+    const connection = createConnection(this.#store).promise();
     try {
       await connection.query(statement);
-    } finally {
       await connection.end();
+    } catch (error) {
+      connection.destroy();
+      throw error;
     }
   }
 }
