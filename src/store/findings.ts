@@ -7,6 +7,12 @@ export const LARGE_CLOCK_OFFSET_MS = 1_000;
 /** So many questions are asked, one after the other: enough to tell a slow way from one slow answer. */
 const TRIPS = 10;
 
+/** A pool that is made of a URL has as many, and so has many a program's own. */
+const POOL_OF_A_NODE = 4;
+
+/** With fewer connections left than this, whoever comes next may be the one that is refused. */
+const FEWEST_LEFT = 10;
+
 /** A server's clock, read once. */
 export interface ClockReading {
   /** The server's wall clock less that of this process, in milliseconds. */
@@ -46,6 +52,32 @@ export function clockFinding({ offsetMs, uncertaintyMs }: ClockReading): Finding
   const found = `the store's clock is ${short(Math.abs(offsetMs))} ${offsetMs >= 0 ? "ahead of" : "behind"} this machine's, give or take ${short(uncertaintyMs)}`;
   if (Math.abs(offsetMs) - uncertaintyMs <= LARGE_CLOCK_OFFSET_MS) return { check: "clock", level: "ok", found };
   return { check: "clock", level: "warn", found: `${found}; that costs no safety, but times in the record are the store's`, next: "set both clocks by NTP" };
+}
+
+/** A limit on connections. */
+export interface ConnectionLimit {
+  /** Whose it is: "the server", "the role app". */
+  readonly what: string;
+  readonly limit: number;
+  readonly used: number;
+  /** The limit as it is told; default: the number. */
+  readonly of?: string;
+}
+
+/** How many connections are left, by the tightest of the limits, against what the nodes may still open. `next`: how a limit is raised. */
+export function connectionsLeft(limits: readonly [ConnectionLimit, ...ConnectionLimit[]], { nodes, next }: { readonly nodes: number; readonly next: string }): Finding {
+  const check = "connections";
+  const left = ({ limit, used }: ConnectionLimit) => limit - used;
+  const tightest = limits.reduce((a, b) => (left(b) < left(a) ? b : a));
+  const need = 2 * nodes;
+  const found = `${Math.max(0, left(tightest))} left of ${tightest.what}'s ${tightest.of ?? tightest.limit}; ${tightest.used} in use. ${nodes === 0 ? "A node takes 1, at times 2" : `The ${nodes} node${nodes === 1 ? "" : "s"} of this group take up to ${need}`}, and what their pools take (up to ${POOL_OF_A_NODE} each where a URL is given)`;
+  if (left(tightest) >= Math.max(FEWEST_LEFT, need)) return { check, level: "ok", found };
+  return { check, level: "warn", found, next: `${next}, or take connections away from whoever has too many; a node that gets none cannot beat` };
+}
+
+/** A length of time, in a finding. */
+export function lengthOf(ms: number): string {
+  return ms < 1_000 ? `${ms} ms` : `${Math.round(ms / 100) / 10} s`;
 }
 
 function short(ms: number): string {

@@ -58,8 +58,11 @@ describe("the judge of imports", () => {
     assert.match(judged("src/election/x.ts", `import "../store/memory/index.ts";`)[0] ?? "", /does not ask which provider it is/);
   });
 
-  it("lets a database client only be loaded when it is needed, and only by a provider", () => {
+  it("lets a database client only be loaded when it is needed, and only by a provider, or by the demo", () => {
     assert.deepEqual(judged("src/store/postgres/x.ts", `const pg = await import("pg");`), [undefined]);
+    assert.deepEqual(judged("src/cli/demo/x.ts", `const pg = await import("pg");`), [undefined]);
+    assert.match(judged("src/cli/demo/x.ts", `import pg from "pg";`)[0] ?? "", /load it where it is used/);
+    assert.match(judged("src/cli/x.ts", `const pg = await import("pg");`)[0] ?? "", /has no third-party dependency/);
     assert.match(judged("src/store/postgres/x.ts", `import pg from "pg";`)[0] ?? "", /load it where it is used/);
     assert.match(judged("src/store/postgres/x.ts", `import type pg from "pg";`)[0] ?? "", /load it where it is used/);
     assert.match(judged("src/cluster/x.ts", `const pg = await import("pg");`)[0] ?? "", /has no third-party dependency/);

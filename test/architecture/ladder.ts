@@ -29,6 +29,9 @@ const SHARED_BY_PROVIDERS = "store/sql";
 /** Third-party packages that a room may import; the core rooms have none. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = { cli: ["commander"] };
 
+/** Who loads a database client besides the providers. The demo is a program like any user's, and makes its own table. */
+const LOADS_CLIENTS = ["src/cli/demo/"];
+
 /** Which room a file of src belongs to: `src/store/sqlite/turns.ts` is in `store/sqlite`, `src/index.ts` in `index.ts`. */
 export function roomOf(path: string): string {
   const [, first = "", second = "", third] = path.split("/");
@@ -41,7 +44,7 @@ export function judge(source: Source, each: Import, peers: readonly string[]): s
   const from = roomOf(source.path);
   if (each.specifier === "?") return `${where} imports something that is only known when it runs; name it in the call`;
   if (each.specifier.startsWith("node:")) return undefined;
-  if (!each.specifier.startsWith(".")) return judgePackage(where, from, each, peers);
+  if (!each.specifier.startsWith(".")) return judgePackage(where, source.path, each, peers);
   const target = posix.join(posix.dirname(source.path), each.specifier);
   if (!target.startsWith("src/")) return `${where} imports ${target}: what ships stands on nothing outside of src; move what it needs into a room`;
   const to = roomOf(target);
@@ -49,9 +52,10 @@ export function judge(source: Source, each: Import, peers: readonly string[]): s
   return judgeDirection(where, from, to) ?? judgeDoor(where, from, to, target);
 }
 
-function judgePackage(where: string, from: string, each: Import, peers: readonly string[]): string | undefined {
+function judgePackage(where: string, path: string, each: Import, peers: readonly string[]): string | undefined {
+  const from = roomOf(path);
   if (PACKAGES[from]?.includes(each.specifier)) return undefined;
-  if (peers.includes(each.specifier) && from.startsWith("store/")) {
+  if (peers.includes(each.specifier) && (from.startsWith("store/") || LOADS_CLIENTS.some((folder) => path.startsWith(folder)))) {
     if (each.kind === "dynamic") return undefined;
     return `${where} imports ${each.specifier} for everybody who imports this file: load it where it is used, by await import("${each.specifier}"), and describe its shape instead of importing its types`;
   }

@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import type { Diagnosis } from "../../src/admin/index.ts";
 import type { Finding } from "../../src/store/index.ts";
 import { startPgBouncer } from "../integration/postgres/pgbouncer.ts";
+import { findMariadb, startMariadb } from "../support/mariadb-server.ts";
 import { findPostgres, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
 import { requireOrSkip } from "../support/required.ts";
@@ -212,5 +213,34 @@ describe("doctor on PostgreSQL", () => {
     assert.equal(ended.code, 3);
     assert.match(ended.stderr, /^error STORE_UNREACHABLE: [^\n]+\n$/);
     assert.ok(!ended.stderr.includes(own.password) && ended.stdout === "");
+  });
+});
+
+describe("doctor on MariaDB", () => {
+  it("says what evidence is in force and how much room is left, to an account that may only read and write, without its password", async (t) => {
+    const programs = await findMariadb();
+    if ("missing" in programs) return requireOrSkip(t, "mariadb", programs.missing);
+    const server = await startMariadb({ programs });
+    t.after(async () => await server.stop());
+    const { name, url } = await server.createDatabase();
+    await server.query("create user doctor_outsider identified by 'geheim'");
+    const worker = server.urlOf({ user: "doctor_outsider", password: "geheim", database: name });
+    assert.equal((await tribune(t, ["migrate", "--store", url])).code, 0);
+    const outside = await diagnose(t, worker);
+    assert.deepEqual([outside.code, outside.of("write").level, outside.of("schema").level, outside.of("evidence").level], [1, "fail", "fail", "warn"], outside.stderr);
+    await server.query(`grant select, insert, update, delete on ${name}.* to doctor_outsider`);
+    const { code, of, stdout, stderr } = await diagnose(t, worker);
+    assert.equal(code, 0, stderr);
+    assert.match(of("server").found, /^MariaDB \d+/);
+    assert.match(of("write").found, /may read and write all 9 tables/);
+    assert.match(of("migrate").found, /may not make the schema, and need not now/);
+    assert.match(of("evidence").found, /^in force: the presence lock is held on a direct session/);
+    assert.match(of("connections").found, /^\d+ left of the server's 300/);
+    assert.deepEqual(["server", "way", "topology", "write", "migrate", "evidence", "keep-alive", "durability", "connections", "schema"].filter((check) => of(check).level !== "ok"), []);
+    assert.doesNotMatch(outside.stdout + outside.stderr + stdout + stderr, /geheim/);
+    await server.query("set global read_only = 1");
+    const readOnly = await tribune(t, ["doctor", "--store", worker]);
+    assert.equal(readOnly.code, 3);
+    assert.match(readOnly.stderr, /^error STORE_READ_ONLY: [^\n]+\n$/);
   });
 });

@@ -98,7 +98,7 @@ export async function startMariadb(options: MariadbServerOptions = {}): Promise<
     await writeFile(initFile, `create user if not exists '${ADMINISTRATOR}'@'%' identified by '${password}';\ngrant all on *.* to '${ADMINISTRATOR}'@'%' with grant option;\n`);
     for (const path of [folder, initFile]) if (owner !== undefined) await chown(path, owner.uid, owner.gid);
     const args = ["--no-defaults", `--datadir=${join(folder, "data")}`, "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=16M"];
-    await run(programs.installer, args, { ...owner, cwd: folder, env: { ...process.env, LC_ALL: "C" } });
+    await run(programs.installer, args, { ...owner, cwd: folder, env: environmentIn(folder) });
     const server = new MariadbServer({ programs, owner, folder, password, port: await freePort(), settings: options.settings ?? {}, surroundings });
     await server.start();
     return server;
@@ -192,7 +192,7 @@ export class MariadbServer {
     const args = ["--no-defaults", ...Object.entries(all).map(([name, value]) => `--${name.replaceAll("_", "-")}=${value}`)];
     const before = surroundings?.through(owner) ?? [];
     const [first, ...rest] = [...before, programs.server];
-    const child = spawn(first, [...rest, ...args], { ...(before.length > 0 ? {} : owner), cwd: folder, env: { ...process.env, LC_ALL: "C", TZ: "UTC" }, stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(first, [...rest, ...args], { ...(before.length > 0 ? {} : owner), cwd: folder, env: environmentIn(folder), stdio: ["ignore", "ignore", "pipe"] });
     this.#child = child;
     const killed = () => {
       child.kill("SIGKILL");
@@ -309,6 +309,11 @@ export async function makeDatabase(url: string): Promise<string> {
 }
 
 // ---- the machine
+
+/** A server that starts removes whatever temporary tables lie where it puts its own, also those of another that runs: so each has a place for them. */
+function environmentIn(folder: string): NodeJS.ProcessEnv {
+  return { ...process.env, LC_ALL: "C", TZ: "UTC", TMPDIR: folder };
+}
 
 async function findOwner(): Promise<MariadbOwner | undefined> {
   if (process.getuid?.() !== 0) return undefined;

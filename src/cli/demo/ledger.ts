@@ -1,52 +1,75 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Row } from "./protocol.ts";
 
-/** The part of a `pg` client that is used here. */
+type Found = readonly Record<string, unknown>[];
+
+/** The part of a client of `pg`, or of a connection of `mysql2/promise`, that is used here. */
 interface QueryClient {
-  query(sql: string): Promise<{ readonly rows: readonly Record<string, unknown>[] }>;
+  query(sql: string): Promise<{ readonly rows: Found } | readonly [rows: unknown, fields: unknown]>;
 }
+
+/** Runs work in a fenced transaction. */
+type Fenced = (work: (tx: DemoTransaction) => void | Promise<void>) => Promise<void>;
 
 /** What `term.transaction` hands out: the driver's own object. */
 export type DemoTransaction = DatabaseSync | QueryClient;
 
 /**
- * The demo's own table: what a program would write while it leads. Its statements are the same for SQLite and PostgreSQL; all values are numbers and names
+ * The demo's own table: what a program would write while it leads. Its statements are the same for SQLite, PostgreSQL and MySQL; all values are numbers and names
  * of the demo's own making, so that they can stand in the text.
  */
 export class Ledger {
   readonly #table: string;
+  readonly #store: string;
 
-  constructor(table: string) {
+  /** `store`: the URL of the store whose transactions it is written in. */
+  constructor({ table, store }: { readonly table: string; readonly store: string }) {
     if (!/^[a-z][a-z0-9_]{0,40}$/.test(table)) throw new Error(`not a good name for a table: ${table}`);
     this.#table = table;
+    this.#store = store;
+  }
+
+  async make(fenced: Fenced): Promise<void> {
+    await this.#change(fenced, `CREATE TABLE IF NOT EXISTS ${this.#table} (entry BIGINT NOT NULL, token BIGINT NOT NULL, node VARCHAR(128) NOT NULL)`);
+  }
+
+  async drop(fenced: Fenced): Promise<void> {
+    await this.#change(fenced, `DROP TABLE IF EXISTS ${this.#table}`);
   }
 
   /** Synchronous on SQLite, where nothing may wait inside a transaction. */
   write(tx: DemoTransaction, row: Row): void | Promise<void> {
-    return run(tx, [
-      `CREATE TABLE IF NOT EXISTS ${this.#table} (entry BIGINT NOT NULL, token BIGINT NOT NULL, node VARCHAR(128) NOT NULL)`,
-      `INSERT INTO ${this.#table} (entry, token, node) VALUES (${Math.trunc(row.entry)}, ${BigInt(row.token)}, '${row.node.replaceAll("'", "''")}')`,
-    ]);
+    return run(tx, `INSERT INTO ${this.#table} (entry, token, node) VALUES (${Math.trunc(row.entry)}, ${BigInt(row.token)}, '${row.node.replaceAll("'", "''")}')`);
   }
 
   read(tx: DemoTransaction): readonly Row[] | Promise<readonly Row[]> {
-    // As text: a token may be larger than what a driver takes for a number.
-    const sql = `SELECT entry, CAST(token AS VARCHAR(32)) AS token, node FROM ${this.#table} ORDER BY entry, token`;
-    return isSqlite(tx) ? tx.prepare(sql).all().map(rowOf) : tx.query(sql).then(({ rows }) => rows.map(rowOf));
+    // As text: a token may be larger than what a driver takes for a number. Of the types that all three have, this is the one; PostgreSQL pads it.
+    const sql = `SELECT entry, CAST(token AS CHAR(32)) AS token, node FROM ${this.#table} ORDER BY entry, token`;
+    return isSqlite(tx) ? tx.prepare(sql).all().map(rowOf) : tx.query(sql).then((answer) => rowsIn(answer).map(rowOf));
   }
 
-  drop(tx: DemoTransaction): void | Promise<void> {
-    return run(tx, [`DROP TABLE IF EXISTS ${this.#table}`]);
+  /** MySQL commits around a statement of this kind, which would end the fenced transaction that it is in: there it has a connection of its own. */
+  async #change(fenced: Fenced, statement: string): Promise<void> {
+    if (!/^(?:mysql|mariadb):/i.test(this.#store)) return await fenced((tx) => run(tx, statement));
+    const { createConnection } = await import("mysql2");
+    const connection = createConnection(this.#store).promise();
+    try {
+      await connection.query(statement);
+      await connection.end();
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
   }
 }
 
-function run(tx: DemoTransaction, statements: readonly string[]): void | Promise<void> {
-  if (!isSqlite(tx)) return inTurn(tx, statements);
-  for (const statement of statements) tx.exec(statement);
+function run(tx: DemoTransaction, statement: string): void | Promise<void> {
+  if (!isSqlite(tx)) return tx.query(statement).then(() => undefined);
+  tx.exec(statement);
 }
 
-async function inTurn(client: QueryClient, statements: readonly string[]): Promise<void> {
-  for (const statement of statements) await client.query(statement);
+function rowsIn(answer: Awaited<ReturnType<QueryClient["query"]>>): Found {
+  return "rows" in answer ? answer.rows : (answer[0] as Found);
 }
 
 function isSqlite(tx: DemoTransaction): tx is DatabaseSync {
@@ -54,5 +77,5 @@ function isSqlite(tx: DemoTransaction): tx is DatabaseSync {
 }
 
 function rowOf(row: Record<string, unknown>): Row {
-  return { entry: Number(row["entry"]), token: String(row["token"]), node: String(row["node"]) };
+  return { entry: Number(row["entry"]), token: String(row["token"]).trim(), node: String(row["node"]) };
 }

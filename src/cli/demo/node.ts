@@ -26,6 +26,9 @@ class DemoNode {
         return await this.#start(order);
       case "contend":
         return this.#contend();
+      case "make":
+        await this.#entries().make((work) => this.#held().transaction(work));
+        return tell({ type: "made" });
       case "write":
         return await this.#write(order.entry);
       case "write-after-freeze":
@@ -37,7 +40,7 @@ class DemoNode {
       case "read":
         return tell({ type: "rows", rows: await this.#held().transaction((tx) => this.#entries().read(tx)) });
       case "clean":
-        await this.#held().transaction((tx) => this.#entries().drop(tx));
+        await this.#entries().drop((work) => this.#held().transaction(work));
         return tell({ type: "cleaned" });
       case "stop":
         await this.stop();
@@ -53,7 +56,7 @@ class DemoNode {
 
   async #start(order: Extract<Order, { type: "start" }>): Promise<void> {
     this.#store = storeFromUrl(order.store) as StoreProvider<DemoTransaction>;
-    this.#ledger = new Ledger(order.table);
+    this.#ledger = new Ledger(order);
     const cluster = createCluster<DemoTransaction>({ group: order.group, node: order.node, store: this.#store, preset: "fast" });
     this.#cluster = cluster;
     cluster.on("view", ({ view }) => tell({ type: "view", version: view.version, members: view.members.map(({ node, incarnation }) => ({ node, incarnation })), coordinator: view.coordinator?.node ?? null }));

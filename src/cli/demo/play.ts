@@ -67,6 +67,9 @@ export async function play(troupe: Troupe, show: Presenter, place: Place, clock:
   show.step("elect", { election: DEMO_ELECTION, leader: first.node, token: first.report.token, tookMs: round(electMs) }, `${first.node} leads ${DEMO_ELECTION} with token ${first.report.token}, after ${measured(electMs)}`);
 
   // ---- write
+  mark = troupe.mark;
+  troupe.order(first.node, { type: "make" });
+  await troupe.hear("made", { since: mark, withinMs: STEP_MS, what: `${first.node} to make the table` });
   const firstWrite = await write(first.node);
   show.step("write", { leader: first.node, entry: 1, token: firstWrite.token, tookMs: round(firstWrite.tookMs) }, `${first.node} wrote entry 1 in ${measured(firstWrite.tookMs)}, in a transaction that commits only while its term stands`);
 

@@ -6,6 +6,8 @@ export const DEMO_ELECTION = "scheduler";
 export type Order =
   | { readonly type: "start"; readonly store: string; readonly group: string; readonly node: string; readonly table: string }
   | { readonly type: "contend" }
+  /** Make the demo's table. */
+  | { readonly type: "make" }
   /** Write this entry, fenced by the term. */
   | { readonly type: "write"; readonly entry: number }
   /** Decide to write this entry, say so, and then do nothing but wait to be frozen; write it first thing when the process runs again. */
@@ -39,6 +41,7 @@ export type Report =
   | { readonly type: "ended"; readonly token: string; readonly code: string }
   | { readonly type: "lost" }
   | { readonly type: "rejoined"; readonly incarnation: string; readonly sameIncarnation: boolean }
+  | { readonly type: "made" }
   | { readonly type: "written"; readonly entry: number; readonly token: string; readonly tookMs: number }
   | { readonly type: "decided"; readonly entry: number; readonly token: string; readonly mayAct: boolean }
   | { readonly type: "woke"; readonly entry: number; readonly token: string; readonly frozenMs: number; readonly attempts: readonly Attempt[] }

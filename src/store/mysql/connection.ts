@@ -39,8 +39,8 @@ export interface ServerFacts {
 }
 
 /** The oldest servers that have `skip locked`, which passing the fence needs. */
-const OLDEST_MYSQL = [8, 0, 1];
-const OLDEST_MARIADB = [10, 6, 0];
+export const OLDEST_MYSQL = [8, 0, 1];
+export const OLDEST_MARIADB = [10, 6, 0];
 /** How long a polite end may take before the socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 1_000;
 /** How long a connection may be silent before the server takes it for abandoned; a node's own beats, one at the command line may be read for a while. */

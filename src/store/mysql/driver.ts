@@ -89,6 +89,19 @@ export async function ask(connection: CoreConnection, sql: string): Promise<unkn
   });
 }
 
+/**
+ * Has `first` run whenever a connection of a pool is about to be given back with its own `release`. The pool's event of that name is not told where a connection goes straight to
+ * somebody who waits for one. A connection that is of no pool is left as it is.
+ */
+export function beforeRelease(connection: CoreConnection & Partial<Pick<CorePoolConnection, "release">>, first: () => void): void {
+  const release = connection.release?.bind(connection);
+  if (release === undefined) return;
+  connection.release = () => {
+    first();
+    release();
+  };
+}
+
 function asText(field: { string(): string | null }): string | null {
   return field.string();
 }

@@ -6,6 +6,8 @@ export const LOCK_WAIT_TIMEOUT = 1205;
 export const DEADLOCK = 1213;
 export const RECORD_CHANGED = 1020;
 export const NO_SUCH_TABLE = 1146;
+export const TABLE_EXISTS = 1050;
+export const DUPLICATE_COLUMN = 1060;
 /** `max_statement_time` of MariaDB, `max_execution_time` of MySQL. */
 const STATEMENT_TIMEOUTS = [1969, 3024];
 /** `kill query`. */

@@ -68,7 +68,7 @@ export function objectionTo(facts: ServerFacts, { leaseMs, assertedDirect, sameE
 }
 
 /** Whether the server sees this connection come from where we are. It may name our machine instead of giving its address, if it resolves names. */
-async function isSameEnd({ seenFrom, comesFrom }: ServerFacts): Promise<boolean> {
+export async function isSameEnd({ seenFrom, comesFrom }: ServerFacts): Promise<boolean> {
   if (comesFrom === undefined) return seenFrom === "localhost"; // a socket file
   const colon = seenFrom.lastIndexOf(":");
   const [host, port] = [seenFrom.slice(0, colon), Number(seenFrom.slice(colon + 1))];

@@ -1,7 +1,7 @@
 import { isTribuneError, TribuneError, withDeadline } from "../../kernel/index.ts";
 import { assertFence, assertMayAct, fenceNotFound, termLost } from "../index.ts";
 import type { FencedTransactions, FenceHandle } from "../index.ts";
-import { ask, destroyConnection, IN_TRANSACTION } from "./driver.ts";
+import { ask, beforeRelease, destroyConnection, IN_TRANSACTION } from "./driver.ts";
 import type { CoreConnection, CorePoolConnection, Header, PromiseConnection } from "./driver.ts";
 import { DEADLOCK, errorNumber, LOCK_WAIT_TIMEOUT, mapConnectError, mapMysqlError, NO_SUCH_SAVEPOINT, NO_SUCH_TABLE, RECORD_CHANGED, wasAnswered, wasBrokenOff } from "./errors.ts";
 import type { UserPool } from "./options.ts";
@@ -16,8 +16,10 @@ export class MysqlFences<Tx> implements FencedTransactions<Tx> {
   readonly #pool: () => Promise<UserPool>;
   readonly #place: TablePlace;
   readonly #label: string;
-  /** Connections of the user's pool that `guard` limited, until they go back to it. */
+  /** Connections that `guard` limited, until they go back to their pool. */
   readonly #limited = new WeakSet<CoreConnection>();
+  /** Those of which we hear when they do. */
+  readonly #watched = new WeakSet<CoreConnection>();
 
   constructor(options: { readonly pool: () => Promise<UserPool>; readonly place: TablePlace; readonly label: string }) {
     this.#pool = options.pool;
@@ -57,10 +59,13 @@ export class MysqlFences<Tx> implements FencedTransactions<Tx> {
       throw this.#transactionRequired(fence, "guard");
     }
     this.#limited.add(core);
+    if (this.#watched.has(core)) return;
+    this.#watched.add(core);
+    beforeRelease(core, () => this.released(core));
   }
 
-  /** Lifts the limits of a guard from a connection that went back to the user's pool; whoever takes it next asks after that. */
-  released(connection: CorePoolConnection): void {
+  /** Lifts the limits of a guard from a connection that goes back to its pool; whoever takes it next asks after that. */
+  released(connection: CoreConnection): void {
     if (!this.#limited.delete(connection)) return;
     ask(connection, UNLIMITED).catch(() => destroyConnection(connection));
   }

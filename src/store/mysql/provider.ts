@@ -1,7 +1,9 @@
-import type { OpenContext, StoreProvider, StoreSession } from "../index.ts";
+import type { DiagnoseContext, Finding, OpenContext, StoreProvider, StoreSession } from "../index.ts";
+import { isTribuneError } from "../../kernel/index.ts";
 import { schemaStep } from "../index.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionSource } from "./connection.ts";
+import { diagnose } from "./diagnose.ts";
 import { loadDriver } from "./driver.ts";
 import { mapMysqlError } from "./errors.ts";
 import { takeEvidence } from "./evidence.ts";
@@ -66,6 +68,24 @@ class MysqlProvider implements StoreProvider {
     }
   }
 
+  async diagnose(context: DiagnoseContext): Promise<readonly Finding[]> {
+    const operation = "looking at the server";
+    const { database, prefix, direct: assertedDirect } = this.#options;
+    // An account without any privilege in a database is not let in there, and yet can be told so.
+    const inside = await Connection.open(this.#source, { context, operation }).catch(unlessDenied);
+    const connection = inside ?? (await Connection.open({ ...this.#source, database: "" }, { context, operation }));
+    try {
+      return await connection.within(operation, async () => {
+        const installed = inside === undefined ? undefined : await this.schema.installedOn(connection).catch((error: unknown) => unlessDenied(mapMysqlError(error, operation, this.label)));
+        return await diagnose(connection, context, { database, prefix, assertedDirect, installed });
+      });
+    } catch (error) {
+      throw mapMysqlError(error, operation, this.label);
+    } finally {
+      await connection.close();
+    }
+  }
+
   async close(): Promise<void> {
     const pool = this.#ownPool;
     this.#ownPool = undefined;
@@ -94,4 +114,9 @@ class MysqlProvider implements StoreProvider {
     const core = createPool({ ...this.#options.settings, connectionLimit: OWN_POOL_SIZE });
     return { core, promises: core.promise() };
   }
+}
+
+function unlessDenied(error: unknown): undefined {
+  if (!isTribuneError(error, "STORE_PERMISSION_DENIED")) throw error;
+  return undefined;
 }

@@ -1,14 +1,8 @@
-import { clockFinding, roundTripFinding, roundTrips, SCHEMA_VERSION } from "../index.ts";
+import { clockFinding, connectionsLeft, lengthOf, roundTripFinding, roundTrips, SCHEMA_VERSION } from "../index.ts";
 import type { DiagnoseContext, Finding, InstalledSchema } from "../index.ts";
 import type { Connection, Row, ServerFacts, SocketEnd } from "./connection.ts";
 import { settingMs } from "./evidence.ts";
 import { tablesIn } from "./statements.ts";
-
-/** A pool that is made of a URL has as many, and so has many a program's own. */
-const POOL_OF_A_NODE = 4;
-
-/** With fewer connections left than this, whoever comes next may be the one that is refused. */
-const FEWEST_LEFT = 10;
 
 const NOW = "select (extract(epoch from clock_timestamp()) * 1000)::double precision::text as now_ms";
 
@@ -133,9 +127,9 @@ function keepAliveFinding(row: Row, leaseMs: number): Finding {
   if (row["address"] === null || row["address"] === undefined) return { check, level: "ok", found: "a Unix-domain socket needs none" };
   const [idle, interval, count, userTimeout] = [settingMs(row["keepalives_idle"], 1_000), settingMs(row["keepalives_interval"], 1_000), Number(row["keepalives_count"] ?? 0), settingMs(row["user_timeout"], 1)];
   const totalMs = idle + interval * count;
-  const found = `the server gives up a silent connection after ${seconds(totalMs)} (${seconds(idle)} + ${count} × ${seconds(interval)})${userTimeout === 0 ? "" : `, an unanswered one after ${seconds(userTimeout)}`}; idle_session_timeout is ${idleMs === 0 ? "off" : seconds(idleMs)}`;
+  const found = `the server gives up a silent connection after ${lengthOf(totalMs)} (${lengthOf(idle)} + ${count} × ${lengthOf(interval)})${userTimeout === 0 ? "" : `, an unanswered one after ${lengthOf(userTimeout)}`}; idle_session_timeout is ${idleMs === 0 ? "off" : lengthOf(idleMs)}`;
   if (idleMs !== 0 || (totalMs !== 0 && totalMs < leaseMs) || (userTimeout !== 0 && userTimeout < leaseMs)) {
-    return { check, level: "warn", found: `${found}; that may end a session before its lease of ${seconds(leaseMs)} is over`, next: "raise tcp_keepalives_idle or tcp_user_timeout for this role, and set its idle_session_timeout to 0" };
+    return { check, level: "warn", found: `${found}; that may end a session before its lease of ${lengthOf(leaseMs)} is over`, next: "raise tcp_keepalives_idle or tcp_user_timeout for this role, and set its idle_session_timeout to 0" };
   }
   return { check, level: "ok", found };
 }
@@ -153,25 +147,18 @@ function durabilityFinding(row: Row): Finding {
 
 /** How many connections are left, by the tightest of the limits, against what the nodes may still open. */
 export function connectionsFinding(row: Row, nodes: number): Finding {
-  const check = "connections";
   const n = (name: string) => Number(row[name] ?? 0);
   const kept = n("kept") + n("kept_more");
-  const limits = [
-    { what: "the server", limit: n("max_connections") - kept, used: n("used"), of: `${n("max_connections")}, ${kept} of them kept for superusers` },
-    ...(n("role_limit") >= 0 ? [{ what: `the role ${row["role"]}`, limit: n("role_limit"), used: n("role_used"), of: String(n("role_limit")) }] : []),
-    ...(n("database_limit") >= 0 ? [{ what: `the database ${row["database"]}`, limit: n("database_limit"), used: n("database_used"), of: String(n("database_limit")) }] : []),
-  ].map((each) => ({ ...each, left: each.limit - each.used }));
-  const tightest = limits.reduce((a, b) => (b.left < a.left ? b : a));
-  const need = 2 * nodes;
-  const found = `${Math.max(0, tightest.left)} left of ${tightest.what}'s ${tightest.of}; ${tightest.used} in use. ${nodes === 0 ? "A node takes 1, at times 2" : `The ${nodes} node${nodes === 1 ? "" : "s"} of this group take up to ${need}`}, and what their pools take (up to ${POOL_OF_A_NODE} each where a URL is given)`;
-  if (tightest.left >= Math.max(FEWEST_LEFT, need)) return { check, level: "ok", found };
-  return { check, level: "warn", found, next: "raise the limit (max_connections, or that of the role or database), or take connections away from whoever has too many; a node that gets none cannot beat" };
+  return connectionsLeft(
+    [
+      { what: "the server", limit: n("max_connections") - kept, used: n("used"), of: `${n("max_connections")}, ${kept} of them kept for superusers` },
+      ...(n("role_limit") >= 0 ? [{ what: `the role ${row["role"]}`, limit: n("role_limit"), used: n("role_used") }] : []),
+      ...(n("database_limit") >= 0 ? [{ what: `the database ${row["database"]}`, limit: n("database_limit"), used: n("database_used") }] : []),
+    ],
+    { nodes, next: "raise the limit (max_connections, or that of the role or database)" },
+  );
 }
 
 function tableNames(schema: string): readonly string[] {
   return Object.keys(tablesIn(schema));
-}
-
-function seconds(ms: number): string {
-  return ms < 1_000 ? `${ms} ms` : `${Math.round(ms / 100) / 10} s`;
 }

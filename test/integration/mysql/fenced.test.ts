@@ -359,6 +359,34 @@ await describeWithServer("fenced transactions in MariaDB", {}, async (server) =>
     assert.deepEqual(await after(), before, "also after a guard");
   });
 
+  it("the limits of a guard are back for whoever gets the connection next, also one who waits for it, and however it is given back", async (t) => {
+    const { provider, pool, leader, token } = await stage(t, { connectionLimit: 1 });
+    const first = await pool.getConnection();
+    const before = await limitsOf(first);
+    first.release();
+    const guarded = async () => {
+      const tx = await pool.getConnection();
+      await tx.query("start transaction");
+      await provider.fenced.guard(fenceOf(leader, ELECTION, token), tx);
+      assert.notDeepEqual(await limitsOf(tx), before);
+      await tx.query("commit");
+      return tx;
+    };
+    for (const round of ["first", "second"]) {
+      const tx = await guarded();
+      const waiting = pool.getConnection();
+      tx.release();
+      const next = await waiting;
+      assert.deepEqual(await limitsOf(next), before, `the ${round} time`);
+      next.release();
+    }
+    const { connection } = (await guarded()) as unknown as { readonly connection: unknown };
+    (pool.pool as unknown as { releaseConnection(connection: unknown): void }).releaseConnection(connection);
+    const last = await pool.getConnection();
+    assert.deepEqual(await limitsOf(last), before, "past the connection's own release");
+    last.release();
+  });
+
   // ---- guard
 
   for (const isolation of ["read committed", "repeatable read", "serializable"]) {
