@@ -207,7 +207,7 @@ async function mysqlPlace(url: string, server: MariadbServer | undefined, restar
         await promisify(exec)(restartCommand as string);
         await untilAnswering(url, async () => await mysqlQuery(url, "select 1"));
       } else if (kind === "store-freeze") {
-        server.pause();
+        await server.pause();
         await pause(ms);
         server.resume();
       } else {
