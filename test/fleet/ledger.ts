@@ -88,6 +88,7 @@ const SQLITE_INSERT = "insert into fenced_rows (election, token, node, incarnati
 function sqliteLedger(path: string): Ledger {
   // A connection of the user's own beside those of the provider, for `guard`.
   const own = new DatabaseSync(path, { timeout: 0 });
+  let last: Promise<unknown> = Promise.resolve();
   const insert = (database: DatabaseSync, entry: Entry) => {
     database.prepare(SQLITE_INSERT).run(entry.election, entry.token, entry.node, entry.incarnation, entry.write, entry.t);
   };
@@ -100,17 +101,22 @@ function sqliteLedger(path: string): Ledger {
     provider: sqlite({ path }),
     write(term, entry, manner) {
       if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as DatabaseSync, entry, manner)));
-      return answered(async () => {
-        await begin(own);
-        try {
-          await term.guard(own);
-          perform(own, entry, manner);
-          own.exec("commit");
-        } catch (error) {
-          if (own.isTransaction) own.exec("rollback");
-          throw error;
-        }
-      });
+      // One after the other: there is one connection, and the terms of several elections.
+      const answer = last.then(() =>
+        answered(async () => {
+          await begin(own);
+          try {
+            await term.guard(own);
+            perform(own, entry, manner);
+            own.exec("commit");
+          } catch (error) {
+            if (own.isTransaction) own.exec("rollback");
+            throw error;
+          }
+        }),
+      );
+      last = answer;
+      return answer;
     },
     writeUnfenced: async (entry) => insert(own, entry),
     close: () => Promise.resolve(own.close()),
