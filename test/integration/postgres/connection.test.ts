@@ -124,7 +124,7 @@ await describeWithServer("a node's connection to PostgreSQL", {}, async (server)
   it("prepares beats and looks once, and does without when they are gone", async (t) => {
     const { scene, last } = stage(t);
     const member = await scene.member();
-    for (let n = 0; n < 3; n++) {
+    for (let n = 0; n < 2; n++) {
       await member.beat();
       await member.look({ watch: [] });
     }
@@ -134,6 +134,19 @@ await describeWithServer("a node's connection to PostgreSQL", {}, async (server)
     assert.equal((await member.beat()).accepted, true);
     assert.deepEqual(await prepared(), []);
     assert.equal(member.session.ended.aborted, false);
+  });
+
+  it("rehearses a takeover with its third beat, so that nothing of it has to be planned when it counts", async (t) => {
+    const { scene, last } = stage(t);
+    const member = await scene.member();
+    for (let n = 0; n < 3; n++) await member.beat();
+    const takeover = ["tribune_claim", "tribune_declare_dead", "tribune_pass_fence", "tribune_resign"];
+    const planned = async () => (await last().query<{ name: string }>("select name from pg_prepared_statements where generic_plans > 0 order by name")).rows.map((row) => row.name);
+    await scene.until("all four are planned", async () => {
+      const names = await planned();
+      return takeover.every((name) => names.includes(name)) ? names : undefined;
+    });
+    assert.equal(await member.claim("scheduler"), null, "and nothing was written");
   });
 
   // ---- somebody in between
