@@ -515,13 +515,14 @@ export class Presence {
       );
       this.#latencyMs = clock.monotonicMs() - sentAtMs;
       if (this.#stop.signal.aborted) return;
+      if (session.ended.aborted) throw endOf(session); // the answer and the end came together: it counts for nothing
       this.#session = session;
       const taken = this.#takeBeat(reply, watch, trustEndMs);
       if (taken === "outcast") await session.leave({ incarnation: this.#incarnation }, this.#call());
       if (this.#state === "none") return;
       if (taken === "again") continue;
       await this.#untilNextBeat(sentAtMs + jitter(random, timing.beatMs, BEAT_JITTER) - clock.monotonicMs());
-      if (session.ended.aborted) throw toTribuneError(session.ended.reason, "STORE_SESSION_ENDED", "the connection ended");
+      if (session.ended.aborted) throw endOf(session);
     }
   }
 
@@ -713,6 +714,10 @@ function once(action: () => void): () => void {
     done = true;
     action();
   };
+}
+
+function endOf(session: StoreSession): TribuneError {
+  return toTribuneError(session.ended.reason, "STORE_SESSION_ENDED", "the connection ended");
 }
 
 /** What does not pass by itself. A name that is taken is given back only when somebody stops the other bearer. */
