@@ -92,6 +92,9 @@ export class Elector<Tx> {
   readonly #probe: Probe | undefined;
   /** What the store was told of this node's candidacy. */
   #told: { readonly incarnation: string; readonly fit: boolean } | undefined;
+  /** Telling failed so often in a row, and is not tried again before then. */
+  #untold = 0;
+  #tellAtMs = 0;
   /** How many better candidates there are, as was read when this row came to be free. */
   #ranking: { readonly row: ElectionRow; readonly ahead: number } | undefined;
   /** Since when the present row, and its token, are known (monotonic). */
@@ -459,7 +462,11 @@ export class Elector<Tx> {
       await this.#resignOwed(this.#owed);
       return;
     }
-    if (presence.trusted() && this.#mustTell() && (await this.#tell())) this.#again = true;
+    if (presence.trusted() && this.#mustTell()) {
+      const waitMs = this.#tellAtMs - clock.monotonicMs();
+      if (waitMs > 0) this.#wakeIn(waitMs);
+      else await this.#tell();
+    }
     if (this.#term !== undefined) {
       if (this.#passFenceAgain) await this.#refence(this.#term);
       return;
@@ -624,15 +631,22 @@ export class Elector<Tx> {
     return this.contends && !this.#closed ? told?.fit !== this.#isFit() : told !== undefined;
   }
 
-  /** Tells the store; answers whether it was told. What fails is tried again with the next step. */
-  async #tell(): Promise<boolean> {
-    const { presence } = this.#ports;
+  /** Tells the store. That it cannot be told hides this node from others who look for a candidate; it keeps it from nothing, and is tried ever less often. */
+  async #tell(): Promise<void> {
+    const { presence, clock, random } = this.#ports;
     const { incarnation } = presence;
     const told = this.contends && !this.#closed ? { incarnation, fit: this.#isFit() } : undefined;
     const candidacy = told === undefined ? null : { priority: this.#options.priority ?? ELECTION_DEFAULTS.priority, fit: told.fit };
-    await presence.perform((session, call) => session.setCandidacy({ election: this.name, incarnation, candidacy }, call));
-    this.#told = told;
-    return true;
+    try {
+      await presence.perform((session, call) => session.setCandidacy({ election: this.name, incarnation, candidacy }, call));
+      this.#told = told;
+      this.#untold = 0;
+    } catch (error) {
+      presence.report(error);
+      const pauseMs = backoffMs(this.#untold++, { firstMs: RETRY_MS, longestMs: presence.timing.leaseMs }, random);
+      this.#tellAtMs = clock.monotonicMs() + pauseMs;
+      this.#wakeIn(pauseMs);
+    }
   }
 
   #mayBeFree(row: ElectionRow): boolean {
@@ -641,7 +655,10 @@ export class Elector<Tx> {
 
   async #rank(row: ElectionRow): Promise<void> {
     const { presence } = this.#ports;
-    const candidates = await this.readCandidates();
+    const candidates = await this.readCandidates().catch((error: unknown): readonly CandidateRow[] => {
+      presence.report(error); // an open race will do
+      return [];
+    });
     const ahead = aheadOf(candidates, { incarnation: presence.incarnation, priority: this.#options.priority ?? ELECTION_DEFAULTS.priority });
     this.#ranking = { row, ahead };
     this.#again = true;
