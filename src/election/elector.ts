@@ -90,8 +90,8 @@ export class Elector<Tx> {
   /** For whom the present term is given up. */
   #successor: string | undefined;
   readonly #probe: Probe | undefined;
-  /** What the store was told of this node's candidacy. */
-  #told: { readonly incarnation: string; readonly fit: boolean } | undefined;
+  /** What the store was told of this node's candidacy, and in which epoch: in another one that may be lost. */
+  #told: { readonly incarnation: string; readonly epoch: string; readonly fit: boolean } | undefined;
   /** Telling failed so often in a row, and is not tried again before then. */
   #untold = 0;
   #tellAtMs = 0;
@@ -626,16 +626,16 @@ export class Elector<Tx> {
   /** Whether the store has to hear of this node's candidacy. That of the coordinator is everybody's. */
   #mustTell(): boolean {
     if (this.name === COORDINATOR || this.#row() === undefined) return false;
-    const { incarnation } = this.#ports.presence;
+    const { incarnation, facts } = this.#ports.presence;
     const told = this.#told?.incarnation === incarnation ? this.#told : undefined;
-    return this.contends && !this.#closed ? told?.fit !== this.#isFit() : told !== undefined;
+    return this.contends && !this.#closed ? told?.epoch !== facts.epoch || told.fit !== this.#isFit() : told !== undefined;
   }
 
   /** Tells the store. That it cannot be told hides this node from others who look for a candidate; it keeps it from nothing, and is tried ever less often. */
   async #tell(): Promise<void> {
     const { presence, clock, random } = this.#ports;
-    const { incarnation } = presence;
-    const told = this.contends && !this.#closed ? { incarnation, fit: this.#isFit() } : undefined;
+    const { incarnation, facts } = presence;
+    const told = this.contends && !this.#closed ? { incarnation, epoch: facts.epoch, fit: this.#isFit() } : undefined;
     const candidacy = told === undefined ? null : { priority: this.#options.priority ?? ELECTION_DEFAULTS.priority, fit: told.fit };
     try {
       await presence.perform((session, call) => session.setCandidacy({ election: this.name, incarnation, candidacy }, call));
