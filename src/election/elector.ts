@@ -132,6 +132,7 @@ export class Elector<Tx> {
     this.#ports = ports;
     this.#chance = ports.random.next();
     this.events = new Events(ports.onListenerError);
+    this.#noteRow(); // may be known for long: how long is not, so it counts from now
     const { eligible, eligibleEveryMs: everyMs = ELECTION_DEFAULTS.eligibleEveryMs, eligibleTimeoutMs: timeoutMs = ELECTION_DEFAULTS.eligibleTimeoutMs } = options;
     if (eligible !== undefined) {
       this.#probe = new Probe({ election: name, eligible, everyMs, timeoutMs, clock: ports.clock, onVerdict: (fit) => void this.#judged(fit), onTrouble: (error) => this.#failed(error) });
