@@ -79,7 +79,7 @@ export class Presence {
   readonly #stop = new AbortController();
   readonly #attendant: Attendant;
   readonly #watched = new Map<string, number>();
-  readonly #prompt = new Set<string>();
+  readonly #prompt = new Map<string, number>();
   #watchAll = 0;
   #clockWatchers = 0;
   #metadata: string;
@@ -273,10 +273,14 @@ export class Presence {
     return this.#attendant.attend(incarnation);
   }
 
-  /** Looks at once when a hint names this election, instead of with the next beat. */
+  /** Looks at once when a hint names this election, instead of with the next beat, until the returned function is called. */
   prompt(election: string): () => void {
-    this.#prompt.add(election);
-    return () => this.#prompt.delete(election);
+    this.#prompt.set(election, (this.#prompt.get(election) ?? 0) + 1);
+    return once(() => {
+      const left = (this.#prompt.get(election) ?? 1) - 1;
+      if (left === 0) this.#prompt.delete(election);
+      else this.#prompt.set(election, left);
+    });
   }
 
   /** Runs an operation on the session, with the deadline that the trust leaves. Rejects while there is no session. */
