@@ -580,6 +580,7 @@ export class Elector<Tx> {
     logger.info({ election: this.name, token, node: presence.node }, "holds a new term");
     candidacy?.resolve(term);
     this.events.emit("term", term);
+    this.#checkTerm(false); // it may have been asked for while its fence was being passed
   }
 
   async #passFence(input: { readonly election: string; readonly incarnation: string; readonly token: number; readonly epoch: string }, go: () => boolean): Promise<"passed" | "superseded" | "given up"> {
