@@ -483,7 +483,7 @@ export class Elector<Tx> {
     // With only the stop budget left a term would have to end as it begins. The next confirmed beat brings facts, and this here again.
     if (!named && !presence.mayBegin()) return;
     // Whoever watches goes on watching: what hinders may pass at any time. But the election is made, so that others can see who contends, and that nobody may.
-    if (!named && row !== undefined && (this.#ports.hindrance(this.name) !== undefined || !this.#isFit())) return;
+    if (!named && row !== undefined && !this.#mayLead()) return;
     const nowMs = clock.monotonicMs();
     // Whoever it is kept for is meant to take it, and is not to let others go first.
     const isKeptForUs = row?.holder === null && row.reservation?.node === presence.node;
@@ -547,8 +547,9 @@ export class Elector<Tx> {
     this.#owed = { token: claimed.token, incarnation, reason: "not announced", reservation: undefined };
     // Should this come to nothing, the node's own claims and resignations must not drive it on: each is news to itself.
     this.#notBeforeMs = this.#ports.clock.monotonicMs() + backoffMs(this.#unannounced++, { firstMs: EARLY_END_FIRST_MS, longestMs: presence.timing.leaseMs }, this.#ports.random);
-    const fence = await this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);
-    if (fence === "passed" && unbroken() && this.#candidacy !== undefined) {
+    const stillMay = () => unbroken() && this.#candidacy !== undefined && this.#mayLead();
+    const fence = await this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, stillMay);
+    if (fence === "passed" && stillMay()) {
       this.#owed = undefined;
       this.#announce(claimed.token, incarnation, trustPeriod);
     }
@@ -620,6 +621,11 @@ export class Elector<Tx> {
   }
 
   // ---- candidacy
+
+  /** Whether nothing hinders this node, here, from beginning a term. */
+  #mayLead(): boolean {
+    return this.#isFit() && this.#ports.hindrance(this.name) === undefined;
+  }
 
   #isFit(): boolean {
     return this.#probe === undefined || this.#probe.fit;
