@@ -277,7 +277,7 @@ export class Elector<Tx> {
   stepDown(why: string, successor?: string): void {
     const term = this.#term;
     if (term === undefined) return;
-    this.#successor = successor;
+    this.#successor = successor ?? this.#successor;
     if (this.#leading) this.askToStop(resigned(this.name, why));
     else void this.#giveUp(term, why);
   }
@@ -290,8 +290,8 @@ export class Elector<Tx> {
   /** Gives the present term up: its work is asked to stop and has the stop budget for it. Throws `NOT_HELD` if there is none. */
   async resign(why = "resigned", successor?: string): Promise<void> {
     const term = this.#term;
-    this.#successor = successor;
     if (term === undefined) throw new TribuneError("NOT_HELD", `this node does not hold ${this.name}`, { about: this.name, next: "ask the holder, or use 'tribune resign'" });
+    this.#successor = successor ?? this.#successor; // it may have been asked for in somebody's favour
     // Work that was handed in gets its budget to stop; a term that was handed out is its owner's to finish before.
     if (!this.#leading) return await this.#giveUp(term, why);
     const free = new Promise<void>((resolve) => this.#whenFree.push(resolve));
