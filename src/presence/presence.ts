@@ -348,11 +348,17 @@ export class Presence {
   async #run(onFailure: (error: TribuneError) => "go on" | "give up"): Promise<void> {
     const { clock, random, logger } = this.#ports;
     let failures = 0;
+    const stopped = new Promise<void>((resolve) => this.#stop.signal.addEventListener("abort", () => resolve(), { once: true }));
     while (!this.#stop.signal.aborted) {
       let session: StoreSession | undefined;
       try {
         session = await this.#open();
         while (!this.#stop.signal.aborted) {
+          if (await this.#wasEvicted(session)) {
+            this.#noteEviction();
+            await stopped; // whoever listens sees to it
+            break;
+          }
           if (this.#state === "none") await this.#join(session);
           await this.#beatUntilDead(session);
         }
@@ -571,6 +577,18 @@ export class Presence {
     }
     this.#epoch = reply.epoch;
     return "again";
+  }
+
+  /** Whether the last incarnation had been asked to leave, also where it is dead and did not hear of it: then no other one is to come in its place. */
+  async #wasEvicted(session: StoreSession): Promise<boolean> {
+    if (this.#state === "joined" || this.#incarnation === "") return false;
+    try {
+      const { presence } = await session.look({ cursor: this.facts.cursor(), watch: [this.#incarnation] }, this.#call());
+      return presence.some((row) => row.evicted);
+    } catch (error) {
+      if (isTribuneError(error, "GROUP_UNKNOWN")) return false;
+      throw error;
+    }
   }
 
   #noteEviction(): void {
