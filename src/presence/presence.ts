@@ -117,7 +117,7 @@ export class Presence {
     this.#elapsed = new Elapsed(ports.clock);
     this.#stop.signal.addEventListener("abort", () => this.#beatNow?.(), { once: true });
     this.events = new Events(ports.onListenerError);
-    this.#attendant = new Attendant({ clock: ports.clock, random: ports.random, session: () => this.#session, look: () => this.lookSoon(), pauseMs: options.timing.beatMs, stop: this.#stop.signal });
+    this.#attendant = new Attendant({ clock: ports.clock, random: ports.random, session: () => (this.evidenceRule() === undefined ? undefined : this.#session), look: () => this.lookSoon(), pauseMs: options.timing.beatMs, stop: this.#stop.signal });
   }
 
   // ---- what others ask
@@ -292,10 +292,13 @@ export class Presence {
     return await operation(session, this.#call());
   }
 
-  /** How evidence of death is to be used now; `undefined`: not at all. */
+  /**
+   * How evidence of death is to be used now; `undefined`: not at all. Whoever may not give any, because something may stand between it and the server, believes none: its connection, to a pooler,
+   * may outlive a crash of the server, which frees everybody's.
+   */
   evidenceRule(): EvidenceRule | undefined {
     const { evidence } = this.#ports.store.capabilities;
-    return this.#options.evidence && evidence !== null ? { connection: this.#connections, graceMs: evidence.graceMs } : undefined;
+    return this.#options.evidence && evidence !== null && this.#connection?.info.evidence.held === true ? { connection: this.#connections, graceMs: evidence.graceMs } : undefined;
   }
 
   /** Declares an incarnation dead if its beat number has not moved and `deathStep` allowed it. An observation that is no longer the present one, also of another epoch, counts for nothing. */

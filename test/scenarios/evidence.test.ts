@@ -101,7 +101,7 @@ describe("a holder that lives", () => {
   });
 
   it("is waited for where the server restarts while it is cut off: it cannot know that its evidence is free", async () => {
-    // Those behind a pooler keep their trust over the restart, and with it what they have seen.
+    // Those behind a pooler keep their connection over the restart, to the pooler: that it is the same one proves nothing.
     for (const pooled of [false, true]) {
       const world = await three((name) => ({ pooled: pooled && name !== "a" }));
       world.cut("a");
