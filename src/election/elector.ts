@@ -686,18 +686,18 @@ export class Elector<Tx> {
       epoch: facts.epoch,
       epochSinceMs: facts.epochSinceMs,
       longestLeaseMs: Math.max(facts.longestLeaseMs, this.#ports.presence.timing.leaseMs),
-      deferMs: this.#deferMs(row),
+      deferMs: row !== undefined && this.#mayBeFree(row) ? this.#deferMs(row) : 0, // else nobody wants to know, and a user's order of succession need not be asked
       claimableSinceMs: this.#claimableSinceMs,
     };
   }
 
-  #deferMs(row: ElectionRow | undefined): number {
+  #deferMs(row: ElectionRow): number {
     const { presence, succession } = this.#ports;
     const { facts, incarnation } = presence;
     const members = facts.view?.members ?? [];
-    if (row?.reservation?.node === presence.node) return 0;
+    if (row.reservation?.node === presence.node) return 0;
     if (this.name !== COORDINATOR) return spreadDeferMs(members.length, this.#chance) + (this.#ranking?.row === row ? rankDeferMs(this.#ranking?.ahead ?? 0) : 0);
-    const eligible = members.filter((member) => member.observer !== true && facts.observation(member.incarnation)?.state !== "dead" && member.incarnation !== row?.holder?.incarnation);
+    const eligible = members.filter((member) => member.observer !== true && facts.observation(member.incarnation)?.state !== "dead" && member.incarnation !== row.holder?.incarnation);
     const rank = succession(eligible).findIndex((member) => member.incarnation === incarnation);
     return rankDeferMs(rank === -1 ? eligible.length : rank);
   }

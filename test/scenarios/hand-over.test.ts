@@ -269,6 +269,16 @@ describe("succession", () => {
     await world.until(() => nodes[2]?.cluster.view.coordinator?.node === "b", 3_000);
     assert.ok(nodes[1]?.log.includes("error"));
   });
+
+  it("is asked for when somebody is to be succeeded or comes, and not at each beat", async () => {
+    let asked = 0;
+    const succession: ClusterOptions["succession"] = (members) => ((asked += 1), members);
+    const { world } = await group({ name: "a", cluster: { succession } }, { name: "b", cluster: { succession } }, { name: "c", cluster: { succession } });
+    await world.pass(3_000);
+    const before = asked;
+    await world.pass(20_000);
+    assert.equal(asked, before);
+  });
 });
 
 describe("an eviction", () => {
