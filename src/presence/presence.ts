@@ -4,7 +4,7 @@ import type { BeatReply, Call, Hint, JoinResult, LookReply, SessionEvidence, Sto
 import { Facts } from "./facts.ts";
 import type { FactsChange } from "./facts.ts";
 import { Attendant } from "./attendant.ts";
-import { deathStep, observe, observerGapMs, restarted, stoodStill } from "./observation.ts";
+import { deathStep, observe, observerGapMs, refused, restarted, stoodStill } from "./observation.ts";
 import type { EvidenceRule, Grounds, Observation } from "./observation.ts";
 import { BEAT_JITTER, trustMs } from "./timing.ts";
 import type { Timing } from "./timing.ts";
@@ -479,7 +479,7 @@ export class Presence {
       const { grounds } = step;
       const input = { incarnation: other.incarnation, beat: other.beat, epoch, requireExpired: grounds === "expiry", requireFree: grounds === "evidence", by: node, reason: grounds === "evidence" ? ("crashed" as const) : ("expired" as const) };
       if (await session.declareDead(input, this.#call())) continue;
-      other = grounds === "evidence" ? { ...other, freeSinceMs: clock.monotonicMs() } : { ...other, askedStore: true };
+      other = refused(other, grounds, clock.monotonicMs());
     }
   }
 

@@ -18,3 +18,23 @@ describe("a session that holds evidence and ends", () => {
     assert.equal(a.cluster.self.incarnation, joined);
   });
 });
+
+describe("evidence that looks free and is not, as the store says when it is asked to declare the death", () => {
+  it("is asked for again after a pause, also where the store needs no grace", async () => {
+    const world = new World();
+    for (const name of ["a", "b", "c"]) {
+      const { cluster } = world.node(name, { crashDetection: "evidence" });
+      await world.resolve(cluster.start(), 20_000);
+      void cluster.election("e").lead((term) => new Promise<void>((resolve) => term.signal.addEventListener("abort", () => resolve())));
+      await world.pass(1_500);
+    }
+    let asked = 0;
+    world.store.engine.declareDead = () => {
+      if ((asked += 1) > 1_000) throw new Error("asked all the time"); // or no time would pass any more
+      return false;
+    };
+    world.nodes[0]?.cut();
+    await world.pass(2_000);
+    assert.ok(asked > 2 && asked < 100, `${asked} times in two seconds`);
+  });
+});
