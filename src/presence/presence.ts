@@ -715,14 +715,16 @@ export class Presence {
   }
 
   /**
-   * The deadline of one beat. While there is trust, a part of what is left of it before the stop budget, so that a connection that hangs leaves
-   * time for another (all of it where the end of the connection is the end of the trust); but no less than a beat, and half as long again as the last one took, so that a slow store is not cut off at each one.
+   * The deadline of one beat. While there is trust, a part of what is left of it before the stop budget, so that a connection that hangs leaves time for another; but no less than a beat, and half as long
+   * again as the last one took, so that a slow store is not cut off at each one. Where the end of the connection is the end of the trust, all of the trust: to end it sooner would take the stop budget
+   * from the work that is being stopped.
    */
   #beatDeadlineMs(): number {
     const { leaseMs, beatMs, stopBudgetMs } = this.#options.timing;
     const left = this.trustLeftMs() - stopBudgetMs;
     const leastMs = Math.max(beatMs, Math.min(this.#latencyMs * 1.5, leaseMs));
-    return left <= 0 ? Math.max(leaseMs / 2, leastMs) : Math.max(leastMs, this.#connection?.info.evidence.held === true ? left : left / 2);
+    if (left <= 0) return Math.max(leaseMs / 2, leastMs);
+    return Math.max(leastMs, this.#connection?.info.evidence.held === true ? this.trustLeftMs() : left / 2);
   }
 
   #call(): Call {
