@@ -44,7 +44,7 @@ export class Election<Tx = unknown> {
     return this.#contendable().campaign(options.signal);
   }
 
-  /** Gives this node's term up: the work of `lead` gets its stop budget. Rejects with `NOT_HELD` if there is no term. */
+  /** Gives this node's term up: the work of `lead` gets its stop budget. Rejects with `NOT_HELD` if there is no term. Inside the callback of `lead` return, or call `term.resign()`: this waits for the callback. */
   resign(): Promise<void> {
     return this.#elector.resign();
   }
@@ -52,11 +52,11 @@ export class Election<Tx = unknown> {
   /**
    * Has another member hold it: the present holder, this node or another one, is asked to stop its work, which has its stop budget, and to resign in its favour. Resolves when that
    * node holds it. Rejects with nothing done: `NODE_UNKNOWN`, `NOT_ELIGIBLE` (it does not contend, or its probe says no), `NOT_HELD`, `ELECTION_PAUSED`; and with `TRANSFER_FAILED` if somebody else has
-   * it in the end. Should that node not take it within two beats, whoever is first may.
+   * it in the end. Should that node not take it within two beats, whoever is first may. Inside the callback of `lead` do not await it: it waits for the callback.
    */
-  transferTo(node: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async transferTo(node: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkName("node", node);
-    return transfer({ elector: this.#elector, ...this.#ports, to: node, signal: options.signal });
+    await transfer({ elector: this.#elector, ...this.#ports, to: node, signal: options.signal });
   }
 
   /** No new term begins, in the whole cluster, until it is resumed. A term that is held goes on. Rejects with `ELECTION_PAUSED` if it is paused already. */

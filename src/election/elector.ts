@@ -90,8 +90,11 @@ export class Elector<Tx> {
   /** For whom the present term is given up. */
   #successor: string | undefined;
   readonly #probe: Probe | undefined;
-  /** What the store was told of this node's candidacy. */
-  #told: { readonly incarnation: string; readonly fit: boolean } | undefined;
+  /** What the store was told of this node's candidacy, and in which epoch: in another one that may be lost. */
+  #told: { readonly incarnation: string; readonly epoch: string; readonly fit: boolean } | undefined;
+  /** Telling failed so often in a row, and is not tried again before then. */
+  #untold = 0;
+  #tellAtMs = 0;
   /** How many better candidates there are, as was read when this row came to be free. */
   #ranking: { readonly row: ElectionRow; readonly ahead: number } | undefined;
   /** Since when the present row, and its token, are known (monotonic). */
@@ -129,6 +132,7 @@ export class Elector<Tx> {
     this.#ports = ports;
     this.#chance = ports.random.next();
     this.events = new Events(ports.onListenerError);
+    this.#noteRow(); // may be known for long: how long is not, so it counts from now
     const { eligible, eligibleEveryMs: everyMs = ELECTION_DEFAULTS.eligibleEveryMs, eligibleTimeoutMs: timeoutMs = ELECTION_DEFAULTS.eligibleTimeoutMs } = options;
     if (eligible !== undefined) {
       this.#probe = new Probe({ election: name, eligible, everyMs, timeoutMs, clock: ports.clock, onVerdict: (fit) => void this.#judged(fit), onTrouble: (error) => this.#failed(error) });
@@ -273,7 +277,7 @@ export class Elector<Tx> {
   stepDown(why: string, successor?: string): void {
     const term = this.#term;
     if (term === undefined) return;
-    this.#successor = successor;
+    this.#successor = successor ?? this.#successor;
     if (this.#leading) this.askToStop(resigned(this.name, why));
     else void this.#giveUp(term, why);
   }
@@ -286,8 +290,8 @@ export class Elector<Tx> {
   /** Gives the present term up: its work is asked to stop and has the stop budget for it. Throws `NOT_HELD` if there is none. */
   async resign(why = "resigned", successor?: string): Promise<void> {
     const term = this.#term;
-    this.#successor = successor;
     if (term === undefined) throw new TribuneError("NOT_HELD", `this node does not hold ${this.name}`, { about: this.name, next: "ask the holder, or use 'tribune resign'" });
+    this.#successor = successor ?? this.#successor; // it may have been asked for in somebody's favour
     // Work that was handed in gets its budget to stop; a term that was handed out is its owner's to finish before.
     if (!this.#leading) return await this.#giveUp(term, why);
     const free = new Promise<void>((resolve) => this.#whenFree.push(resolve));
@@ -459,7 +463,11 @@ export class Elector<Tx> {
       await this.#resignOwed(this.#owed);
       return;
     }
-    if (presence.trusted() && this.#mustTell() && (await this.#tell())) this.#again = true;
+    if (presence.trusted() && this.#mustTell()) {
+      const waitMs = this.#tellAtMs - clock.monotonicMs();
+      if (waitMs > 0) this.#wakeIn(waitMs);
+      else await this.#tell();
+    }
     if (this.#term !== undefined) {
       if (this.#passFenceAgain) await this.#refence(this.#term);
       return;
@@ -475,7 +483,7 @@ export class Elector<Tx> {
     // With only the stop budget left a term would have to end as it begins. The next confirmed beat brings facts, and this here again.
     if (!named && !presence.mayBegin()) return;
     // Whoever watches goes on watching: what hinders may pass at any time. But the election is made, so that others can see who contends, and that nobody may.
-    if (!named && row !== undefined && (this.#ports.hindrance(this.name) !== undefined || !this.#isFit())) return;
+    if (!named && row !== undefined && !this.#mayLead()) return;
     const nowMs = clock.monotonicMs();
     // Whoever it is kept for is meant to take it, and is not to let others go first.
     const isKeptForUs = row?.holder === null && row.reservation?.node === presence.node;
@@ -538,10 +546,11 @@ export class Elector<Tx> {
     this.#owed = { token: claimed.token, incarnation, reason: "not announced", reservation: undefined };
     // Should this come to nothing, the node's own claims and resignations must not drive it on: each is news to itself.
     this.#notBeforeMs = this.#ports.clock.monotonicMs() + backoffMs(this.#unannounced++, { firstMs: EARLY_END_FIRST_MS, longestMs: presence.timing.leaseMs }, this.#ports.random);
-    const passing = this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);
+    const stillMay = () => unbroken() && this.#candidacy !== undefined && this.#mayLead();
+    const passing = this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, stillMay);
     presence.lookSoon(); // on the same connection, so behind the fence
     const fence = await passing;
-    if (fence === "passed" && unbroken() && this.#candidacy !== undefined) {
+    if (fence === "passed" && stillMay()) {
       this.#owed = undefined;
       this.#announce(claimed.token, incarnation, trustPeriod);
     }
@@ -573,6 +582,7 @@ export class Elector<Tx> {
     logger.info({ election: this.name, token, node: presence.node }, "holds a new term");
     candidacy?.resolve(term);
     this.events.emit("term", term);
+    this.#checkTerm(false); // it may have been asked for while its fence was being passed
   }
 
   async #passFence(input: { readonly election: string; readonly incarnation: string; readonly token: number; readonly epoch: string }, go: () => boolean): Promise<"passed" | "superseded" | "given up"> {
@@ -613,6 +623,11 @@ export class Elector<Tx> {
 
   // ---- candidacy
 
+  /** Whether nothing hinders this node, here, from beginning a term. */
+  #mayLead(): boolean {
+    return this.#isFit() && this.#ports.hindrance(this.name) === undefined;
+  }
+
   #isFit(): boolean {
     return this.#probe === undefined || this.#probe.fit;
   }
@@ -620,20 +635,27 @@ export class Elector<Tx> {
   /** Whether the store has to hear of this node's candidacy. That of the coordinator is everybody's. */
   #mustTell(): boolean {
     if (this.name === COORDINATOR || this.#row() === undefined) return false;
-    const { incarnation } = this.#ports.presence;
+    const { incarnation, facts } = this.#ports.presence;
     const told = this.#told?.incarnation === incarnation ? this.#told : undefined;
-    return this.contends && !this.#closed ? told?.fit !== this.#isFit() : told !== undefined;
+    return this.contends && !this.#closed ? told?.epoch !== facts.epoch || told.fit !== this.#isFit() : told !== undefined;
   }
 
-  /** Tells the store; answers whether it was told. What fails is tried again with the next step. */
-  async #tell(): Promise<boolean> {
-    const { presence } = this.#ports;
-    const { incarnation } = presence;
-    const told = this.contends && !this.#closed ? { incarnation, fit: this.#isFit() } : undefined;
+  /** Tells the store. That it cannot be told hides this node from others who look for a candidate; it keeps it from nothing, and is tried ever less often. */
+  async #tell(): Promise<void> {
+    const { presence, clock, random } = this.#ports;
+    const { incarnation, facts } = presence;
+    const told = this.contends && !this.#closed ? { incarnation, epoch: facts.epoch, fit: this.#isFit() } : undefined;
     const candidacy = told === undefined ? null : { priority: this.#options.priority ?? ELECTION_DEFAULTS.priority, fit: told.fit };
-    await presence.perform((session, call) => session.setCandidacy({ election: this.name, incarnation, candidacy }, call));
-    this.#told = told;
-    return true;
+    try {
+      await presence.perform((session, call) => session.setCandidacy({ election: this.name, incarnation, candidacy }, call));
+      this.#told = told;
+      this.#untold = 0;
+    } catch (error) {
+      presence.report(error);
+      const pauseMs = backoffMs(this.#untold++, { firstMs: RETRY_MS, longestMs: presence.timing.leaseMs }, random);
+      this.#tellAtMs = clock.monotonicMs() + pauseMs;
+      this.#wakeIn(pauseMs);
+    }
   }
 
   #mayBeFree(row: ElectionRow): boolean {
@@ -642,7 +664,10 @@ export class Elector<Tx> {
 
   async #rank(row: ElectionRow): Promise<void> {
     const { presence } = this.#ports;
-    const candidates = await this.readCandidates();
+    const candidates = await this.readCandidates().catch((error: unknown): readonly CandidateRow[] => {
+      presence.report(error); // an open race will do
+      return [];
+    });
     const ahead = aheadOf(candidates, { incarnation: presence.incarnation, priority: this.#options.priority ?? ELECTION_DEFAULTS.priority });
     this.#ranking = { row, ahead };
     this.#again = true;
@@ -662,18 +687,18 @@ export class Elector<Tx> {
       epoch: facts.epoch,
       epochSinceMs: facts.epochSinceMs,
       longestLeaseMs: Math.max(facts.longestLeaseMs, this.#ports.presence.timing.leaseMs),
-      deferMs: this.#deferMs(row),
+      deferMs: row !== undefined && this.#mayBeFree(row) ? this.#deferMs(row) : 0, // else nobody wants to know, and a user's order of succession need not be asked
       claimableSinceMs: this.#claimableSinceMs,
     };
   }
 
-  #deferMs(row: ElectionRow | undefined): number {
+  #deferMs(row: ElectionRow): number {
     const { presence, succession } = this.#ports;
     const { facts, incarnation } = presence;
     const members = facts.view?.members ?? [];
-    if (row?.reservation?.node === presence.node) return 0;
+    if (row.reservation?.node === presence.node) return 0;
     if (this.name !== COORDINATOR) return spreadDeferMs(members.length, this.#chance) + (this.#ranking?.row === row ? rankDeferMs(this.#ranking?.ahead ?? 0) : 0);
-    const eligible = members.filter((member) => member.observer !== true && facts.observation(member.incarnation)?.state !== "dead" && member.incarnation !== row?.holder?.incarnation);
+    const eligible = members.filter((member) => member.observer !== true && facts.observation(member.incarnation)?.state !== "dead" && member.incarnation !== row.holder?.incarnation);
     const rank = succession(eligible).findIndex((member) => member.incarnation === incarnation);
     return rankDeferMs(rank === -1 ? eligible.length : rank);
   }

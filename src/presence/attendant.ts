@@ -6,7 +6,7 @@ import type { StoreSession } from "../store/index.ts";
 export interface AttendantPorts {
   readonly clock: Clock;
   readonly random: Random;
-  /** The connection of now, on whose behalf it waits. */
+  /** The connection of now, on whose behalf it waits; `undefined` if there is none, or evidence that is free would not count on it. */
   readonly session: () => StoreSession | undefined;
   /** Looks at the store: what was heard is only a hint. */
   readonly look: () => void;

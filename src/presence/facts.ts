@@ -1,6 +1,6 @@
 import type { Clock } from "../kernel/index.ts";
 import type { Cursor, ElectionRow, LookReply, PresenceRow, StoredView } from "../store/index.ts";
-import { observe, observeAbsent, observerGapMs, restarted, stoodStill, unmoved } from "./observation.ts";
+import { observe, observeAbsent, observerGapMs, refused, restarted, stoodStill, unmoved } from "./observation.ts";
 import type { Circumstances, Grounds, Observation } from "./observation.ts";
 
 /** What one reply changed. */
@@ -114,11 +114,9 @@ export class Facts {
     return this.#observations.get(incarnation);
   }
 
-  /** Notes that the store was asked about this beat number and did not agree: its clock is not asked again, its evidence after another grace. */
+  /** Notes that the store was asked about this beat number and did not agree. */
   noteRefused(observation: Observation, grounds: Grounds, nowMs: number): void {
-    if (this.#observations.get(observation.incarnation) !== observation) return;
-    if (grounds === "expiry") this.#observations.set(observation.incarnation, { ...observation, askedStore: true });
-    if (grounds === "evidence") this.#observations.set(observation.incarnation, { ...observation, freeSinceMs: nowMs });
+    if (this.#observations.get(observation.incarnation) === observation) this.#observations.set(observation.incarnation, refused(observation, grounds, nowMs));
   }
 
   /** Notes that this incarnation was declared dead; dead is final, so no reply is needed to know it. */

@@ -66,6 +66,15 @@ export function restarted(observation: Observation, nowMs: number): Observation 
   return observation.state === "dead" ? observation : { ...observation, sinceMs: nowMs, askedStore: false };
 }
 
+/** Evidence that was asked for in vain is not asked for again sooner than this and the grace, which some stores do without: one whose looks and statements disagree is not to be asked all the time. */
+const REFUSED_PAUSE_MS = 100;
+
+/** The observation after the store was asked at `nowMs` to declare it dead and did not agree: its clock is not asked again, its evidence after a pause. */
+export function refused(observation: Observation, grounds: Grounds, nowMs: number): Observation {
+  if (grounds === "expiry") return { ...observation, askedStore: true };
+  return grounds === "evidence" ? { ...observation, freeSinceMs: nowMs + REFUSED_PAUSE_MS } : observation;
+}
+
 /** What may be done about an incarnation that is shown alive. */
 export type DeathStep =
   /** Declare it dead now. */

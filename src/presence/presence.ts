@@ -4,7 +4,7 @@ import type { BeatReply, Call, Hint, JoinResult, LookReply, SessionEvidence, Sto
 import { Facts } from "./facts.ts";
 import type { FactsChange } from "./facts.ts";
 import { Attendant } from "./attendant.ts";
-import { deathStep, observe, observerGapMs, restarted, stoodStill } from "./observation.ts";
+import { deathStep, observe, observerGapMs, refused, restarted, stoodStill } from "./observation.ts";
 import type { EvidenceRule, Grounds, Observation } from "./observation.ts";
 import { BEAT_JITTER, trustMs } from "./timing.ts";
 import type { Timing } from "./timing.ts";
@@ -117,7 +117,7 @@ export class Presence {
     this.#elapsed = new Elapsed(ports.clock);
     this.#stop.signal.addEventListener("abort", () => this.#beatNow?.(), { once: true });
     this.events = new Events(ports.onListenerError);
-    this.#attendant = new Attendant({ clock: ports.clock, random: ports.random, session: () => this.#session, look: () => this.lookSoon(), pauseMs: options.timing.beatMs, stop: this.#stop.signal });
+    this.#attendant = new Attendant({ clock: ports.clock, random: ports.random, session: () => (this.evidenceRule() === undefined ? undefined : this.#session), look: () => this.lookSoon(), pauseMs: options.timing.beatMs, stop: this.#stop.signal });
   }
 
   // ---- what others ask
@@ -273,7 +273,7 @@ export class Presence {
     return this.#attendant.attend(incarnation);
   }
 
-  /** Looks at once when a hint names this election, instead of with the next beat. */
+  /** Looks at once when a hint names this election, instead of with the next beat, until the returned function is called. */
   prompt(election: string): () => void {
     this.#prompt.set(election, (this.#prompt.get(election) ?? 0) + 1);
     return once(() => {
@@ -292,10 +292,13 @@ export class Presence {
     return await operation(session, this.#call());
   }
 
-  /** How evidence of death is to be used now; `undefined`: not at all. */
+  /**
+   * How evidence of death is to be used now; `undefined`: not at all. Whoever may not give any, because something may stand between it and the server, believes none: its connection, to a pooler,
+   * may outlive a crash of the server, which frees everybody's.
+   */
   evidenceRule(): EvidenceRule | undefined {
     const { evidence } = this.#ports.store.capabilities;
-    return this.#options.evidence && evidence !== null ? { connection: this.#connections, graceMs: evidence.graceMs } : undefined;
+    return this.#options.evidence && evidence !== null && this.#connection?.info.evidence.held === true ? { connection: this.#connections, graceMs: evidence.graceMs } : undefined;
   }
 
   /** Declares an incarnation dead if its beat number has not moved and `deathStep` allowed it. An observation that is no longer the present one, also of another epoch, counts for nothing. */
@@ -348,11 +351,17 @@ export class Presence {
   async #run(onFailure: (error: TribuneError) => "go on" | "give up"): Promise<void> {
     const { clock, random, logger } = this.#ports;
     let failures = 0;
+    const stopped = new Promise<void>((resolve) => this.#stop.signal.addEventListener("abort", () => resolve(), { once: true }));
     while (!this.#stop.signal.aborted) {
       let session: StoreSession | undefined;
       try {
         session = await this.#open();
         while (!this.#stop.signal.aborted) {
+          if (await this.#wasEvicted(session)) {
+            this.#noteEviction();
+            await stopped; // whoever listens sees to it
+            break;
+          }
           if (this.#state === "none") await this.#join(session);
           await this.#beatUntilDead(session);
         }
@@ -470,7 +479,7 @@ export class Presence {
       const { grounds } = step;
       const input = { incarnation: other.incarnation, beat: other.beat, epoch, requireExpired: grounds === "expiry", requireFree: grounds === "evidence", by: node, reason: grounds === "evidence" ? ("crashed" as const) : ("expired" as const) };
       if (await session.declareDead(input, this.#call())) continue;
-      other = grounds === "evidence" ? { ...other, freeSinceMs: clock.monotonicMs() } : { ...other, askedStore: true };
+      other = refused(other, grounds, clock.monotonicMs());
     }
   }
 
@@ -519,13 +528,14 @@ export class Presence {
       );
       this.#latencyMs = clock.monotonicMs() - sentAtMs;
       if (this.#stop.signal.aborted) return;
+      if (session.ended.aborted) throw endOf(session); // the answer and the end came together: it counts for nothing
       this.#session = session;
       const taken = this.#takeBeat(reply, watch, trustEndMs);
       if (taken === "outcast") await session.leave({ incarnation: this.#incarnation }, this.#call());
       if (this.#state === "none") return;
       if (taken === "again") continue;
       await this.#untilNextBeat(sentAtMs + jitter(random, timing.beatMs, BEAT_JITTER) - clock.monotonicMs());
-      if (session.ended.aborted) throw toTribuneError(session.ended.reason, "STORE_SESSION_ENDED", "the connection ended");
+      if (session.ended.aborted) throw endOf(session);
     }
   }
 
@@ -570,6 +580,18 @@ export class Presence {
     }
     this.#epoch = reply.epoch;
     return "again";
+  }
+
+  /** Whether the last incarnation had been asked to leave, also where it is dead and did not hear of it: then no other one is to come in its place. */
+  async #wasEvicted(session: StoreSession): Promise<boolean> {
+    if (this.#state === "joined" || this.#incarnation === "") return false;
+    try {
+      const { presence } = await session.look({ cursor: this.facts.cursor(), watch: [this.#incarnation] }, this.#call());
+      return presence.some((row) => row.evicted);
+    } catch (error) {
+      if (isTribuneError(error, "GROUP_UNKNOWN")) return false;
+      throw error;
+    }
   }
 
   #noteEviction(): void {
@@ -693,14 +715,16 @@ export class Presence {
   }
 
   /**
-   * The deadline of one beat. While there is trust, a part of what is left of it before the stop budget, so that a connection that hangs leaves
-   * time for another (all of it where the end of the connection is the end of the trust); but no less than a beat, and half as long again as the last one took, so that a slow store is not cut off at each one.
+   * The deadline of one beat. While there is trust, a part of what is left of it before the stop budget, so that a connection that hangs leaves time for another; but no less than a beat, and half as long
+   * again as the last one took, so that a slow store is not cut off at each one. Where the end of the connection is the end of the trust, all of the trust: to end it sooner would take the stop budget
+   * from the work that is being stopped.
    */
   #beatDeadlineMs(): number {
     const { leaseMs, beatMs, stopBudgetMs } = this.#options.timing;
     const left = this.trustLeftMs() - stopBudgetMs;
     const leastMs = Math.max(beatMs, Math.min(this.#latencyMs * 1.5, leaseMs));
-    return left <= 0 ? Math.max(leaseMs / 2, leastMs) : Math.max(leastMs, this.#connection?.info.evidence.held === true ? left : left / 2);
+    if (left <= 0) return Math.max(leaseMs / 2, leastMs);
+    return Math.max(leastMs, this.#connection?.info.evidence.held === true ? this.trustLeftMs() : left / 2);
   }
 
   #call(): Call {
@@ -717,6 +741,10 @@ function once(action: () => void): () => void {
     done = true;
     action();
   };
+}
+
+function endOf(session: StoreSession): TribuneError {
+  return toTribuneError(session.ended.reason, "STORE_SESSION_ENDED", "the connection ended");
 }
 
 /** What does not pass by itself. A name that is taken is given back only when somebody stops the other bearer. */

@@ -106,6 +106,28 @@ describe("the floor", () => {
   it("does not hold for a single silent member of two", () => assert.equal(planDeaths([silent("b", 4_200)], 100_000).declare.length, 1));
 });
 
+describe("evidence of members", () => {
+  const NOW = 100_000;
+  const evidence = { rule: { connection: 1, graceMs: 100 }, leaders: new Set(["b"]), idleGraceMs: 1_500 };
+  const free = (incarnation: string, sinceMs: number): Observation => observation({ incarnation, node: incarnation, sinceMs: NOW - 200, evidence: "free", heldOn: 1, freeSinceMs: NOW - sinceMs });
+  const held = (incarnation: string): Observation => observation({ incarnation, node: incarnation, sinceMs: NOW - 200, evidence: "held", heldOn: 1 });
+  const declared = (others: readonly Observation[]) => planDeaths(others, NOW, evidence).declare.map((death) => [death.observation.incarnation, death.grounds]);
+
+  it("counts after the grace for those who lead something, and later for all others", () => {
+    const rest = [held("d"), held("e"), held("f")];
+    assert.deepEqual(declared([free("b", 100), free("c", 100), ...rest]), [["b", "evidence"]]);
+    assert.deepEqual(declared([free("b", 99), free("c", 1_500), ...rest]), [["c", "evidence"]]);
+    assert.deepEqual(planDeaths([free("b", 100), ...rest], NOW).declare, []);
+    assert.equal(planDeaths([free("b", 40), ...rest], NOW, evidence).nextMs, NOW + 60);
+  });
+
+  it("counts for nobody when that of more than half of the members went at once, but for one of two", () => {
+    assert.deepEqual(declared([free("b", 5_000), free("c", 5_000), held("d")]), [["b", "evidence"], ["c", "evidence"]]);
+    assert.deepEqual(declared([free("b", 5_000), free("c", 5_000)]), []);
+    assert.deepEqual(declared([free("b", 5_000)]), [["b", "evidence"]]);
+  });
+});
+
 describe("views for users", () => {
   it("are frozen, keep the objects of members that did not change, and mark a gap", () => {
     const stored = publish(null, [presence("a"), presence("b")])?.view as StoredView;

@@ -87,6 +87,23 @@ describe("a holder that lives", () => {
     assert.deepEqual(world.violations(), []);
   });
 
+  it("has its stop budget when the store hangs, as without evidence: a beat that is waited for does not end the session before", async () => {
+    for (const crashDetection of ["evidence", "lease"] as const) {
+      const world = await three(() => ({ crashDetection }));
+      const a = world.nodes.get("a") ?? assert.fail();
+      const { term } = a.cluster.election("work");
+      world.store.hold();
+      await world.until(() => term?.signal.aborted === true);
+      const left = () => a.cluster.health().trustLeftMs;
+      const leftMs = left();
+      assert.ok(leftMs > 900, `${leftMs} ms are left`);
+      await world.run(leftMs - 20);
+      assert.ok(left() > 0);
+      await world.until(() => left() === 0, 100);
+      assert.deepEqual(world.violations(), []);
+    }
+  });
+
   it("survives a restart of the server: everybody's evidence went with it, and proves nothing", async () => {
     const world = await three();
     const incarnations = [...world.nodes.values()].map((node) => node.incarnation());
@@ -101,7 +118,7 @@ describe("a holder that lives", () => {
   });
 
   it("is waited for where the server restarts while it is cut off: it cannot know that its evidence is free", async () => {
-    // Those behind a pooler keep their trust over the restart, and with it what they have seen.
+    // Those behind a pooler keep their connection over the restart, to the pooler: that it is the same one proves nothing.
     for (const pooled of [false, true]) {
       const world = await three((name) => ({ pooled: pooled && name !== "a" }));
       world.cut("a");

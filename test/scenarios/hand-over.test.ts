@@ -83,7 +83,7 @@ describe("transferTo", () => {
     const token = election.term?.token;
     assert.equal(await refusal(world, election.transferTo("nobody")), "NODE_UNKNOWN");
     for (const node of ["idle", "watcher", "unfit", "a"]) assert.equal(await refusal(world, election.transferTo(node)), "NOT_ELIGIBLE", node);
-    assert.equal(await refusal(world, Promise.resolve().then(() => election.transferTo("no such name"))), "INVALID_NAME");
+    assert.equal(await refusal(world, election.transferTo("no such name")), "INVALID_NAME");
     assert.equal(await refusal(world, nodes[0]?.cluster.election("other").transferTo("idle") ?? assert.fail()), "NOT_HELD");
     assert.equal(election.term?.token, token);
   });
@@ -268,6 +268,16 @@ describe("succession", () => {
     await world.resolve(nodes[0]?.cluster.stop() ?? assert.fail());
     await world.until(() => nodes[2]?.cluster.view.coordinator?.node === "b", 3_000);
     assert.ok(nodes[1]?.log.includes("error"));
+  });
+
+  it("is asked for when somebody is to be succeeded or comes, and not at each beat", async () => {
+    let asked = 0;
+    const succession: ClusterOptions["succession"] = (members) => ((asked += 1), members);
+    const { world } = await group({ name: "a", cluster: { succession } }, { name: "b", cluster: { succession } }, { name: "c", cluster: { succession } });
+    await world.pass(3_000);
+    const before = asked;
+    await world.pass(20_000);
+    assert.equal(asked, before);
   });
 });
 

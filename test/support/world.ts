@@ -78,6 +78,7 @@ export class Node {
   readonly #sessions = new Set<StoreSession>();
   readonly #refused = new Map<keyof StoreSession, Error | "hang">();
   readonly #late = new Map<keyof StoreSession, number>();
+  readonly #last = new Set<keyof StoreSession>();
   #deaf = false;
 
   constructor(world: World, name: string, seed: number, options: Partial<ClusterOptions<MemoryTransaction>>) {
@@ -94,14 +95,19 @@ export class Node {
     for (const event of ["suspended", "lost", "rejoined", "recovered", "overrun", "error", "degraded"] as const) this.cluster.on(event, () => this.log.push(event));
   }
 
-  /** Makes one kind of operation of this node fail with an error, or hang, from its next session on. */
+  /** Makes one kind of operation of this node fail with an error, or hang, from now on. */
   refuse(operation: keyof StoreSession, how: Error | "hang"): void {
     this.#refused.set(operation, how);
   }
 
-  /** The next operation of that kind is done at once, and its answer arrives after `ms`; from the next session on. */
+  /** The next operation of that kind is done at once, and its answer arrives after `ms`. */
   answerLate(operation: keyof StoreSession, ms: number): void {
     this.#late.set(operation, ms);
+  }
+
+  /** The next operation of that kind is the session's last: its end is heard in the turn in which the answer arrives. */
+  endWithAnswer(operation: keyof StoreSession): void {
+    this.#last.add(operation);
   }
 
   /** Hears no hints, from its next session on. */
@@ -110,7 +116,6 @@ export class Node {
   }
 
   #spoiled(session: StoreSession): StoreSession {
-    if (this.#refused.size === 0 && this.#late.size === 0 && !this.#deaf) return session;
     return new Proxy(session, {
       get: (target, name) => {
         if (name === "onHint" && this.#deaf) return () => () => undefined;
@@ -120,6 +125,13 @@ export class Node {
           return async (...args: unknown[]) => {
             const answer = await (Reflect.get(target, name) as (...args: unknown[]) => unknown).apply(target, args);
             await sleep(this.clock, lateMs);
+            return answer;
+          };
+        }
+        if (this.#last.delete(name as keyof StoreSession)) {
+          return async (...args: unknown[]) => {
+            const answer = await (Reflect.get(target, name) as (...args: unknown[]) => unknown).apply(target, args);
+            target.destroy(new TribuneError("STORE_SESSION_ENDED", "the server ended the session"));
             return answer;
           };
         }

@@ -108,6 +108,7 @@ export const evictionCases: readonly SceneCase[] = [
       for (const each of [leaves, silent]) {
         const { accepted, self } = await each.beat();
         assert.deepEqual([accepted, self], [false, "dead"]);
+        assert.equal((await a.presenceOf(each)).evicted, true, "which the row goes on to show");
         assert.equal(await a.evict(each.node), false);
       }
     },

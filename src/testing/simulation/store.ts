@@ -157,12 +157,19 @@ export class SimulatedStore implements Server {
     };
   }
 
-  /** The server is gone, until what is returned is called: `refuses` connections, or is `silent`. What was committed stays. */
+  /**
+   * The server is gone, until what is returned is called: `refuses` connections, or is `silent`. What was committed stays. Whoever comes by way of a pooler keeps its connection, to the pooler; what it
+   * asks waits there for the server.
+   */
   stop(how: "refuses" | "silent"): () => void {
-    this.#endAll(how === "refuses");
+    const kept = [...this.#connections].filter((connection) => connection.client.isPooled && connection.isServed);
+    for (const connection of kept) this.#free(connection, "server");
+    const resumes = kept.map((connection) => connection.stall());
+    this.#endAll(how === "refuses", new Set(kept));
     this.#away = how;
     return () => {
       this.#away = undefined;
+      for (const resume of resumes) resume();
     };
   }
 
@@ -274,8 +281,8 @@ export class SimulatedStore implements Server {
     }
   }
 
-  #endAll(told: boolean): void {
-    for (const connection of this.#connections) connection.endByServer("the server went away", { by: "server", told });
+  #endAll(told: boolean, but: ReadonlySet<Connection> = new Set()): void {
+    for (const connection of this.#connections) if (!but.has(connection)) connection.endByServer("the server went away", { by: "server", told });
     this.#waiting = this.#waiting === undefined ? undefined : [];
   }
 

@@ -14,7 +14,7 @@ const DELETE_THEN_INSERT: readonly Change[] = [
 ];
 
 /** The only place where a claimant waits for the fence. */
-const WAITS_FOR_FENCE = "    const passing = this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, () => unbroken() && this.#candidacy !== undefined);\n";
+const WAITS_FOR_FENCE = "    const passing = this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, stillMay);\n";
 
 /** Taking over, holding and giving up. */
 export const electionMutants: readonly Mutant[] = [

@@ -36,6 +36,33 @@ export const evidenceMutants: readonly Mutant[] = [
     changes: [{ file: PRESENCE, from: "session === this.#connection && session.info.evidence.held", to: "session === this.#connection && session.info.evidence.held && this.#trustEndMs === undefined" }],
   },
   {
+    name: "answer-after-the-end",
+    wrong: "An answer that was on its way when the session ended is taken in after the end, and brings the trust back.",
+    survives: {
+      why: "In a simulated process each arrival has been dealt with before the next one comes; a real connection brings the two in one packet.",
+      foundBy: "test/scenarios/session-end.test.ts",
+    },
+    changes: [{ file: PRESENCE, from: "      if (session.ended.aborted) throw endOf(session); // the answer and the end came together: it counts for nothing\n", to: "" }],
+  },
+  {
+    name: "evidence-seen-through-a-pooler",
+    wrong: "An observer behind a pooler believes evidence: its own connection outlives the server's crash that frees everybody's.",
+    survives: {
+      why: "It takes a server that is back before the observer gives its statement up, an observer behind a pooler, and a holder that is cut off at that time: no drawn plan was seen to have all three.",
+      foundBy: "test/scenarios/evidence.test.ts",
+    },
+    changes: [{ file: PRESENCE, from: " && this.#connection?.info.evidence.held === true ? {", to: " ? {" }],
+  },
+  {
+    name: "evidence-of-many-believed",
+    wrong: "The coordinator believes evidence also where that of more than half of the members went at once.",
+    survives: {
+      why: "Who lost its connection and lives has ended its trust, so no promise about who acts is broken: it costs members their incarnation.",
+      foundBy: "test/membership/view.test.ts",
+    },
+    changes: [{ file: "src/membership/view.ts", from: "  const doubtful = free >= 2 && free > (alive.length + 1) / 2;", to: "  const doubtful = free < 0;" }],
+  },
+  {
     name: "evidence-not-looked-at-again",
     wrong: "The statement that declares the death does not look at the evidence itself.",
     survives: {

@@ -2,6 +2,7 @@ import type { Mutant } from "./mutant.ts";
 
 const ELECTOR = "src/election/elector.ts";
 const ENGINE = "src/store/memory/engine.ts";
+const PRESENCE = "src/presence/presence.ts";
 const TAKEOVER = "src/election/takeover.ts";
 
 /** Hand-over, pauses, priorities and probes. */
@@ -9,6 +10,10 @@ export const handoverMutants: readonly Mutant[] = [
   {
     name: "reservation-for-ever",
     wrong: "A row that is kept for somebody is never claimed by anybody else, also when that one is gone.",
+    survives: {
+      why: "Whoever it is kept for comes back in nearly every plan, and takes it; it was not caught on 160 seeds.",
+      foundBy: "test/scenarios/hand-over.test.ts",
+    },
     changes: [{ file: TAKEOVER, from: "reservation.node === node ? 0 : rowSinceMs + reservation.forMs;", to: "reservation.node === node ? 0 : Number.POSITIVE_INFINITY;" }],
   },
   {
@@ -48,5 +53,50 @@ export const handoverMutants: readonly Mutant[] = [
       { file: TAKEOVER, from: "reservation.node === node ? 0 : rowSinceMs + reservation.forMs;", to: "reservation.node === node ? 0 : 0;" },
       { file: ENGINE, from: "    if (row.reservation !== null && row.reservation.node !== input.node && input.overReservation !== true) return null;\n", to: "" },
     ],
+  },
+  {
+    name: "minimum-term-is-ignored",
+    wrong: "A candidate of a higher priority asks the holder to go as soon as it sees it.",
+    survives: {
+      why: "It costs terms, and no promise about who acts.",
+      foundBy: "test/scenarios/candidates.test.ts",
+    },
+    changes: [{ file: TAKEOVER, from: "  return tokenSinceMs + row.minimumTermMs;", to: "  return tokenSinceMs;" }],
+  },
+  {
+    name: "request-before-the-beginning-is-lost",
+    wrong: "Who asks a holder to resign between its claim and the beginning of its term is not heard, and does not ask again.",
+    survives: {
+      why: "A history does not tell what was asked for; the term itself is a good one.",
+      foundBy: "test/scenarios/candidates.test.ts",
+    },
+    changes: [{ file: ELECTOR, from: "    this.#checkTerm(false); // it may have been asked for while its fence was being passed\n", to: "" }],
+  },
+  {
+    name: "hindered-term-begins",
+    wrong: "Whoever became unfit, or whose group became too small, between claim and beginning begins the term all the same.",
+    survives: {
+      why: "Who may lead is a question of the users' resources, which a simulated history knows nothing of.",
+      foundBy: "test/scenarios/candidates.test.ts",
+    },
+    changes: [{ file: ELECTOR, from: "this.#candidacy !== undefined && this.#mayLead();", to: "this.#candidacy !== undefined;" }],
+  },
+  {
+    name: "untold-candidate-waits",
+    wrong: "Who cannot tell the store that it contends does not contend: one table without privileges empties all elections.",
+    survives: {
+      why: "The simulated store refuses no single statement.",
+      foundBy: "test/scenarios/candidates.test.ts",
+    },
+    changes: [{ file: ELECTOR, from: "      const pauseMs = backoffMs(this.#untold++,", to: "      if (this.#untold >= 0) throw error;\n      const pauseMs = backoffMs(this.#untold++," }],
+  },
+  {
+    name: "evicted-comes-back",
+    wrong: "A node that was evicted while it could not hear of it, and was declared dead, joins again by itself.",
+    survives: {
+      why: "A history does not tell whom operators wanted to be gone.",
+      foundBy: "test/scenarios/candidates.test.ts",
+    },
+    changes: [{ file: PRESENCE, from: "      return presence.some((row) => row.evicted);", to: "      return presence.length < 0;" }],
   },
 ];
