@@ -53,7 +53,7 @@ describe("on PostgreSQL", () => {
     const place = await database(t);
     if (place === undefined) return;
     const env = { TRIBUNE_STORE: place.url, TRIBUNE_GROUP: "billing" };
-    const lead = (node: string) => new Run(t, ["lead", "--election", "scheduler", "--node", node, "--json", "--lease-ms", "60000", "--beat-ms", "1000", "--stop-budget-ms", "600", "--", "sh", "-c", "exec sleep 300"], env);
+    const lead = (node: string) => new Run(t, ["lead", "--election", "scheduler", "--node", node, "--json", "--lease-ms", "60000", "--beat-ms", "1000", "--stop-budget-ms", "600", "--crash-detection", "evidence", "--", "sh", "-c", "exec sleep 300"], env);
     const ada = lead("ada");
     await ada.event("leading");
     const ben = lead("ben");
