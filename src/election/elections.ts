@@ -113,6 +113,7 @@ export class Elections<Tx> {
   readonly #limits: ElectionLimits;
   readonly #electors = new Map<string, Elector<Tx>>();
   readonly #handles = new Map<string, Election<Tx>>();
+  readonly #configured = new Set<string>();
   #closed = false;
   readonly #onNew: (elector: Elector<Tx>) => void;
 
@@ -136,24 +137,31 @@ export class Elections<Tx> {
     );
   }
 
-  /** The same object for the same name. Options count the first time; giving other ones later is an error. */
+  /** The same object for the same name. Options are given once, before this node contends; later they are an error. */
   get(name: string, options?: ElectionOptions): Election<Tx> {
     checkName("election", name);
     let handle = this.#handles.get(name);
-    if (handle === undefined) {
-      handle = new Election(this.elector(name, options ?? {}), this.#ports);
-      this.#handles.set(name, handle);
-    } else if (options !== undefined) {
-      throw new TribuneError("INVALID_OPTIONS", `options of election ${name} were set before`, { about: name, next: "give options where the election is first named" });
-    }
+    if (handle === undefined) this.#handles.set(name, (handle = new Election(this.elector(name), this.#ports)));
+    if (options !== undefined) this.#configure(name, options);
     return handle;
   }
 
-  elector(name: string, options: ElectionOptions = {}): Elector<Tx> {
+  /** Whoever only looked at the election first has set nothing. */
+  #configure(name: string, options: ElectionOptions): void {
+    checkElectionOptions(name, options);
+    const elector = this.elector(name);
+    if (this.#configured.has(name) || elector.contends) {
+      const when = this.#configured.has(name) ? "were set before" : "come too late: this node contends for it already";
+      throw new TribuneError("INVALID_OPTIONS", `options of election ${name} ${when}`, { about: name, next: "give them once, before lead or campaign" });
+    }
+    this.#configured.add(name);
+    elector.configure(options);
+  }
+
+  elector(name: string): Elector<Tx> {
     let elector = this.#electors.get(name);
     if (elector === undefined) {
-      checkElectionOptions(name, options);
-      const created = (elector = new Elector<Tx>(name, options, { ...this.#ports, hindrance: (election) => this.#hindrance(election) }));
+      const created = (elector = new Elector<Tx>(name, { ...this.#ports, hindrance: (election) => this.#hindrance(election) }));
       this.#electors.set(name, created);
       // What one gives up another may have room for.
       created.events.on("ended", () => this.#each((other) => other !== created && other.consider()));

@@ -79,7 +79,7 @@ export class Elector<Tx> {
   readonly name: string;
   readonly events: Events<ElectorEvents<Tx>>;
   readonly #ports: ElectorPorts<Tx>;
-  readonly #options: ElectionOptions;
+  #options: ElectionOptions = {};
   #candidacy: Candidacy<Tx> | undefined;
   #term: Term<Tx> | undefined;
   /** A token that the store may still show as ours although no term lives: to be resigned until the store says that it is free. */
@@ -89,7 +89,7 @@ export class Elector<Tx> {
   #freed: { readonly token: number; readonly epoch: string } | undefined;
   /** For whom the present term is given up. */
   #successor: string | undefined;
-  readonly #probe: Probe | undefined;
+  #probe: Probe | undefined;
   /** What the store was told of this node's candidacy, and in which epoch: in another one that may be lost. */
   #told: { readonly incarnation: string; readonly epoch: string; readonly fit: boolean } | undefined;
   /** Telling failed so often in a row, and is not tried again before then. */
@@ -126,17 +126,21 @@ export class Elector<Tx> {
   #shown: ElectionState | undefined;
   #closed = false;
 
-  constructor(name: string, options: ElectionOptions, ports: ElectorPorts<Tx>) {
+  constructor(name: string, ports: ElectorPorts<Tx>) {
     this.name = name;
-    this.#options = options;
     this.#ports = ports;
     this.#chance = ports.random.next();
     this.events = new Events(ports.onListenerError);
     this.#noteRow(); // may be known for long: how long is not, so it counts from now
+  }
+
+  /** Sets the options, before this node contends. */
+  configure(options: ElectionOptions): void {
+    this.#options = options;
     const { eligible, eligibleEveryMs: everyMs = ELECTION_DEFAULTS.eligibleEveryMs, eligibleTimeoutMs: timeoutMs = ELECTION_DEFAULTS.eligibleTimeoutMs } = options;
-    if (eligible !== undefined) {
-      this.#probe = new Probe({ election: name, eligible, everyMs, timeoutMs, clock: ports.clock, onVerdict: (fit) => void this.#judged(fit), onTrouble: (error) => this.#failed(error) });
-    }
+    if (eligible === undefined) return;
+    const { clock } = this.#ports;
+    this.#probe = new Probe({ election: this.name, eligible, everyMs, timeoutMs, clock, onVerdict: (fit) => void this.#judged(fit), onTrouble: (error) => this.#failed(error) });
   }
 
   // ---- what users ask

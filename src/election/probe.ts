@@ -61,20 +61,24 @@ export class Probe {
 
   async #ask(stop: AbortSignal): Promise<boolean> {
     const { eligible, clock, timeoutMs, election } = this.#options;
-    const late = new AbortController();
+    const over = new AbortController();
+    const stopped = () => over.abort(stop.reason);
+    stop.addEventListener("abort", stopped, { once: true });
     try {
-      const answer = Promise.resolve().then(() => eligible(AbortSignal.any([stop, late.signal])));
+      const answer = Promise.resolve().then(() => eligible(over.signal));
       const passed = await withDeadline(answer, { clock, ms: timeoutMs, code: "PROBE_FAILED", operation: `the probe of ${election}`, next: "let it answer sooner, or allow more in eligibleTimeoutMs", signal: stop });
       this.#inTrouble = false;
       return (passed as unknown) === true; // whatever else a user's function answers is no
     } catch (error) {
-      late.abort(error);
+      over.abort(error);
       if (stop.aborted) return false;
       if (!this.#inTrouble) {
         this.#options.onTrouble(toTribuneError(error, "PROBE_FAILED", `the probe of ${election} failed`, { about: election, next: "it counts as no; mend what it asks, or the probe" }));
       }
       this.#inTrouble = true;
       return false;
+    } finally {
+      stop.removeEventListener("abort", stopped);
     }
   }
 }

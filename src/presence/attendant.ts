@@ -56,7 +56,10 @@ export class Attendant {
       const turn = new AbortController();
       this.#turn = turn;
       const session = this.#ports.session();
-      const signal = AbortSignal.any([turn.signal, stop]);
+      // Not AbortSignal.any: Node keeps such a signal, and all that listens to it, for as long as somebody listens, also when nothing else knows of either any more.
+      const stopped = () => turn.abort(stop.reason);
+      stop.addEventListener("abort", stopped, { once: true });
+      const { signal } = turn;
       let mustPause = true;
       if (session !== undefined && !session.ended.aborted) {
         try {
@@ -67,6 +70,7 @@ export class Attendant {
         }
       }
       if (mustPause) await sleep(clock, pauseMs, signal);
+      stop.removeEventListener("abort", stopped);
     }
     this.#turn = undefined;
   }

@@ -14,7 +14,7 @@ type Held = Term<MemoryTransaction>;
 const DEADLINE = { deadlineMs: 1_000 };
 
 /** Leads `e` on a node for as long as it may. */
-function lead(node: Node, options: ElectionOptions = {}, terms: Held[] = []): Held[] {
+function lead(node: Node, options?: ElectionOptions, terms: Held[] = []): Held[] {
   void node.cluster.election("e", options).lead((term) => {
     terms.push(term);
     return new Promise<void>((resolve) => term.signal.addEventListener("abort", () => resolve()));
@@ -252,6 +252,23 @@ describe("a maximum of elections", () => {
     const idle = names.find((name) => nodes.every((node) => node.cluster.election(name).term === undefined)) ?? assert.fail();
     await world.resolve(a.cluster.election(held(a)[0] ?? "").resign());
     await world.until(() => nodes.some((node) => node.cluster.election(idle).term !== undefined), 5_000);
+  });
+});
+
+describe("options of an election", () => {
+  it("may be given after somebody has looked at it, once, and before this node contends", async () => {
+    const world = new World();
+    const [a] = (await world.start("a")) as [Node];
+    assert.equal(a.cluster.election("e").current, null);
+    const election = a.cluster.election("e", { priority: 3 });
+    assert.equal(election, a.cluster.election("e"));
+    assert.throws(() => a.cluster.election("e", { priority: 4 }), { code: "INVALID_OPTIONS" });
+    assert.throws(() => a.cluster.election("f", { priority: 0.5 }), { code: "INVALID_OPTIONS" });
+    lead(a);
+    await world.until(() => holderOf(world) === "a", 3_000);
+    assert.equal(world.store.engine.readGroup("world")?.elections.find((row) => row.election === "e")?.priority, 3);
+    void a.cluster.election("late").lead(() => undefined);
+    assert.throws(() => a.cluster.election("late", { priority: 1 }), { code: "INVALID_OPTIONS", message: /too late/ });
   });
 });
 

@@ -60,7 +60,7 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
         this.#sessions.delete(session);
         for (const look of [...this.#attending]) look();
       },
-      whenFree: (group, incarnations, signal) => this.#whenFree(group, incarnations, signal),
+      whenFree: (group, incarnations, signals) => this.#whenFree(group, incarnations, signals),
     });
     this.#sessions.add(session);
     return Promise.resolve(session);
@@ -81,12 +81,12 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
     return Promise.resolve();
   }
 
-  #whenFree(group: string, incarnations: readonly string[], signal: AbortSignal): Promise<void> {
+  #whenFree(group: string, incarnations: readonly string[], signals: readonly AbortSignal[]): Promise<void> {
     const seemsFree = () => incarnations.some((incarnation) => this.engine.evidenceOf(group, incarnation) === "free");
     return new Promise((resolve, reject) => {
       const end = () => {
         this.#attending.delete(look);
-        signal.removeEventListener("abort", abort);
+        for (const signal of signals) signal.removeEventListener("abort", abort);
       };
       const look = () => {
         if (!seemsFree()) return;
@@ -95,11 +95,11 @@ export class MemoryProvider implements StoreProvider<MemoryTransaction> {
       };
       const abort = () => {
         end();
-        reject(toTribuneError(signal.reason, "ABORTED", "attending evidence was called off"));
+        reject(toTribuneError(signals.find((signal) => signal.aborted)?.reason, "ABORTED", "attending evidence was called off"));
       };
-      if (signal.aborted) return abort();
+      if (signals.some((signal) => signal.aborted)) return abort();
       this.#attending.add(look);
-      signal.addEventListener("abort", abort, { once: true });
+      for (const signal of signals) signal.addEventListener("abort", abort, { once: true });
       look();
     });
   }

@@ -40,16 +40,16 @@ export class MemorySession implements StoreSession {
   readonly #gate: SessionGate;
   readonly #listeners = new Set<(hint: Hint) => void>();
 
-  readonly #whenFree: (incarnations: readonly string[], signal: AbortSignal) => Promise<void>;
+  readonly #whenFree: (incarnations: readonly string[], signals: readonly AbortSignal[]) => Promise<void>;
 
-  constructor(engine: MemoryEngine, context: OpenContext, ports: { readonly onEnd: () => void; readonly whenFree: (group: string, incarnations: readonly string[], signal: AbortSignal) => Promise<void> }) {
+  constructor(engine: MemoryEngine, context: OpenContext, ports: { readonly onEnd: () => void; readonly whenFree: (group: string, incarnations: readonly string[], signals: readonly AbortSignal[]) => Promise<void> }) {
     const { onEnd } = ports;
     this.#engine = engine;
     this.#group = context.group;
     this.evidenceKey = context.evidence === undefined ? undefined : context.random.id();
     const why = this.evidenceKey === undefined ? "this session was not asked to hold any" : "a session ends with its process";
     this.info = { serverVersion: "memory", hints: true, warnings: [], evidence: { held: this.evidenceKey !== undefined, why } };
-    this.#whenFree = (incarnations, signal) => ports.whenFree(this.#group, incarnations, signal);
+    this.#whenFree = (incarnations, signals) => ports.whenFree(this.#group, incarnations, signals);
     this.#gate = new SessionGate({ clock: context.clock, label: "memory:", onEnd });
   }
 
@@ -99,7 +99,7 @@ export class MemorySession implements StoreSession {
   }
 
   attend({ incarnations, signal }: AttendInput): Promise<void> {
-    return this.#whenFree([...incarnations], AbortSignal.any([signal, this.ended]));
+    return this.#whenFree([...incarnations], [signal, this.ended]);
   }
 
   createElection(input: { readonly election: string }, call: Call): Promise<void> {

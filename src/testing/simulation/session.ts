@@ -52,7 +52,7 @@ export function openedSession(store: SimulatedStore, connection: Connection, con
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    attend: ({ incarnations, signal }) => attend(store, connect(), { context, incarnations, signal: AbortSignal.any([signal, gate.ended]) }),
+    attend: ({ incarnations, signal }) => attend(store, connect(), { context, incarnations, signals: [signal, gate.ended] }),
     close() {
       gate.end(new TribuneError("STORE_SESSION_ENDED", "the session was closed", { about: STORE_PLACE }));
       return Promise.resolve();
@@ -69,16 +69,16 @@ export function openedSession(store: SimulatedStore, connection: Connection, con
 }
 
 /** Waits at the server, on a connection of its own. */
-function attend(store: SimulatedStore, connection: Connection, { context, incarnations, signal }: { readonly context: OpenContext; readonly incarnations: readonly string[]; readonly signal: AbortSignal }): Promise<void> {
+function attend(store: SimulatedStore, connection: Connection, { context, incarnations, signals }: { readonly context: OpenContext; readonly incarnations: readonly string[]; readonly signals: readonly AbortSignal[] }): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (finish: () => void) => {
-      signal.removeEventListener("abort", aborted);
+      for (const signal of signals) signal.removeEventListener("abort", aborted);
       connection.close();
       finish();
     };
-    const aborted = () => end(() => reject(toTribuneError(signal.reason, "ABORTED", "attending evidence was called off")));
-    signal.addEventListener("abort", aborted, { once: true });
-    if (signal.aborted) return aborted();
+    const aborted = () => end(() => reject(toTribuneError(signals.find((signal) => signal.aborted)?.reason, "ABORTED", "attending evidence was called off")));
+    for (const signal of signals) signal.addEventListener("abort", aborted, { once: true });
+    if (signals.some((signal) => signal.aborted)) return aborted();
     connection.onEnd((reason) => end(() => reject(reason)));
     const begin = connection.call("open", () => store.accept(connection));
     begin.then(
