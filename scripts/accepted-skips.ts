@@ -9,6 +9,7 @@ export const ACCEPTED_SKIPS: readonly AcceptedSkip[] = [
   { where: /sqlite\/conformance\.test\.ts$/, reason: /^the place offers no (?:hang|cut)$/, why: "a call on a file answers or is refused as busy, which test/integration/sqlite/busy.test.ts covers" },
   { where: /memory.conformance\.test\.ts$/, reason: /^the place offers no (?:hang|cut)$/, why: "plain memory has no connection; the same suite runs again at the end of a wire, which hangs and is cut" },
   { where: /(?:memory|simulation).conformance\.test\.ts$/, reason: /^the place offers no (?:schemaAt|readOnly)$/, why: "memory has no schema, and no permissions; neither has its engine in the simulation" },
+  { where: /postgres.privileges\.test\.ts$/, reason: /^the place offers no schemaAt$/, why: "the role may not make a schema; test/integration/postgres/conformance.test.ts has the case" },
   { where: /simulation.conformance\.test\.ts$/, reason: /^this store has no diagnosis$/, why: "a simulated store has no server, way or privileges to look at" },
   { where: /mysql\/conformance\.test\.ts$/, reason: /^the store has no hints /, why: "MySQL pushes nothing; the README of the store says so" },
   { where: /mysql\/conformance\.test\.ts$/, reason: /^TRIBUNE_TEST_MYSQL_URL names no MySQL server$/, why: "MySQL itself cannot be installed everywhere; the same suite runs on MariaDB in the same file" },
