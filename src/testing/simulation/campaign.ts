@@ -79,11 +79,14 @@ class Run {
   readonly #readers = new AbortController();
   readonly #planned: ReadonlyMap<string, PlannedNode>;
   readonly #program: Program | undefined;
+  /** Whether candidates have probes: where nothing makes them say no they show nothing, and cost time. */
+  readonly #probes: boolean;
   #calm = false;
 
   constructor(plan: Plan, options: RunOptions) {
     this.#plan = plan;
     this.#program = options.program;
+    this.#probes = plan.faults.some((fault) => fault.kind === "unfit");
     this.#planned = new Map(plan.nodes.map((node) => [node.name, node]));
     this.#world = new SimulatedWorld({ seed: plan.seed, log: options.log, asksBelief: !plan.reckless });
   }
@@ -207,7 +210,8 @@ class Run {
     });
     // Before anybody else names them.
     const ranks = planned.priority === undefined ? {} : { priority: planned.priority, minimumTermMs: MINIMUM_TERM_MS };
-    for (const election of planned.elections) node.cluster.election(election, { ...ranks, eligible: () => !node.isUnfit, eligibleEveryMs: PROBE_EVERY_MS });
+    const probe = this.#probes ? { eligible: () => !node.isUnfit, eligibleEveryMs: PROBE_EVERY_MS } : {};
+    for (const election of planned.elections) node.cluster.election(election, { ...ranks, ...probe });
     const restart = this.#world.chance(`restart/${node.name}`);
     // Whoever ended by itself is begun again; whoever was killed or stopped is by the fault that did it.
     node.onEnd((cause) => {
