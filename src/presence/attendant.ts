@@ -1,11 +1,10 @@
 import { sleep } from "../kernel/index.ts";
-import type { Clock, Random } from "../kernel/index.ts";
+import type { Clock } from "../kernel/index.ts";
 import type { StoreSession } from "../store/index.ts";
 
 /** What an attendant is handed by presence. */
 export interface AttendantPorts {
   readonly clock: Clock;
-  readonly random: Random;
   /** The connection of now, on whose behalf it waits; `undefined` if there is none, or evidence that is free would not count on it. */
   readonly session: () => StoreSession | undefined;
   /** Looks at the store: what was heard is only a hint. */

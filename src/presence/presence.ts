@@ -92,7 +92,7 @@ export class Presence {
   /** The incarnation that was asked to leave, if one was. */
   #evicted = "";
   #beat = 0;
-  /** When the present connection was opened, and the how manieth it is. */
+  /** When the present connection was opened, and how many there have been with it: its number. */
   #openedAtMs = 0;
   #connections = 0;
   /** The connection, also before its first reply. */
@@ -117,7 +117,7 @@ export class Presence {
     this.#elapsed = new Elapsed(ports.clock);
     this.#stop.signal.addEventListener("abort", () => this.#beatNow?.(), { once: true });
     this.events = new Events(ports.onListenerError);
-    this.#attendant = new Attendant({ clock: ports.clock, random: ports.random, session: () => (this.evidenceRule() === undefined ? undefined : this.#session), look: () => this.lookSoon(), pauseMs: options.timing.beatMs, stop: this.#stop.signal });
+    this.#attendant = new Attendant({ clock: ports.clock, session: () => (this.evidenceRule() === undefined ? undefined : this.#session), look: () => this.lookSoon(), pauseMs: options.timing.beatMs, stop: this.#stop.signal });
   }
 
   // ---- what others ask
