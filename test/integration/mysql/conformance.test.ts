@@ -7,7 +7,7 @@ import { mariadbPlaces, placeOn } from "./place.ts";
 const programs = await findMariadb();
 
 if ("missing" in programs) {
-  void it.skip(skipReason("mariadb", programs.missing));
+  void it("MariaDB keeps the contract of a store", { skip: skipReason("mariadb", programs.missing) });
 } else {
   const server = await startMariadb({ programs });
   const places = await mariadbPlaces(server);

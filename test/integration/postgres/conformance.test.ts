@@ -7,7 +7,7 @@ import { postgresPlaces } from "./place.ts";
 const programs = await findPostgres();
 
 if ("missing" in programs) {
-  void it.skip(skipReason("postgres", programs.missing));
+  void it("PostgreSQL keeps the contract of a store", { skip: skipReason("postgres", programs.missing) });
 } else {
   const server = await startPostgres({ programs });
   const places = await postgresPlaces(server);

@@ -17,9 +17,9 @@ const server = "missing" in programs ? undefined : await startPostgres({ program
 const pgbouncer = server === undefined ? undefined : await startPgBouncer(server);
 
 if (server === undefined || pgbouncer === undefined) {
-  void it.skip(skipReason("postgres", "missing" in programs ? programs.missing : "it did not start"));
+  void it("PostgreSQL behind a pooler", { skip: skipReason("postgres", "missing" in programs ? programs.missing : "it did not start") });
 } else if ("missing" in pgbouncer) {
-  void it.skip(skipReason("pgbouncer", pgbouncer.missing));
+  void it("PostgreSQL behind a pooler", { skip: skipReason("pgbouncer", pgbouncer.missing) });
   after(async () => await server.stop());
 } else {
   const { name } = await server.createDatabase();
