@@ -108,6 +108,7 @@ export class Elector<Tx> {
   /** A term that survived into another epoch has to pass the fence there. */
   #passFenceAgain = false;
   #claiming = false;
+  #endOfTakeover: (() => void) | undefined;
   #busy = false;
   #again = false;
   #notBeforeMs = 0;
@@ -450,6 +451,7 @@ export class Elector<Tx> {
       this.#notBeforeMs = Math.max(this.#notBeforeMs, this.#ports.clock.monotonicMs() + RETRY_MS);
       this.#wakeIn(RETRY_MS);
     } finally {
+      this.#tookOver();
       this.#busy = false;
     }
   }
@@ -520,12 +522,14 @@ export class Elector<Tx> {
       case "look":
         return false;
       case "declare":
+        this.#takeOver();
         return await presence.declareDead(step.holder, step.grounds);
       case "ask":
         await presence.perform((session, call) => session.requestResign({ election: this.name, token: step.token, for: presence.node }, call));
         return false;
       case "claim":
         this.#claiming = true;
+        this.#takeOver();
         try {
           return await this.#claim(step.expectedToken, step.overReservation);
         } finally {
@@ -552,7 +556,7 @@ export class Elector<Tx> {
     this.#notBeforeMs = this.#ports.clock.monotonicMs() + backoffMs(this.#unannounced++, { firstMs: EARLY_END_FIRST_MS, longestMs: presence.timing.leaseMs }, this.#ports.random);
     const stillMay = () => unbroken() && this.#candidacy !== undefined && this.#mayLead();
     const passing = this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, stillMay);
-    presence.lookSoon(); // on the same connection, so behind the fence
+    presence.lookSoon();
     const fence = await passing;
     if (fence === "passed" && stillMay()) {
       this.#owed = undefined;
@@ -594,6 +598,7 @@ export class Elector<Tx> {
     for (let attempt = 0; go(); attempt++) {
       const outcome = await presence.perform((session, call) => session.passFence(input, call));
       if (outcome !== "busy") return outcome;
+      this.#tookOver(); // older transactions are waited out, which may take a lease
       await new Promise<void>((resolve) => clock.setTimer(backoffMs(attempt, FENCE_POLL, random), resolve));
     }
     return "given up";
@@ -660,6 +665,16 @@ export class Elector<Tx> {
       this.#tellAtMs = clock.monotonicMs() + pauseMs;
       this.#wakeIn(pauseMs);
     }
+  }
+
+  /** From a declaration or a claim until the decision loop rests, or has to wait for the fence. */
+  #takeOver(): void {
+    this.#endOfTakeover ??= this.#ports.presence.takeOver();
+  }
+
+  #tookOver(): void {
+    this.#endOfTakeover?.();
+    this.#endOfTakeover = undefined;
   }
 
   #mayBeFree(row: ElectionRow): boolean {

@@ -138,6 +138,7 @@ export class Membership {
         this.#news = false;
         try {
           waitMs = await this.#bury();
+          await presence.undisturbing();
           if (await this.#publish(term, mustPublish)) mustPublish = false;
           failures = 0;
         } catch (error) {

@@ -59,6 +59,9 @@ export interface PresenceEvents {
 /** A connection that cannot be opened is tried again after these pauses. */
 const RECONNECT = { firstMs: 50, longestMs: 1_000 };
 
+/** What a statement may meet on a connection that is sound, and what passes. */
+const PASSING: ReadonlySet<string> = new Set(["STORE_BUSY", "STORE_FULL", "STORE_TIMEOUT"]);
+
 /** The least that opening a connection is given while there is no trust that could run out meanwhile. */
 const PATIENT_OPEN_MS = 3_000;
 
@@ -106,6 +109,12 @@ export class Presence {
   #trustTimer: Timer | undefined;
   #faded = false;
   #lookState: "idle" | "busy" | "again" = "idle";
+  /** Takeovers that are under way, who waits for their end, and whether a look does. */
+  #takeovers = 0;
+  #disturbers: (() => void)[] = [];
+  #lookAfterwards = false;
+  /** Statements about a death that are on their way. */
+  readonly #declaring = new Map<Observation, { readonly grounds: Grounds; readonly outcome: Promise<boolean> }>();
   #beatNow: (() => void) | undefined;
   #loop: Promise<void> | undefined;
   #latencyMs = 0;
@@ -301,8 +310,23 @@ export class Presence {
     return this.#options.evidence && evidence !== null && this.#connection?.info.evidence.held === true ? { connection: this.#connections, graceMs: evidence.graceMs } : undefined;
   }
 
-  /** Declares an incarnation dead if its beat number has not moved and `deathStep` allowed it. An observation that is no longer the present one, also of another epoch, counts for nothing. */
+  /**
+   * Declares an incarnation dead if its beat number has not moved and `deathStep` allowed it. An observation that is no longer the present one, also of another epoch, counts for nothing. Several who
+   * come to the same conclusion share one statement.
+   */
   async declareDead(observation: Observation, grounds: Grounds): Promise<boolean> {
+    const underWay = this.#declaring.get(observation);
+    if (underWay?.grounds === grounds) return await underWay.outcome;
+    const outcome = this.#declareDead(observation, grounds);
+    this.#declaring.set(observation, { grounds, outcome });
+    try {
+      return await outcome;
+    } finally {
+      this.#declaring.delete(observation);
+    }
+  }
+
+  async #declareDead(observation: Observation, grounds: Grounds): Promise<boolean> {
     if (this.facts.observation(observation.incarnation) !== observation) return false;
     // Frozen, or left without an answer, until just now: the next reply makes it count again.
     if (this.facts.silentMs(this.#ports.clock.monotonicMs()) > observerGapMs(observation.leaseMs, this.#options.timing.beatMs)) return false;
@@ -336,8 +360,33 @@ export class Presence {
     this.#metadata = metadata;
   }
 
+  /**
+   * Says that a takeover is under way here, until the returned function is called: its statements are not to stand behind others on the connection. Looks wait for its end, and so does whoever asks to be
+   * `undisturbing`. Every statement has a deadline, so no takeover lasts.
+   */
+  takeOver(): () => void {
+    this.#takeovers += 1;
+    return once(() => {
+      this.#takeovers -= 1;
+      if (this.#takeovers > 0) return;
+      for (const resolve of this.#disturbers.splice(0)) resolve();
+      if (!this.#lookAfterwards) return;
+      this.#lookAfterwards = false;
+      this.lookSoon();
+    });
+  }
+
+  /** Resolves when no takeover is under way here. */
+  async undisturbing(): Promise<void> {
+    if (this.#takeovers > 0) await new Promise<void>((resolve) => this.#disturbers.push(resolve));
+  }
+
   /** Looks at the store soon, without beating. Many wishes become one look. */
   lookSoon(): void {
+    if (this.#takeovers > 0) {
+      this.#lookAfterwards = true;
+      return;
+    }
     if (this.#lookState !== "idle") {
       this.#lookState = "again";
       return;
@@ -517,15 +566,20 @@ export class Presence {
   async #beatUntilDead(session: StoreSession): Promise<void> {
     const { clock, random } = this.#ports;
     const { timing } = this.#options;
+    let refused = 0;
     while (!this.#stop.signal.aborted) {
       const sentAtMs = clock.monotonicMs();
       const trustEndMs = this.#elapsed.nowMs() + trustMs(timing.leaseMs); // counted from the sending, not from the reply
       this.#beat += 1;
       const watch = this.#watchList();
-      const reply = await session.beat(
-        { incarnation: this.#incarnation, beat: this.#beat, generation: this.facts.generation, viewSeen: this.facts.viewSeen, cursor: this.facts.cursorIn(this.#epoch), watch },
-        { deadlineMs: this.#beatDeadlineMs() },
-      );
+      const input = { incarnation: this.#incarnation, beat: this.#beat, generation: this.facts.generation, viewSeen: this.facts.viewSeen, cursor: this.facts.cursorIn(this.#epoch), watch };
+      const reply = await session.beat(input, { deadlineMs: this.#beatDeadlineMs() }).catch((error: unknown) => this.#refusedBeat(session, error));
+      if (reply === undefined) {
+        await this.#untilNextBeat(backoffMs(refused++, RECONNECT, random));
+        if (session.ended.aborted) throw endOf(session);
+        continue;
+      }
+      refused = 0;
       this.#latencyMs = clock.monotonicMs() - sentAtMs;
       if (this.#stop.signal.aborted) return;
       if (session.ended.aborted) throw endOf(session); // the answer and the end came together: it counts for nothing
@@ -537,6 +591,16 @@ export class Presence {
       await this.#untilNextBeat(sentAtMs + jitter(random, timing.beatMs, BEAT_JITTER) - clock.monotonicMs());
       if (session.ended.aborted) throw endOf(session);
     }
+  }
+
+  /**
+   * A server that was too busy, or too full, for one statement is asked again on the same connection: to end that would end the trust too, where evidence is armed. Anything else is thrown, and so is this once
+   * the trust is over.
+   */
+  #refusedBeat(session: StoreSession, error: unknown): undefined {
+    if (session.ended.aborted || !this.trusted() || !isTribuneError(error) || !PASSING.has(error.code)) throw error;
+    this.#suspend(error);
+    this.report(error);
   }
 
   #untilNextBeat(waitMs: number): Promise<void> {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { TribuneError } from "../../src/kernel/index.ts";
 import { World } from "../support/world.ts";
+import type { Node } from "../support/world.ts";
 
 describe("a session that holds evidence and ends", () => {
   it("ends the trust for good, also where a beat's answer and the end arrive together", async () => {
@@ -16,6 +18,42 @@ describe("a session that holds evidence and ends", () => {
     const tookMs = await world.until(() => a.cluster.health().trustLeftMs > 0, 2_000);
     assert.ok(tookMs < 300, `another session is opened at once, not with the next beat: ${tookMs} ms`);
     assert.equal(a.cluster.self.incarnation, joined);
+  });
+});
+
+describe("a beat that the store refuses on a connection that is sound", () => {
+  const refused = (code: "STORE_BUSY" | "STORE_READ_ONLY") => new TribuneError(code, "not now");
+
+  async function joined(): Promise<{ readonly world: World; readonly node: Node }> {
+    const world = new World();
+    const node = world.node("a", { crashDetection: "evidence" });
+    await world.resolve(node.cluster.start(), 20_000);
+    return { world, node };
+  }
+
+  it("is sent again on it, so that neither the evidence nor the trust ends with it", async () => {
+    const { world, node } = await joined();
+    node.refuse("beat", refused("STORE_BUSY"));
+    await world.until(() => node.log.includes("suspended"), 3_000);
+    node.accept("beat");
+    await world.until(() => node.log.includes("recovered"), 1_500);
+    assert.deepEqual(node.log.filter((event) => event === "lost"), []);
+    assert.ok(!node.asked.includes("destroy"), "the connection is the same");
+  });
+
+  it("ends the connection when the trust ends before the store takes one", async () => {
+    const { world, node } = await joined();
+    node.refuse("beat", refused("STORE_BUSY"));
+    await world.until(() => node.log.includes("lost"), 5_000);
+    await world.until(() => node.asked.includes("destroy"), 2_000);
+    node.accept("beat");
+    await world.until(() => node.log.includes("rejoined") || node.cluster.health().trustLeftMs > 0, 5_000);
+  });
+
+  it("ends the connection at once where another server may do better", async () => {
+    const { world, node } = await joined();
+    node.refuse("beat", refused("STORE_READ_ONLY"));
+    await world.until(() => node.asked.includes("destroy"), 1_300);
   });
 });
 

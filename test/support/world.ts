@@ -73,6 +73,8 @@ export class Node {
   readonly clock = new VirtualClock();
   readonly cluster: Cluster<MemoryTransaction>;
   readonly log: string[] = [];
+  /** What was asked of the store, in order. */
+  readonly asked: (keyof StoreSession)[] = [];
   link: "up" | "cut" = "up";
   #frozenMs: number | undefined;
   readonly #sessions = new Set<StoreSession>();
@@ -100,6 +102,11 @@ export class Node {
     this.#refused.set(operation, how);
   }
 
+  /** Ends what `refuse` began. */
+  accept(operation: keyof StoreSession): void {
+    this.#refused.delete(operation);
+  }
+
   /** The next operation of that kind is done at once, and its answer arrives after `ms`. */
   answerLate(operation: keyof StoreSession, ms: number): void {
     this.#late.set(operation, ms);
@@ -118,6 +125,7 @@ export class Node {
   #spoiled(session: StoreSession): StoreSession {
     return new Proxy(session, {
       get: (target, name) => {
+        if (typeof Reflect.get(target, name) === "function") this.asked.push(name as keyof StoreSession);
         if (name === "onHint" && this.#deaf) return () => () => undefined;
         const lateMs = this.#late.get(name as keyof StoreSession);
         if (lateMs !== undefined) {

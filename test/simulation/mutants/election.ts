@@ -108,7 +108,7 @@ export const electionMutants: readonly Mutant[] = [
   {
     name: "elector-stops-after-an-error",
     wrong: "An error in a step ends the loop that contends: one that nobody caught, as in many an elector on a timer.",
-    changes: [{ file: ELECTOR, from: "      this.#wakeIn(RETRY_MS);\n    } finally {\n      this.#busy = false;\n    }", to: "      return;\n    }\n    this.#busy = false;" }],
+    changes: [{ file: ELECTOR, from: "      this.#wakeIn(RETRY_MS);\n    } finally {\n      this.#tookOver();\n      this.#busy = false;\n    }", to: "      return;\n    }\n    this.#tookOver();\n    this.#busy = false;" }],
   },
   {
     name: "next-callback-early",
