@@ -7,7 +7,7 @@ import { aheadOf, successorAmong } from "./candidates.ts";
 import { EARLY_END_FIRST_MS, ELECTION_DEFAULTS, reservationMs } from "./options.ts";
 import type { ElectionOptions } from "./options.ts";
 import { Probe } from "./probe.ts";
-import { contestStep, rankDeferMs, spreadDeferMs, termStands } from "./takeover.ts";
+import { contestStep, declareDeferMs, rankDeferMs, spreadDeferMs, termStands } from "./takeover.ts";
 import type { Contest, ContestStep } from "./takeover.ts";
 import { resigned, Term } from "./term.ts";
 
@@ -109,6 +109,8 @@ export class Elector<Tx> {
   #passFenceAgain = false;
   #claiming = false;
   #endOfTakeover: (() => void) | undefined;
+  /** Which holder could be declared dead, by its incarnation and beat, and when this candidate does so. */
+  #declarable: { readonly which: string; readonly atMs: number } | undefined;
   #busy = false;
   #again = false;
   #notBeforeMs = 0;
@@ -503,6 +505,10 @@ export class Elector<Tx> {
     this.#claimableSinceMs = claimable ? (this.#claimableSinceMs ?? nowMs) : undefined;
     if (step.kind === "idle") return;
     if (step.kind === "wait") return this.#wakeIn(step.untilMs - nowMs);
+    if (step.kind === "declare") {
+      const waitMs = this.#declareAtMs(step.holder, nowMs) - nowMs;
+      if (waitMs > 0) return this.#wakeIn(waitMs);
+    }
     this.#stalled = { row, holder: contest.holder, untilMs: nowMs + RETRY_MS };
     if (await this.#take(step)) this.#stalled = undefined;
     else presence.lookSoon();
@@ -716,10 +722,24 @@ export class Elector<Tx> {
     const { facts, incarnation } = presence;
     const members = facts.view?.members ?? [];
     if (row.reservation?.node === presence.node) return 0;
-    if (this.name !== COORDINATOR) return spreadDeferMs(members.length, this.#chance) + (this.#ranking?.row === row ? rankDeferMs(this.#ranking?.ahead ?? 0) : 0);
+    if (this.name !== COORDINATOR) return spreadDeferMs(members.length, this.#chance) + (this.#ranking?.row === row ? rankDeferMs(this.#ranking?.ahead ?? 0, this.#chance) : 0);
     const eligible = members.filter((member) => member.observer !== true && facts.observation(member.incarnation)?.state !== "dead" && member.incarnation !== row.holder?.incarnation);
     const rank = succession(eligible).findIndex((member) => member.incarnation === incarnation);
-    return rankDeferMs(rank === -1 ? eligible.length : rank);
+    return rankDeferMs(rank === -1 ? eligible.length : rank, this.#chance);
+  }
+
+  /** At once for the coordinator and its deputy, who attend the holder's evidence and so know first. */
+  #declareAtMs(holder: Observation, nowMs: number): number {
+    const { presence, succession } = this.#ports;
+    const { view } = presence.facts;
+    const which = `${holder.incarnation} ${holder.beat}`;
+    if (this.#declarable?.which === which) return this.#declarable.atMs;
+    const members = view?.members ?? [];
+    const deputy = () => succession(members.filter((member) => member.observer !== true && member.incarnation !== view?.coordinator?.incarnation))[0];
+    const isFirst = view?.coordinator?.incarnation === presence.incarnation || (members.length > 0 && deputy()?.incarnation === presence.incarnation);
+    const atMs = nowMs + (isFirst ? 0 : declareDeferMs(members.length, this.#chance));
+    this.#declarable = { which, atMs };
+    return atMs;
   }
 
   #row(): ElectionRow | undefined {

@@ -100,9 +100,18 @@ export function termStands(row: ElectionRow | undefined, token: number, incarnat
   return !epochChanged && row.token < token;
 }
 
-/** How long a candidate lets better ones go first. `rank` is 0 for the best: the oldest, when the coordinator is to be succeeded. */
-export function rankDeferMs(rank: number): number {
-  return Math.min(rank, 8) * 40;
+/** How long a candidate lets better ones go first. `rank` is 0 for the best: the oldest, when the coordinator is to be succeeded. Beyond the first few they are many, and spread by `chance`. */
+export function rankDeferMs(rank: number, chance: number): number {
+  const ordered = Math.min(rank, RANKS_IN_ORDER);
+  return ordered * 40 + Math.min(rank - ordered, 500) * 4 * chance;
+}
+
+/** So many candidates wait their turn; who comes after them will hardly be needed. */
+const RANKS_IN_ORDER = 8;
+
+/** How long one of many waits who could declare a holder dead, all having waited for the same: the first of them does it for all. A few need no spreading. */
+export function declareDeferMs(members: number, chance: number): number {
+  return members <= RANKS_IN_ORDER ? 0 : chance * Math.min(members * 2, 1_000);
 }
 
 /** A short spread for elections without an order, so that a large group does not claim in one instant. Less than a timer's grain is not waited for. */

@@ -3,7 +3,7 @@ import type { Clock, ListenerErrorHandler, Logger, Random } from "../kernel/inde
 import type { Elector, Term } from "../election/index.ts";
 import type { Observation, Presence } from "../presence/index.ts";
 import type { StoredMember } from "../store/index.ts";
-import { asSeenAfter, attendance, buildView, diffViews, mustWait, planDeaths, planView, presentView } from "./view.ts";
+import { asSeenAfter, attendance, buildView, diffViews, mustWait, planDeaths, planView, presentView, viewSpacingMs } from "./view.ts";
 import type { Member, View, ViewChange } from "./view.ts";
 
 /** What membership is handed by whoever wires it. */
@@ -128,9 +128,11 @@ export class Membership {
   // ---- the coordinator's work
 
   async #govern(term: CoordinatorTerm): Promise<void> {
-    const { presence, random, logger } = this.#ports;
+    const { presence, clock, random, logger } = this.#ports;
+    const { facts } = presence;
     const unwatch = presence.watchEverybody();
     let mustPublish = true;
+    let notBeforeMs = Number.NEGATIVE_INFINITY;
     let failures = 0;
     try {
       while (!term.signal.aborted) {
@@ -139,7 +141,13 @@ export class Membership {
         try {
           waitMs = await this.#bury();
           await presence.undisturbing();
-          if (await this.#publish(term, mustPublish)) mustPublish = false;
+          const pauseMs = notBeforeMs - clock.monotonicMs();
+          if (pauseMs > 0) waitMs = Math.min(waitMs ?? pauseMs, pauseMs);
+          else {
+            const outcome = await this.#publish(term, mustPublish);
+            if (outcome !== "not yet") mustPublish = false;
+            if (outcome === "published") notBeforeMs = clock.monotonicMs() + viewSpacingMs(facts.view?.members.length ?? 0);
+          }
           failures = 0;
         } catch (error) {
           waitMs = backoffMs(failures++, RETRY, random);
@@ -167,21 +175,21 @@ export class Membership {
     return plan.nextMs === undefined ? undefined : Math.max(0, plan.nextMs - clock.monotonicMs());
   }
 
-  /** Answers whether the view in the store is as it should be now. */
-  async #publish(term: CoordinatorTerm, mustPublish: boolean): Promise<boolean> {
+  /** Brings the view in the store up to date, if that can be done now. */
+  async #publish(term: CoordinatorTerm, mustPublish: boolean): Promise<"published" | "as it should be" | "not yet"> {
     const { presence, logger } = this.#ports;
     const { facts } = presence;
     // View and presence are taken from one reading, here. One without this node itself does not show everybody: the next look does.
     const { everybody } = facts;
-    if (!everybody.some((row) => row.incarnation === term.incarnation)) return false;
+    if (!everybody.some((row) => row.incarnation === term.incarnation)) return "not yet";
     const hasBeaten = (incarnation: string) => facts.observation(incarnation)?.moved === true;
-    if (mustWait({ generation: facts.generation, viewSeen: facts.viewSeen, presence: everybody, own: term.incarnation, hasBeaten })) return false;
+    if (mustWait({ generation: facts.generation, viewSeen: facts.viewSeen, presence: everybody, own: term.incarnation, hasBeaten })) return "not yet";
     const coordinator = { incarnation: term.incarnation, node: term.node };
     // A store that went back shows an older view than this node knows; what counts is who is alive, so the newer one is built upon.
     const { view: known, storedViewVersion: expectedVersion, epoch } = facts;
     const wentBack = expectedVersion < facts.viewSeen;
     const plan = planView({ stored: known, presence: everybody, coordinator, viewSeen: facts.viewSeen, generation: facts.generation, mustPublish: mustPublish || wentBack });
-    if (plan === undefined) return true;
+    if (plan === undefined) return "as it should be";
     const incarnations = [...plan.toRead, ...plan.gone.map((member) => member.incarnation)];
     const rows = incarnations.length === 0 ? [] : await presence.perform((session, call) => session.readMembers({ incarnations }, call));
     const { view, events } = buildView(plan, known, rows, coordinator);
@@ -190,7 +198,7 @@ export class Membership {
     );
     logger.debug({ version: view.version, members: view.members.length, published }, "published a view");
     presence.lookSoon();
-    return published;
+    return published ? "published" : "not yet";
   }
 
   #nextReply(signal: AbortSignal, waitMs: number | undefined): Promise<void> {

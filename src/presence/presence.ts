@@ -64,10 +64,18 @@ const PASSING: ReadonlySet<string> = new Set(["STORE_BUSY", "STORE_FULL", "STORE
 
 /** The least that opening a connection is given while there is no trust that could run out meanwhile. */
 const PATIENT_OPEN_MS = 3_000;
+const MOST_PATIENT_OPEN_MS = 30_000;
+
+/** Adds to the longest pause between two attempts to connect. */
+const RECONNECT_PER_MEMBER_MS = 5;
 
 /** Pause between two looks that hints asked for; grows with the group, so that a burst of joins costs each node a few looks. */
 const LOOK_SPACING_MS = 5;
 const LOOK_SPACING_PER_MEMBER_MS = 0.5;
+
+/** Looks that a hint leads to come from everybody within this time for each member. A view is large, and nobody waits for it; of an election some wait, and the first look is what counts. */
+const VIEW_SPREAD_PER_MEMBER_MS = 1;
+const ELECTION_SPREAD_PER_MEMBER_MS = 0.1;
 
 /**
  * The incarnation, its beat loop and its trust. One loop tells the story: open a session, join, beat until the session or
@@ -113,6 +121,12 @@ export class Presence {
   #takeovers = 0;
   #disturbers: (() => void)[] = [];
   #lookAfterwards = false;
+  /** A look that a hint asked for and that is put off, until when, and when the last hint came. */
+  #hintTimer: Timer | undefined;
+  #hintDueMs = 0;
+  #hintedMs = 0;
+  /** When what was answered last had been sent. */
+  #heardFromMs = Number.NEGATIVE_INFINITY;
   /** Statements about a death that are on their way. */
   readonly #declaring = new Map<Observation, { readonly grounds: Grounds; readonly outcome: Promise<boolean> }>();
   #beatNow: (() => void) | undefined;
@@ -404,7 +418,7 @@ export class Presence {
     while (!this.#stop.signal.aborted) {
       let session: StoreSession | undefined;
       try {
-        session = await this.#open();
+        session = await this.#open(failures);
         while (!this.#stop.signal.aborted) {
           if (await this.#wasEvicted(session)) {
             this.#noteEviction();
@@ -429,17 +443,18 @@ export class Presence {
         this.report(failure);
         // A connection that held for a lease was a good one; one that breaks at once each time is tried ever less often.
         if (session !== undefined && clock.monotonicMs() - this.#openedAtMs > this.#options.timing.leaseMs) failures = 0;
-        await sleep(clock, backoffMs(failures, RECONNECT, random), this.#stop.signal);
+        await sleep(clock, this.#reconnectMs(failures), this.#stop.signal);
         failures += 1;
       }
     }
     this.#trustTimer?.cancel();
+    this.#hintTimer?.cancel();
   }
 
-  async #open(): Promise<StoreSession> {
+  async #open(failures: number): Promise<StoreSession> {
     const { clock, random, logger, store } = this.#ports;
     const { group, node, createSchema, timing } = this.#options;
-    const deadlineMs = this.#openMs();
+    const deadlineMs = this.#openMs(failures);
     const opening = store.open({
       group,
       node,
@@ -584,7 +599,7 @@ export class Presence {
       if (this.#stop.signal.aborted) return;
       if (session.ended.aborted) throw endOf(session); // the answer and the end came together: it counts for nothing
       this.#session = session;
-      const taken = this.#takeBeat(reply, watch, trustEndMs);
+      const taken = this.#takeBeat(reply, watch, sentAtMs, trustEndMs);
       if (taken === "outcast") await session.leave({ incarnation: this.#incarnation }, this.#call());
       if (this.#state === "none") return;
       if (taken === "again") continue;
@@ -622,8 +637,8 @@ export class Presence {
    * `again`: the store has another epoch, in which the beat did not count, so the next one follows at once. `outcast`: the same, but with no trust left:
    * this incarnation may have been declared dead in commits that the store has lost. Then others know that it is dead, and it has to be.
    */
-  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], trustEndMs: number): "taken" | "again" | "outcast" {
-    this.#absorb(reply, watched);
+  #takeBeat(reply: BeatReply, watched: "all" | readonly string[], sentAtMs: number, trustEndMs: number): "taken" | "again" | "outcast" {
+    this.#absorb(reply, watched, sentAtMs);
     if (reply.self === "evicted") {
       this.#noteEviction();
       return "taken"; // what is left of the trust is there to stop in; beats bring no more
@@ -677,8 +692,9 @@ export class Presence {
   }
 
   /** A lapse counts before the reply that came too late. */
-  #absorb(reply: LookReply, watched: "all" | readonly string[]): void {
+  #absorb(reply: LookReply, watched: "all" | readonly string[], sentAtMs: number): void {
     this.#checkLapse();
+    this.#heardFromMs = sentAtMs;
     const change = this.facts.absorb(reply, watched, { clock: this.#ports.clock, beatMs: this.#options.timing.beatMs, connection: this.#connections });
     if (change.epochChanged) this.#ports.logger.warn({ node: this.#options.node, epoch: reply.epoch, generation: reply.generation }, "the store answers with another epoch");
     this.events.emit("facts", change);
@@ -691,8 +707,9 @@ export class Presence {
       const session = this.#session;
       if (session === undefined || session.ended.aborted || this.#stop.signal.aborted) break;
       const watch = this.#watchList();
+      const sentAtMs = clock.monotonicMs();
       try {
-        this.#absorb(await session.look({ cursor: this.facts.cursor(), watch }, this.#call()), watch);
+        this.#absorb(await session.look({ cursor: this.facts.cursor(), watch }, this.#call()), watch, sentAtMs);
       } catch {
         break; // the session ended, and the loop sees that; the next beat brings what this look would have
       }
@@ -704,8 +721,26 @@ export class Presence {
   }
 
   #onHint(hint: Hint): void {
-    const wanted = hint.kind === "view" || (hint.kind === "presence" && this.#watchAll > 0) || (hint.kind === "election" && this.#prompt.has(hint.election));
-    if (wanted) this.lookSoon();
+    const members = this.facts.view?.members.length ?? 0;
+    if (hint.kind === "presence" && this.#watchAll > 0) this.lookSoon();
+    else if (hint.kind === "election" && this.#prompt.has(hint.election)) this.#lookWithin(members * ELECTION_SPREAD_PER_MEMBER_MS);
+    else if (hint.kind === "view") this.#lookWithin(members * VIEW_SPREAD_PER_MEMBER_MS);
+  }
+
+  /** Everybody hears a hint in one instant: the looks of a large group spread, and whoever beats meanwhile has seen it already. Less than a timer's grain is not waited for. */
+  #lookWithin(spreadMs: number): void {
+    const { clock, random } = this.#ports;
+    const nowMs = clock.monotonicMs();
+    const dueMs = nowMs + random.next() * spreadMs;
+    this.#hintedMs = nowMs;
+    if (dueMs - nowMs < 1) return this.lookSoon();
+    if (this.#hintTimer !== undefined && this.#hintDueMs <= dueMs) return;
+    this.#hintTimer?.cancel();
+    this.#hintDueMs = dueMs;
+    this.#hintTimer = clock.setTimer(dueMs - nowMs, () => {
+      this.#hintTimer = undefined;
+      if (this.#heardFromMs < this.#hintedMs) this.lookSoon();
+    });
   }
 
   #watchList(): "all" | readonly string[] {
@@ -771,11 +806,20 @@ export class Presence {
     this.events.emit("suspended", { reason, trustLeftMs: this.trustLeftMs() });
   }
 
-  /** The deadline for opening a connection: several round trips, so all of the trust that is left before the stop budget; and patience when there is none to lose. */
-  #openMs(): number {
+  /**
+   * The deadline for opening a connection: several round trips, so all of the trust that is left before the stop budget. When there is none to lose, patience, and more of it each time: to a server that is
+   * overwhelmed every attempt that is broken off half-way is work for nothing, and one more.
+   */
+  #openMs(failures: number): number {
     const { leaseMs, beatMs, stopBudgetMs } = this.#options.timing;
     const left = this.trustLeftMs() - stopBudgetMs;
-    return left <= 0 ? Math.max(leaseMs * 1.5, PATIENT_OPEN_MS) : Math.max(beatMs, left);
+    return left <= 0 ? Math.min(Math.max(leaseMs * 1.5, PATIENT_OPEN_MS) * (1 + failures), Math.max(leaseMs * 1.5, MOST_PATIENT_OPEN_MS)) : Math.max(beatMs, left);
+  }
+
+  /** The larger the group, the less often each member tries to connect while there is no trust to lose: together they are what the server has to bear. */
+  #reconnectMs(failures: number): number {
+    const longestMs = this.trusted() ? RECONNECT.longestMs : Math.max(RECONNECT.longestMs, (this.facts.view?.members.length ?? 0) * RECONNECT_PER_MEMBER_MS);
+    return backoffMs(failures, { ...RECONNECT, longestMs }, this.#ports.random);
   }
 
   /**

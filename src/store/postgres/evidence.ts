@@ -36,12 +36,8 @@ const SETTINGS = `select host(inet_client_addr()) as address, inet_client_port()
 
 const LOCK = "select pg_try_advisory_lock($1::integer, $2::integer) as taken";
 
-/** Whether the lock is where it was taken. The view shows both numbers as unsigned. */
-const LOCK_IS_HERE = `select exists (
-    select from pg_locks l
-    where l.locktype = 'advisory' and l.classid = $1::integer::bigint::oid and l.objid = ($2::bigint & 4294967295)::oid and l.objsubid = 2
-      and l.mode = 'ExclusiveLock' and l.granted and l.pid = pg_backend_pid()
-  ) as here, pg_backend_pid() as pid`;
+/** Whether the lock is where it was taken: only there can it be had once more, and given back once. Not by a look at `pg_locks`, which stops everybody's locking for as long as it reads all of them. */
+const LOCK_IS_HERE = `select case when pg_try_advisory_lock($1::integer, $2::integer) then pg_advisory_unlock($1::integer, $2::integer) else false end as here, pg_backend_pid() as pid`;
 
 /**
  * Takes the lock that tells others whether this session is there, if everything about the session shows that nothing else frees it within a lease. Part of

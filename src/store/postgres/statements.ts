@@ -12,6 +12,9 @@ export interface StatementNames {
   readonly probes: boolean;
 }
 
+/** Groups whose view is shorter are told at once of members and views: about a hundred of them, with little metadata. */
+const HINTED_VIEW_BYTES = 16_384;
+
 /**
  * One statement for each operation. `$1` is the group everywhere; the other parameters are named in front of each. Why
  * each of them is right at READ COMMITTED is in the README, in the table under "Why one statement is enough".
@@ -24,7 +27,9 @@ export type Statements = ReturnType<typeof statementsFor>;
 export function statementsFor({ schema, channel, lockLimitMs, probes }: StatementNames) {
   const t = tablesIn(schema);
   const writing = serverPart(lockLimitMs);
-  const notify = (payload: string, from: string) => `hint as materialized (select pg_notify('${channel}', ${payload}) from ${from})`;
+  const notify = (payload: string, from: string, which = "") => `hint as materialized (select pg_notify('${channel}', ${payload}) from ${from}${which})`;
+  // A notification wakes every session of the database that listens. To tell a large group of a member that came costs more than it is worth: each member's next beat tells.
+  const notifyIfSmall = (payload: string, from: string) => notify(payload, from, ` where coalesce((select octet_length(v.view) from ${t.views} v where v.grp = $1), 0) < ${HINTED_VIEW_BYTES}`);
   // The number of a new view, $6, is of the present generation, which is that of the epoch $4.
   const inRange = `g.epoch = $4 and $6::bigint > (g.generation - 1) * ${VIEWS_PER_GENERATION}`;
   // What a pause and a reservation say about a claim of the node $7.
@@ -68,7 +73,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
         update ${t.groups} g set join_order = joined.join_order, longest_lease_ms = greatest(g.longest_lease_ms, $4::bigint)
         from joined where g.grp = $1 and exists (select from seen)
       ),
-      ${notify(`'${PRESENCE_CHANGED}'`, "joined")}
+      ${notifyIfSmall(`'${PRESENCE_CHANGED}'`, "joined")}
       select
         (select settings from seen) as settings,
         (select state from known) as known_state, (select join_order from known) as known_join_order,
@@ -92,10 +97,10 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       with ${writing},
       gone as (
         update ${t.presence} p set state = 'dead', dead_reason = 'left', dead_at_ms = server.now_ms
-        from server where p.grp = $1 and p.incarnation = $2 and p.state = 'alive'
+        from server where p.grp = $1 and p.incarnation = $2 and ${alive("p")}
         returning p.incarnation
       ),
-      ${notify(`'${PRESENCE_CHANGED}'`, "gone")}
+      ${notifyIfSmall(`'${PRESENCE_CHANGED}'`, "gone")}
       select exists (select from gone) as done, (select count(*) from hint) as hints`,
 
     /**
@@ -106,7 +111,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       with ${writing},
       named as materialized (
         select p.* from ${t.presence} p, server
-        where p.grp = $1 and p.incarnation = $2 and p.state = 'alive' and p.beat = $3::bigint and server.epoch = $4
+        where p.grp = $1 and p.incarnation = $2 and ${alive("p")} and p.beat = $3::bigint and server.epoch = $4
           and (not $5::boolean or p.expires_at_ms <= server.now_ms)
       ),
       seen as materialized (
@@ -116,7 +121,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       buried as (
         update ${t.presence} p set state = 'dead', dead_reason = $6, dead_at_ms = server.now_ms
         from held, server
-        where p.grp = $1 and p.incarnation = $2 and p.state = 'alive' and p.beat = $3::bigint
+        where p.grp = $1 and p.incarnation = $2 and ${alive("p")} and p.beat = $3::bigint
           and (not $5::boolean or p.expires_at_ms <= server.now_ms)
         returning p.node, held.event_sequence + 1 as sequence
       ),
@@ -125,7 +130,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
         insert into ${t.events} (grp, sequence, at_ms, type, subject, detail)
         select $1, buried.sequence, server.now_ms, 'declared-dead', buried.node, $7 from buried, server
       ),
-      ${notify(`'${PRESENCE_CHANGED}'`, "buried")}
+      ${notifyIfSmall(`'${PRESENCE_CHANGED}'`, "buried")}
       select exists (select from buried) as done, (select count(*) from hint) as hints`,
 
     /** $2 incarnation, $3 metadata. */
@@ -133,10 +138,10 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       with ${writing},
       updated as (
         update ${t.presence} p set metadata = $3, metadata_version = p.metadata_version + 1
-        from server where p.grp = $1 and p.incarnation = $2 and p.state = 'alive'
+        from server where p.grp = $1 and p.incarnation = $2 and ${alive("p")}
         returning p.incarnation
       ),
-      ${notify(`'${PRESENCE_CHANGED}'`, "updated")}
+      ${notifyIfSmall(`'${PRESENCE_CHANGED}'`, "updated")}
       select exists (select from updated) as done, (select count(*) from hint) as hints`,
 
     /** $2 node, $3 by whom, $4 the reason. */
@@ -146,7 +151,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       held as materialized (select g.event_sequence, seen.incarnation from ${t.groups} g, seen, server where g.grp = $1 for update of g),
       asked as (
         update ${t.presence} p set evicted = true
-        from held where p.grp = $1 and p.incarnation = held.incarnation and p.state = 'alive' and not p.evicted
+        from held where p.grp = $1 and p.incarnation = held.incarnation and ${alive("p")} and not p.evicted
         returning p.incarnation, held.event_sequence + 1 as sequence
       ),
       counted as (update ${t.groups} g set event_sequence = asked.sequence from asked where g.grp = $1),
@@ -155,7 +160,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
         select $1, asked.sequence, server.now_ms, 'eviction-requested', $2, json_build_object('incarnation', asked.incarnation, 'by', $3::text, 'reason', $4::text)::text
         from asked, server
       ),
-      ${notify(`'${PRESENCE_CHANGED}'`, "asked")}
+      ${notifyIfSmall(`'${PRESENCE_CHANGED}'`, "asked")}
       select exists (select from asked) as done, (select count(*) from hint) as hints`,
 
     /** $2 election. */
@@ -184,7 +189,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
         select e.holder_incarnation, coalesce(f.token, 0) as fence
         from ${t.elections} e join server on server.epoch = $6 left join ${t.fences} f on f.grp = e.grp and f.election = e.election
         where e.grp = $1 and e.election = $2 and e.token = $3::bigint and ${claimable}
-          and not exists (select from ${t.presence} h where h.grp = $1 and h.incarnation = e.holder_incarnation and h.state = 'alive')
+          and not exists (select from ${t.presence} h where h.grp = $1 and h.incarnation = e.holder_incarnation and ${alive("h")})
       ),
       held as materialized (
         select g.generation, g.elections_version, g.event_sequence, seen.holder_incarnation, seen.fence
@@ -193,7 +198,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       ),
       claimant as materialized (
         select held.*, greatest($3::bigint, held.fence, $5::bigint, least(held.generation, 4194304) * ${TOKENS_PER_GENERATION} - 1) + 1 as token
-        from ${t.presence} p, held where p.grp = $1 and p.incarnation = $4 and p.state = 'alive'
+        from ${t.presence} p, held where p.grp = $1 and p.incarnation = $4 and ${alive("p")}
         for share of p
       ),
       won as (
@@ -331,7 +336,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       ),
       candidate as materialized (
         select p.incarnation from ${t.presence} p, seen, server, (select count(*) from held) as group_first
-        where p.grp = $1 and p.incarnation = $3 and p.state = 'alive'
+        where p.grp = $1 and p.incarnation = $3 and ${alive("p")}
         for share of p
       ),
       stored as (
@@ -352,7 +357,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
     withdraw: `
       with ${writing},
       candidate as materialized (
-        select p.incarnation from ${t.presence} p, server where p.grp = $1 and p.incarnation = $3 and p.state = 'alive'
+        select p.incarnation from ${t.presence} p, server where p.grp = $1 and p.incarnation = $3 and ${alive("p")}
         for share of p
       ),
       removed as (
@@ -417,7 +422,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
         returning p.incarnation
       ),
       withdrawn as (delete from ${t.candidates} c using cleared where c.grp = $1 and c.incarnation = cleared.incarnation),
-      ${notify(`'${VIEW_CHANGED}'`, "published")}
+      ${notifyIfSmall(`'${VIEW_CHANGED}'`, "published")}
       select exists (select from published) as done, (select count(*) from hint) as hints`,
 
     /** $2 after, $3 limit. No row: there is no such group. */
@@ -474,6 +479,14 @@ export function tablesIn(schema: string) {
 }
 
 type Tables = ReturnType<typeof tablesIn>;
+
+/**
+ * Where the incarnation is given too. Said like this because the index on names is for \`state = 'alive'\`: before the first ANALYZE, and in a plan made then, the planner thinks that as good as
+ * the primary key, and each beat would read the whole group.
+ */
+function alive(row: string): string {
+  return `${row}.state <> 'dead'`;
+}
 
 /**
  * Identity and timeline of the server. The timeline is taken from the name of the WAL file that is being written: right
@@ -547,7 +560,7 @@ function beat(t: Tables, { channel, writing, probes, watchingSome }: Watching & 
         set beat = $3::bigint, beat_at_ms = server.now_ms, expires_at_ms = server.now_ms + p.lease_ms, view_seen = greatest(p.view_seen, $4::bigint),
           evidence_key = $9, evidence_run = case when $9::text is not null then server.run end
         from server, (select count(*) from raised) as group_first
-        where p.grp = $1 and p.incarnation = $2 and p.state = 'alive' and not p.evicted and p.beat < $3::bigint and $6 in ('', server.epoch)
+        where p.grp = $1 and p.incarnation = $2 and ${alive("p")} and not p.evicted and p.beat < $3::bigint and $6 in ('', server.epoch)
         returning p.*
       ),
       refused as materialized (
@@ -584,8 +597,10 @@ interface LookParameters {
  * is known before any row is read: when nothing changed, none is.
  */
 function lookColumns(t: Tables, channel: string, { epoch, electionsVersion, viewVersion, evidence: shown, watched, own }: LookParameters): string {
-  const rows = own === undefined ? `${t.presence} p` : `(select * from ${own} union all select q.* from ${t.presence} q where q.grp = $1 and q.incarnation <> $2) p`;
-  const which = watched === undefined ? "" : ` and p.incarnation = any (${watched}::text[])`;
+  // One lookup for each name, by the primary key: a list in the condition is, by a plan made before the first ANALYZE, looked for in the whole group.
+  const others = watched === undefined ? `${t.presence} q where q.grp = $1` : `unnest(${watched}::text[]) w cross join lateral (select * from ${t.presence} each where each.grp = $1 and each.incarnation = w offset 0) q where true`;
+  const rows = own === undefined ? `(select q.* from ${others}) p` : `(select * from ${own} union all select q.* from ${others} and q.incarnation <> $2) p`;
+  const which = watched === undefined ? "" : ` where p.incarnation = any (${watched}::text[])`;
   return `server.now_ms, server.epoch, seen.elections_version, seen.view_version, seen.longest_lease_ms,
         (
           select json_agg(${electionArray("e")}) from ${t.elections} e
@@ -593,7 +608,7 @@ function lookColumns(t: Tables, channel: string, { epoch, electionsVersion, view
             and e.version > case when ${epoch} = server.epoch then ${electionsVersion}::bigint else -1 end
         ) as elections,
         (select v.view from ${t.views} v where v.grp = $1 and (${epoch} <> server.epoch or v.version <> ${viewVersion}::bigint)) as view,
-        (select json_agg(${presenceArray("p", shown)}) from ${rows} where p.grp = $1${which}) as presence,
+        (select json_agg(${presenceArray("p", shown)}) from ${rows}${which}) as presence,
         pg_backend_pid() as pid, exists (select from pg_listening_channels() c where c = '${channel}') as listening`;
 }
 
@@ -628,7 +643,7 @@ function electionArray(e: string): string {
 function candidatesColumn(t: Tables, which: string): string {
   return `(
           select json_agg(json_build_array(c.election, c.incarnation, p.node, c.priority, c.fit, p.join_order) order by p.join_order, c.election)
-          from ${t.candidates} c join ${t.presence} p on p.grp = c.grp and p.incarnation = c.incarnation and p.state = 'alive'
+          from ${t.candidates} c join ${t.presence} p on p.grp = c.grp and p.incarnation = c.incarnation and ${alive("p")}
           where c.grp = $1 ${which}
         ) as candidates`;
 }

@@ -11,7 +11,7 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "trust-from-the-reply",
     wrong: "Trust is counted from the reply to a beat, not from its sending: a slow reply lengthens it beyond the lease.",
-    changes: [{ file: PRESENCE, from: "this.#takeBeat(reply, watch, trustEndMs)", to: "this.#takeBeat(reply, watch, this.#elapsed.nowMs() + trustMs(timing.leaseMs))" }],
+    changes: [{ file: PRESENCE, from: "this.#takeBeat(reply, watch, sentAtMs, trustEndMs)", to: "this.#takeBeat(reply, watch, sentAtMs, this.#elapsed.nowMs() + trustMs(timing.leaseMs))" }],
   },
   {
     name: "belief-as-a-flag",
@@ -26,7 +26,7 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "late-reply-revives-a-term",
     wrong: "A reply is applied before the lapse of trust is looked at, so that one that waited while the process was frozen brings a term back.",
-    changes: [{ file: PRESENCE, from: "    this.#checkLapse();\n    const change = this.facts.absorb", to: "    const change = this.facts.absorb" }],
+    changes: [{ file: PRESENCE, from: "    this.#checkLapse();\n    this.#heardFromMs", to: "    this.#heardFromMs" }],
   },
   {
     name: "clocks-unwatched-while-holding",
