@@ -412,7 +412,7 @@ export class Presence {
   // ---- the loop
 
   async #run(onFailure: (error: TribuneError) => "go on" | "give up"): Promise<void> {
-    const { clock, random, logger } = this.#ports;
+    const { clock, logger } = this.#ports;
     let failures = 0;
     const stopped = new Promise<void>((resolve) => this.#stop.signal.addEventListener("abort", () => resolve(), { once: true }));
     while (!this.#stop.signal.aborted) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { contestStep, termStands } from "../../src/election/index.ts";
+import { declareDeferMs, rankDeferMs } from "../../src/election/takeover.ts";
 import type { Contest } from "../../src/election/index.ts";
 import { observedWaitMs } from "../../src/presence/index.ts";
 import type { Observation } from "../../src/presence/index.ts";
@@ -110,5 +111,27 @@ describe("a term", () => {
     assert.equal(termStands(row({ token: 6, ...held }), 5, "me", false), false);
     assert.equal(termStands(row({ token: 5, holder: null }), 5, "me", false), false);
     assert.equal(termStands(undefined, 5, "me", false), false);
+  });
+});
+
+describe("many candidates", () => {
+  it("let the first few go in order, one after the other, whatever chance says", () => {
+    fc.assert(fc.property(fc.integer({ min: 0, max: 7 }), fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (rank, one, other) => rankDeferMs(rank, one) < rankDeferMs(rank + 1, other)));
+  });
+
+  it("spread by chance after that, and all of them go within three seconds", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 9, max: 5_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (rank, chance) => {
+        const deferMs = rankDeferMs(rank, chance);
+        return deferMs >= rankDeferMs(8, chance) && deferMs <= 3_000;
+      }),
+    );
+    assert.notEqual(rankDeferMs(600, 0.1), rankDeferMs(600, 0.9));
+  });
+
+  it("declare a holder dead spread over at most a second, a few of them at once", () => {
+    assert.equal(declareDeferMs(8, 1), 0);
+    assert.equal(declareDeferMs(100, 0.5), 100);
+    assert.equal(declareDeferMs(5_000, 1), 1_000);
   });
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { buildView, diffViews, mustWait, planDeaths, planView, presentView } from "../../src/membership/index.ts";
+import { viewSpacingMs } from "../../src/membership/view.ts";
 import type { Observation } from "../../src/presence/index.ts";
 import type { MemberRow, PresenceRow, StoredView } from "../../src/store/index.ts";
 import { observation, presenceRow } from "../support/rows.ts";
@@ -84,6 +85,12 @@ describe("a coordinator", () => {
         }
       }),
     );
+  });
+});
+
+describe("the time between two views", () => {
+  it("is none to speak of in a small group, and grows with what a view costs", () => {
+    assert.deepEqual([3, 10, 100, 1_000].map(viewSpacingMs), [0.09, 1, 100, 10_000]);
   });
 });
 
