@@ -64,9 +64,9 @@ const PASSING: ReadonlySet<string> = new Set(["STORE_BUSY", "STORE_FULL", "STORE
 
 /** The least that opening a connection is given while there is no trust that could run out meanwhile. */
 const PATIENT_OPEN_MS = 3_000;
-const MOST_PATIENT_OPEN_MS = 30_000;
 
-/** Adds to the longest pause between two attempts to connect. */
+/** In a large group, for each member: more patience with opening a connection, and the longest pause between two attempts while there is no trust to lose. */
+const OPEN_PER_MEMBER_MS = 10;
 const RECONNECT_PER_MEMBER_MS = 5;
 
 /** Pause between two looks that hints asked for; grows with the group, so that a burst of joins costs each node a few looks. */
@@ -418,7 +418,7 @@ export class Presence {
     while (!this.#stop.signal.aborted) {
       let session: StoreSession | undefined;
       try {
-        session = await this.#open(failures);
+        session = await this.#open();
         while (!this.#stop.signal.aborted) {
           if (await this.#wasEvicted(session)) {
             this.#noteEviction();
@@ -451,10 +451,10 @@ export class Presence {
     this.#hintTimer?.cancel();
   }
 
-  async #open(failures: number): Promise<StoreSession> {
+  async #open(): Promise<StoreSession> {
     const { clock, random, logger, store } = this.#ports;
     const { group, node, createSchema, timing } = this.#options;
-    const deadlineMs = this.#openMs(failures);
+    const deadlineMs = this.#openMs();
     const opening = store.open({
       group,
       node,
@@ -715,13 +715,13 @@ export class Presence {
       }
       // Read again what may have been asked for while the answer was on its way.
       if ((this.#lookState as string) !== "again") break;
-      await sleep(clock, LOOK_SPACING_MS + LOOK_SPACING_PER_MEMBER_MS * (this.facts.view?.members.length ?? 0), this.#stop.signal);
+      await sleep(clock, LOOK_SPACING_MS + LOOK_SPACING_PER_MEMBER_MS * this.#groupSize(), this.#stop.signal);
     }
     this.#lookState = "idle";
   }
 
   #onHint(hint: Hint): void {
-    const members = this.facts.view?.members.length ?? 0;
+    const members = this.#groupSize();
     if (hint.kind === "presence" && this.#watchAll > 0) this.lookSoon();
     else if (hint.kind === "election" && this.#prompt.has(hint.election)) this.#lookWithin(members * ELECTION_SPREAD_PER_MEMBER_MS);
     else if (hint.kind === "view") this.#lookWithin(members * VIEW_SPREAD_PER_MEMBER_MS);
@@ -741,6 +741,10 @@ export class Presence {
       this.#hintTimer = undefined;
       if (this.#heardFromMs < this.#hintedMs) this.lookSoon();
     });
+  }
+
+  #groupSize(): number {
+    return this.facts.view?.members.length ?? 0;
   }
 
   #watchList(): "all" | readonly string[] {
@@ -807,18 +811,18 @@ export class Presence {
   }
 
   /**
-   * The deadline for opening a connection: several round trips, so all of the trust that is left before the stop budget. When there is none to lose, patience, and more of it each time: to a server that is
-   * overwhelmed every attempt that is broken off half-way is work for nothing, and one more.
+   * The deadline for opening a connection: several round trips, so all of the trust that is left before the stop budget. When there is none to lose, patience, and more of it in a large group: to a server
+   * that is overwhelmed every attempt that is broken off half-way is work for nothing, and one more.
    */
-  #openMs(failures: number): number {
+  #openMs(): number {
     const { leaseMs, beatMs, stopBudgetMs } = this.#options.timing;
     const left = this.trustLeftMs() - stopBudgetMs;
-    return left <= 0 ? Math.min(Math.max(leaseMs * 1.5, PATIENT_OPEN_MS) * (1 + failures), Math.max(leaseMs * 1.5, MOST_PATIENT_OPEN_MS)) : Math.max(beatMs, left);
+    return left <= 0 ? Math.max(leaseMs * 1.5, PATIENT_OPEN_MS) + this.#groupSize() * OPEN_PER_MEMBER_MS : Math.max(beatMs, left);
   }
 
   /** The larger the group, the less often each member tries to connect while there is no trust to lose: together they are what the server has to bear. */
   #reconnectMs(failures: number): number {
-    const longestMs = this.trusted() ? RECONNECT.longestMs : Math.max(RECONNECT.longestMs, (this.facts.view?.members.length ?? 0) * RECONNECT_PER_MEMBER_MS);
+    const longestMs = this.trusted() ? RECONNECT.longestMs : Math.max(RECONNECT.longestMs, this.#groupSize() * RECONNECT_PER_MEMBER_MS);
     return backoffMs(failures, { ...RECONNECT, longestMs }, this.#ports.random);
   }
 
