@@ -3,6 +3,7 @@ import type { OpenContext } from "../index.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionSource } from "./connection.ts";
 import { mapMysqlError } from "./errors.ts";
+import { bellOf } from "./evidence.ts";
 import type { Statements } from "./statements.ts";
 
 /** How often it is looked whether one of several is free. */
@@ -24,8 +25,8 @@ export interface Attendance {
 const OPERATION = "attending evidence";
 
 /**
- * Resolves when the evidence of one of the incarnations seems to be free. Has a connection of its own for as long as it takes, since waiting for one incarnation means to wait in
- * the server: for its lock, which is given back in the same packet. Several are looked at again and again, as is one that is not armed, or dead, or not there.
+ * Resolves when the evidence of one of the incarnations seems to be free, or its bell was rung. Has a connection of its own for as long as it takes, since waiting for one incarnation means to wait in
+ * the server: for its bell, which is given back in the same packet. Several are looked at again and again, as is one that is not armed, or dead, or not there.
  */
 export async function attend({ source, context, signal, incarnations, sql }: Attendance): Promise<void> {
   if (signal.aborted) throw abortError(signal, OPERATION);
@@ -40,7 +41,7 @@ export async function attend({ source, context, signal, incarnations, sql }: Att
       const key = looked[0]?.["armed_key"] ?? null;
       if (key === null) await sleep(context.clock, UNARMED_POLL_MS, signal);
       else if (incarnations.length > 1) await sleep(context.clock, POLL_MS, signal);
-      else await connection.run("select get_lock(:key, :waitS) into @tribune_got; do release_lock(:key)", { key, waitS: WAIT_S });
+      else if (await hears(connection, bellOf(key))) return;
       if (signal.aborted) throw abortError(signal, OPERATION);
     }
   } catch (error) {
@@ -49,4 +50,10 @@ export async function attend({ source, context, signal, incarnations, sql }: Att
     signal.removeEventListener("abort", leave);
     await connection.close();
   }
+}
+
+/** Whether the bell could be had: its holder let go of it, or is gone. */
+async function hears(connection: Connection, bell: string): Promise<boolean> {
+  const [[row] = []] = await connection.run("select get_lock(:bell, :waitS) as got; do release_lock(:bell)", { bell, waitS: WAIT_S });
+  return row?.["got"] === "1";
 }

@@ -29,6 +29,17 @@ interface Objection {
 /** A lock that nobody ever takes: what a session that holds none is armed with, since a name that is null is an error in MySQL. */
 export const NO_LOCK = "tribune_none";
 
+/** Ends the name of a bell. */
+export const BELL = "_bell";
+
+/**
+ * The bell of a session that holds the lock `key`: a second lock, which those who attend wait for instead. It goes with the session as the first one does; and the session can let go of it for a moment, to
+ * wake them when it has freed something in good order. Nothing is concluded from it but that a look may be worth while.
+ */
+export function bellOf(key: string): string {
+  return `${key}${BELL}`;
+}
+
 /**
  * Takes the lock that tells others whether this session is there, if everything about the session shows that nothing else frees it within a lease. Part of
  * opening; never fails it but where the connection breaks.
@@ -41,7 +52,7 @@ export async function takeEvidence(connection: Connection, context: OpenContext,
   const key = `tribune_${context.random.id()}`;
   try {
     const [row] = await connection.rows("select get_lock(:key, 0) as got, is_used_lock(:key) as holder, connection_id() as id", { key });
-    const [again] = await connection.rows("select is_used_lock(:key) as holder, connection_id() as id", { key });
+    const [again] = await connection.rows("select is_used_lock(:key) as holder, connection_id() as id, get_lock(:bell, 0)", { key, bell: bellOf(key) });
     const here = [row, again].every((each) => Number(each?.["holder"]) === facts.connectionId && Number(each?.["id"]) === facts.connectionId);
     if (row?.["got"] !== "1" || !here) return nothing({ why: "the lock that was taken is not held by the connection that answers, so a proxy stands between", mend: PROXY });
   } catch (error) {

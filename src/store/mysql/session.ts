@@ -1,4 +1,4 @@
-import { abortError, isTribuneError, TribuneError } from "../../kernel/index.ts";
+import { abortError, isTribuneError, sleep, TribuneError } from "../../kernel/index.ts";
 import { SessionGate } from "../index.ts";
 import type {
   AttendInput,
@@ -30,7 +30,7 @@ import type {
 import { attend } from "./attend.ts";
 import type { Connection, ConnectionSource, Row, ServerFacts } from "./connection.ts";
 import { lostRace, mapMysqlError, wasAnswered, wasCalledOff } from "./errors.ts";
-import { NO_LOCK } from "./evidence.ts";
+import { bellOf, NO_LOCK } from "./evidence.ts";
 import type { EvidenceFound } from "./evidence.ts";
 import { beatReplyOf, candidateRowOf, eventPageOf, first, groupReadingOf, intOf, isTrue, lookReplyOf, memberRowOf, presenceRowOf, textOf } from "./replies.ts";
 import type { Answer } from "./replies.ts";
@@ -38,6 +38,9 @@ import type { Statements, Value } from "./statements.ts";
 
 /** How often an operation is run again after the server called it off without having written anything. */
 const ATTEMPTS = 5;
+
+/** How long a bell is let go of: longer than the pause between two looks of those who look. */
+const BELL_MS = 100;
 
 const PASSING =
   "A crash of the server, or of its machine, may lose commits that were answered (innodb_flush_log_at_trx_commit is not 1, or there is a binary log and sync_binlog is not 1), " +
@@ -60,6 +63,8 @@ export class MysqlSession implements StoreSession {
   readonly #gate: SessionGate;
   /** What beats are armed with. */
   readonly #armedWith: string;
+  readonly #bell: string | undefined;
+  #ringing = false;
   #saysGoodbye = false;
   #goodbye: Promise<void> | undefined;
 
@@ -72,6 +77,7 @@ export class MysqlSession implements StoreSession {
     this.#label = source.label;
     this.#sql = sql;
     this.#armedWith = evidence.key ?? NO_LOCK;
+    this.#bell = evidence.key === undefined ? undefined : bellOf(evidence.key);
     this.#gate = new SessionGate({ clock: context.clock, label: source.label, onEnd: () => this.#leaveConnection() });
     const { facts } = connection;
     const warnings = [...warningsOf(facts), ...(evidence.warning === undefined ? [] : [evidence.warning])];
@@ -198,7 +204,11 @@ export class MysqlSession implements StoreSession {
   resign({ election, incarnation, token, reason, reservation }: ResignInput, call: Call): Promise<boolean> {
     const detail = openDetail({ reason, ...(reservation === undefined ? {} : { for: reservation.node }) });
     const reserved = { reservedNode: reservation?.node ?? null, reservedForMs: reservation === undefined ? null : Math.ceil(reservation.forMs) };
-    return this.#run("resign", call, async () => await this.#done(this.#sql.resign, { election, incarnation, token, reason, detail, ...reserved }));
+    return this.#run("resign", call, async () => {
+      const done = await this.#done(this.#sql.resign, { election, incarnation, token, reason, detail, ...reserved });
+      if (done) void this.#ring();
+      return done;
+    });
   }
 
   requestResign({ election, token, for: whom }: RequestResignInput, call: Call): Promise<boolean> {
@@ -330,6 +340,26 @@ export class MysqlSession implements StoreSession {
       : new TribuneError("STORE_READ_ONLY", `${this.#label} was set to be read-only`, { about: this.#label, next: "connect to the primary; after a failover the next connection finds it if the address follows it" });
     this.#gate.end(error);
     return error;
+  }
+
+  /** Wakes those who attend this session. For want of hints: who attends is the coordinator or next in succession, so one of those who may take over. */
+  async #ring(): Promise<void> {
+    if (this.#bell === undefined || this.#ringing) return;
+    this.#ringing = true;
+    const bell = this.#bell;
+    try {
+      await this.#connection.rows("select release_lock(:bell)", { bell });
+      for (let got = false; !got; ) {
+        await sleep(this.#context.clock, BELL_MS, this.ended);
+        if (this.ended.aborted) return;
+        const [row] = await this.#connection.rows("select get_lock(:bell, 0) as got", { bell });
+        got = row?.["got"] === "1";
+      }
+    } catch {
+      // The next beat finds out what is wrong with the connection. Without the bell whoever attends looks once a beat.
+    } finally {
+      this.#ringing = false;
+    }
   }
 
   #checkGroup(answer: Answer): void {

@@ -1,4 +1,5 @@
 import { COORDINATOR, EVENTS_KEPT, TERMS_KEPT, TOKENS_PER_GENERATION, VIEWS_PER_GENERATION } from "../index.ts";
+import { BELL } from "./evidence.ts";
 
 /** Where the tables are. Both parts are checked; neither is a user's text. */
 export interface TablePlace {
@@ -353,10 +354,10 @@ export function statementsFor(place: TablePlace) {
       "commit",
     ),
 
-    /** Those of the named incarnations whose evidence is of this run of the server, with the lock that it is, and whether that is free. */
+    /** Those of the named incarnations whose evidence is of this run of the server, with the lock that it is, and whether that, or its bell, is free. */
     keysOf: packet(
       server,
-      `select p.armed_key, is_used_lock(p.armed_key) is null as free from ${t.presence} p where p.grp = :group and p.incarnation in (:incarnations) and p.state = 'alive' and p.armed_in = ${ARMED_NOW}`,
+      `select p.armed_key, (is_used_lock(p.armed_key) is null or is_used_lock(concat(p.armed_key, '${BELL}')) is null) as free from ${t.presence} p where p.grp = :group and p.incarnation in (:incarnations) and p.state = 'alive' and p.armed_in = ${ARMED_NOW}`,
     ),
   };
 }

@@ -183,6 +183,24 @@ await describeWithServer("evidence of death in MariaDB", {}, async (server) => {
     assert.deepEqual(await waiting(), []);
   });
 
+  it("has a bell: whoever attends is woken when the holder frees an election in good order, while the evidence stays held, and can wait again", async (t) => {
+    const scene = sceneOn(t, mysql({ url }));
+    const [attenders, holder] = [await scene.members(2), await armed(scene)];
+    await holder.createElection("e");
+    for (let round = 0; round < 2; round++) {
+      const token = (await holder.claim("e"))?.token ?? assert.fail("the election is free");
+      const attended = attenders.map(async (each) => await each.attend([holder]));
+      await scene.until("both of them wait", async () => ((await waiting()).length === 2 ? true : undefined));
+      await holder.resign("e", token);
+      await Promise.all(attended);
+      assert.equal((await attenders[0]?.presenceOf(holder))?.evidence, "held");
+      await scene.until("it hangs again", async () => {
+        const [row] = await server.query("select is_used_lock(concat(armed_key, '_bell')) is not null as hangs from tribune_presence where incarnation = ?", [holder.incarnation], { database: name });
+        return Number(row?.["hangs"]) === 1 ? true : undefined;
+      });
+    }
+  });
+
   it("does not hold up fenced transactions, nor do they hold it", async (t) => {
     const [observer, holder] = await cast(t);
     const provider = mysql({ url });
