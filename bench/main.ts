@@ -1,6 +1,7 @@
 /** `npm run bench`: measures, and says on what; see README.md beside this. */
 import { writeFileSync } from "node:fs";
 import { beats, beatsText } from "./beats/beats.ts";
+import { cut, cutText } from "./cut/cut.ts";
 import { failover, failoverText } from "./failover/failover.ts";
 import { fence, fenceText } from "./fence/fence.ts";
 import { installPeers } from "./install.ts";
@@ -19,6 +20,10 @@ const RUN: Readonly<Record<Benchmark, (options: BenchOptions, progress: Progress
     const result = await beats(options, progress);
     return { result, text: beatsText(result) };
   },
+  cut: async (options, progress) => {
+    const result = await cut(options, progress);
+    return { result, text: cutText(result) };
+  },
   fence: async (options, progress) => {
     const result = await fence(options, progress);
     return { result, text: fenceText(result) };
@@ -30,7 +35,7 @@ async function main(): Promise<void> {
   if (options === undefined) return console.log(USAGE);
   const progress = new Progress();
   const machine = describeMachine();
-  if (options.benchmarks.includes("failover") && options.peers.length > 0) installPeers((text) => progress.say(text));
+  if ((options.benchmarks.includes("failover") || options.benchmarks.includes("cut")) && options.peers.length > 0) installPeers((text) => progress.say(text));
   const results: object[] = [];
   for (const name of options.benchmarks) {
     progress.say(name);

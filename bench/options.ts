@@ -4,7 +4,7 @@ import { DEPARTURES } from "./failover/rounds.ts";
 import type { Departure } from "./failover/rounds.ts";
 import { STORES } from "./stores.ts";
 
-export const BENCHMARKS = ["failover", "beats", "fence"] as const;
+export const BENCHMARKS = ["failover", "cut", "beats", "fence"] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
 
 /** What a run is asked to measure. */
@@ -32,16 +32,17 @@ export interface BenchOptions {
 export const USAGE = `usage: npm run bench -- [${BENCHMARKS.join(" | ")} | all]... [options]
 
   failover   how long a group is without a leader: SIGKILL, SIGSTOP, resign, transfer
+  cut        what a leader believes whose way to its store is cut
   beats      what members and elections cost the store
   fence      what term.transaction costs over a bare transaction
-  all        all three (default)
+  all        all of them (default)
 
   --store A,B      of ${STORES.map(({ name }) => name).join(", ")} (default: all that are here)
   --peers A,B      of ${PEERS.map(({ name }) => name).join(", ")}; or none, or all (default: all)
   --departure A,B  of ${DEPARTURES.join(", ")}: what failover measures (default: all)
   --members A,B    sizes of groups that beats measures (default: 1 to 2000), and
   --elections A,B  numbers of elections that one of two members leads; with one of the two options, only that is measured
-  --runs N         rounds of each thing of ours (failover: 50)
+  --runs N         rounds of each thing of ours (failover: 50; cut: 5)
   --peer-runs N    rounds of each thing of a peer (failover: 10)
   --json FILE      results with every single measurement
   --trace FILE     what each process did in each round of failover, one line of JSON for each; tracing takes time itself
