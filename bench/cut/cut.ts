@@ -72,7 +72,11 @@ export async function cut(options: BenchOptions, progress: Progress): Promise<Cu
     }
     rows.push({ who: subject.who, settings: subject.settings, succeededMs: seen.map((each) => each.succeededMs), stoppedMs: seen.map((each) => each.stoppedMs), bothMs: seen.map((each) => each.bothMs), cutMs });
   };
-  for (const store of STORES.filter(({ name }) => name !== "sqlite" && options.stores.includes(name))) {
+  for (const store of STORES.filter(({ name }) => options.stores.includes(name))) {
+    if (store.name === "sqlite") {
+      leftOut.push({ who: store.title, why: "its store is a file on the same host: there is no way to cut" });
+      continue;
+    }
     const place = await store.open();
     if ("missing" in place) {
       leftOut.push({ who: store.title, why: place.missing });
@@ -172,9 +176,10 @@ async function oneCut({ file, contender, options, fresh }: Subject, cutMs: numbe
 /** The result as Markdown. */
 export function cutText({ servers, rows, leftOut }: CutResult): string {
   const worst = (values: readonly (number | null)[]) => (values.includes(null) ? "not while it lasted" : `${ms(Math.min(...(values as readonly number[])))} to ${ms(Math.max(...(values as readonly number[])))}`);
-  const seconds = (rows[0]?.cutMs ?? 0) / 1_000;
+  const [first] = rows;
+  if (first === undefined) return leftOut.map(({ who, why }) => `Left out: ${who}: ${why}.`).join("\n\n");
   return [
-    `A leader whose bytes to and from its store are swallowed for ${seconds} s, with no connection closed or reset; a second contender is not cut off. ${servers.join("; ")}.`,
+    `A leader whose bytes to and from its store are swallowed for ${first.cutMs / 1_000} s, with no connection closed or reset; a second contender is not cut off. ${servers.join("; ")}.`,
     table(
       ["who", "settings", "succeeded after", "knew that it leads no more after", "both believed, at the longest", "rounds"],
       rows.map((row) => [row.who, row.settings, worst(row.succeededMs), worst(row.stoppedMs), Math.max(...row.bothMs) === 0 ? "at no time" : ms(Math.max(...row.bothMs)), String(row.bothMs.length)]),

@@ -15,6 +15,7 @@ interface Results {
   readonly machine: { readonly cores: number; readonly loadAtStart: readonly number[] };
   readonly results: readonly [
     { readonly benchmark: string; readonly rows: ReadonlyArray<{ readonly departure: string; readonly rounds: ReadonlyArray<{ readonly tookMs: number }> }> },
+    { readonly benchmark: string; readonly rows: readonly unknown[]; readonly leftOut: ReadonlyArray<{ readonly who: string }> },
     { readonly benchmark: string; readonly rows: ReadonlyArray<{ readonly members: number; readonly trusted: number; readonly beatMs: { readonly count: number } }> },
     { readonly benchmark: string; readonly rows: ReadonlyArray<{ readonly ratio: { readonly p50: number } }> },
   ];
@@ -28,11 +29,12 @@ describe("npm run bench", () => {
   it("measures everything in a quick run, and tells it as tables and as JSON", async () => {
     const json = join(folder, "results.json");
     const { stdout } = await bench("all", "--quick", "--store", "sqlite", "--peers", "none", "--json", json);
-    for (const heading of ["## Failover", "## Beats", "## Fence"]) assert.ok(stdout.includes(heading), heading);
+    for (const heading of ["## Failover", "## Cut", "## Beats", "## Fence"]) assert.ok(stdout.includes(heading), heading);
     const { machine, results } = JSON.parse(await readFile(json, "utf8")) as Results;
     assert.ok(machine.cores > 0 && machine.loadAtStart.length === 3);
-    const [failover, beats, fence] = results;
-    assert.deepEqual([failover.benchmark, beats.benchmark, fence.benchmark], ["failover", "beats", "fence"]);
+    const [failover, cut, beats, fence] = results;
+    assert.deepEqual([failover.benchmark, cut.benchmark, beats.benchmark, fence.benchmark], ["failover", "cut", "beats", "fence"]);
+    assert.deepEqual([cut.rows, cut.leftOut.map(({ who }) => who)], [[], ["SQLite"]], "there is no way to cut");
     assert.deepEqual(failover.rows.map(({ departure }) => departure), ["resign", "kill"]);
     for (const { rounds } of failover.rows) assert.ok(rounds.length === 1 && rounds.every(({ tookMs }) => tookMs > 0), JSON.stringify(rounds));
     assert.ok(beats.rows.every(({ members, trusted, beatMs }) => members === 2 && trusted === 2 && beatMs.count > 0), JSON.stringify(beats.rows));
