@@ -53,7 +53,7 @@ describe("npm run bench", () => {
 describe("the options of npm run bench", () => {
   it("are everything by default", () => {
     const options = readOptions([]);
-    assert.deepEqual(options?.benchmarks, ["failover", "beats", "fence"]);
+    assert.deepEqual(options?.benchmarks, ["failover", "cut", "beats", "fence"]);
     assert.ok(options.stores.includes("sqlite") && options.peers.includes("etcd3"));
   });
 
