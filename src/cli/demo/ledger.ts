@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import type { EtcdTransaction } from "../../store/etcd/index.ts";
 import type { Row } from "./protocol.ts";
 
 type Found = readonly Record<string, unknown>[];
@@ -12,11 +13,11 @@ interface QueryClient {
 type Fenced = (work: (tx: DemoTransaction) => void | Promise<void>) => Promise<void>;
 
 /** What `term.transaction` hands out: the driver's own object. */
-export type DemoTransaction = DatabaseSync | QueryClient;
+export type DemoTransaction = DatabaseSync | QueryClient | EtcdTransaction;
 
 /**
  * The demo's own table: what a program would write while it leads. Its statements are the same for SQLite, PostgreSQL and MySQL; all values are numbers and names
- * of the demo's own making, so that they can stand in the text.
+ * of the demo's own making, so that they can stand in the text. In etcd it is a folder of keys.
  */
 export class Ledger {
   readonly #table: string;
@@ -30,27 +31,39 @@ export class Ledger {
   }
 
   async make(fenced: Fenced): Promise<void> {
+    if (this.#isKeys) return;
     await this.#change(fenced, `CREATE TABLE IF NOT EXISTS ${this.#table} (entry BIGINT NOT NULL, token BIGINT NOT NULL, node VARCHAR(128) NOT NULL)`);
   }
 
   async drop(fenced: Fenced): Promise<void> {
+    if (this.#isKeys) return await fenced((tx) => (tx as EtcdTransaction).deleteBelow(this.#folder));
     await this.#change(fenced, `DROP TABLE IF EXISTS ${this.#table}`);
   }
 
   /** Synchronous on SQLite, where nothing may wait inside a transaction. */
   write(tx: DemoTransaction, row: Row): void | Promise<void> {
+    if (isEtcd(tx)) return tx.put(`${this.#folder}${String(Math.trunc(row.entry)).padStart(16, "0")}-${row.token}`, JSON.stringify(row));
     return run(tx, `INSERT INTO ${this.#table} (entry, token, node) VALUES (${Math.trunc(row.entry)}, ${BigInt(row.token)}, '${row.node.replaceAll("'", "''")}')`);
   }
 
   read(tx: DemoTransaction): readonly Row[] | Promise<readonly Row[]> {
+    if (isEtcd(tx)) return tx.getBelow(this.#folder).then((found) => found.map(({ value }) => rowOf(JSON.parse(value) as Record<string, unknown>)));
     // As text: a token may be larger than what a driver takes for a number. Of the types that all three have, this is the one; PostgreSQL pads it.
     const sql = `SELECT entry, CAST(token AS CHAR(32)) AS token, node FROM ${this.#table} ORDER BY entry, token`;
     return isSqlite(tx) ? tx.prepare(sql).all().map(rowOf) : tx.query(sql).then((answer) => rowsIn(answer).map(rowOf));
   }
 
+  get #isKeys(): boolean {
+    return /^etcd:/i.test(this.#store);
+  }
+
+  get #folder(): string {
+    return `${this.#table}/`;
+  }
+
   /** MySQL commits around a statement of this kind, which would end the fenced transaction that it is in: there it has a connection of its own. */
   async #change(fenced: Fenced, statement: string): Promise<void> {
-    if (!/^(?:mysql|mariadb):/i.test(this.#store)) return await fenced((tx) => run(tx, statement));
+    if (!/^(?:mysql|mariadb):/i.test(this.#store)) return await fenced((tx) => run(tx as Exclude<DemoTransaction, EtcdTransaction>, statement));
     const { createConnection } = await import("mysql2");
     const connection = createConnection(this.#store).promise();
     try {
@@ -63,13 +76,17 @@ export class Ledger {
   }
 }
 
-function run(tx: DemoTransaction, statement: string): void | Promise<void> {
+function run(tx: Exclude<DemoTransaction, EtcdTransaction>, statement: string): void | Promise<void> {
   if (!isSqlite(tx)) return tx.query(statement).then(() => undefined);
   tx.exec(statement);
 }
 
 function rowsIn(answer: Awaited<ReturnType<QueryClient["query"]>>): Found {
   return "rows" in answer ? answer.rows : (answer[0] as Found);
+}
+
+function isEtcd(tx: DemoTransaction): tx is EtcdTransaction {
+  return "getBelow" in tx;
 }
 
 function isSqlite(tx: DemoTransaction): tx is DatabaseSync {

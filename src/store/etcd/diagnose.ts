@@ -7,7 +7,6 @@ import { mapEtcdError } from "./errors.ts";
 import { storeKeys } from "./keys.ts";
 import type { MemberAnswer, StatusAnswer } from "./messages.ts";
 import { Reading } from "./rows.ts";
-import type { SchemaRecord } from "./rows.ts";
 import { throughTheLog } from "./session.ts";
 
 /** How long one of several endpoints may take to show itself. */
@@ -80,7 +79,7 @@ function deniedBy(error: Error): string {
 /** Which server it is, and whether this code was ever run on one. */
 export function serverFinding(version: string): Finding {
   const found = `etcd ${version}; ${OLDEST_ETCD.join(".")} is the oldest that is supported`;
-  if (/^3\.4\./.test(version)) return { check: "server", level: "ok", found };
+  if (version.startsWith("3.4.")) return { check: "server", level: "ok", found };
   return { check: "server", level: "warn", found: `${found}, and this version of Tribune was tested on 3.4 only`, next: "run the conformance suite of tribune/testing on such a cluster before you rely on it" };
 }
 
@@ -116,7 +115,7 @@ export function writeFinding(look: Reading | string, { prefix, user }: { readonl
   if (typeof look === "string") {
     return { check, level: "fail", found: `${who} may not read and write the keys below ${prefix}`, next: `run 'etcdctl role grant-permission ROLE --prefix=true readwrite ${prefix}' for a role of that user` };
   }
-  const version = look.json<SchemaRecord>(storeKeys(prefix).schema)?.version;
+  const version = look.json(storeKeys(prefix).schema)?.version;
   if (version === undefined) return { check, level: "ok", found: `${who} may read and write below ${prefix}, where there is nothing yet` };
   if (version >= SCHEMA_VERSION) return { check, level: "ok", found: `${who} may read and write the keys below ${prefix}` };
   return { check, level: "warn", found: `the keys below ${prefix} are of version ${version}, and this code needs ${SCHEMA_VERSION}`, next: "run 'tribune migrate'" };

@@ -6,19 +6,24 @@ import { Connection } from "./connection.ts";
 import type { ConnectionSource } from "./connection.ts";
 import { isMemberLost, mapEtcdError } from "./errors.ts";
 import { GroupKeys, padded } from "./keys.ts";
+import { all, endOf } from "./messages.ts";
 import type { Compare, Range, Txn, TxnAnswer, Write } from "./messages.ts";
 import { DEFAULT_PREFIX } from "./options.ts";
 import { Reading } from "./rows.ts";
 
 /**
- * What `term.transaction` hands to your function: keys of your own in the same etcd. Nothing is sent before the commit, which is one transaction of etcd: it compares
- * the fence, and that what you have read is still so, and then writes.
+ * What `term.transaction` hands to your function: keys of your own in the same etcd. Nothing is written before the commit, which is one transaction of etcd: it compares the fence and,
+ * where you write something, that what you have read is still so. It takes up to 128 comparisons and as many writes.
  */
 export interface EtcdTransaction {
   /** The value under a key, or `null`; what the transaction has written itself, if it has. */
   get(key: string): Promise<string | null>;
+  /** What is below a prefix in the store, in the order of the keys, without what the transaction has written itself. */
+  getBelow(prefix: string): Promise<readonly { readonly key: string; readonly value: string }[]>;
   put(key: string, value: string): void;
   delete(key: string): void;
+  /** Removes all that is below a prefix when it comes to the commit; nothing below it may be put in the same transaction. */
+  deleteBelow(prefix: string): void;
 }
 
 /** A transaction that you have begun, and end. */
@@ -137,6 +142,7 @@ class Transaction implements OpenEtcdTransaction {
   readonly #fences: { readonly fence: FenceHandle; readonly key: string }[] = [];
   /** What was read, and when it had changed last; `null`: nothing was there. */
   readonly #reads = new Map<string, { readonly value: string | null; readonly modRevision: number }>();
+  readonly #ranges: Compare[] = [];
   readonly #writes = new Map<string, Write>();
 
   constructor(ports: TransactionPorts) {
@@ -156,6 +162,15 @@ class Transaction implements OpenEtcdTransaction {
     return found.value;
   }
 
+  async getBelow(prefix: string): Promise<readonly { readonly key: string; readonly value: string }[]> {
+    this.#assertOpen("getBelow");
+    const { items, header } = await this.#ask({ compare: [], success: [all(prefix)], failure: [] }, "getBelow");
+    this.#ranges.push({ key: prefix, end: endOf(prefix), changedBefore: header.revision + 1 });
+    // Of what was removed only its own comparison tells.
+    for (const { key, value, modRevision } of items) if (!this.#reads.has(key)) this.#reads.set(key, { value, modRevision });
+    return items.map(({ key, value }) => ({ key, value }));
+  }
+
   put(key: string, value: string): void {
     this.#assertOpen("put");
     this.#assertOwn(key, "put");
@@ -166,6 +181,12 @@ class Transaction implements OpenEtcdTransaction {
     this.#assertOpen("delete");
     this.#assertOwn(key, "delete");
     this.#writes.set(key, { delete: key });
+  }
+
+  deleteBelow(prefix: string): void {
+    this.#assertOpen("deleteBelow");
+    this.#assertOwn(prefix, "deleteBelow");
+    this.#writes.set(prefix, { delete: prefix, end: endOf(prefix) });
   }
 
   /** Looks at the fence now, so that work for a term that is over is not even begun, and has the commit compare it. */
@@ -180,11 +201,11 @@ class Transaction implements OpenEtcdTransaction {
   async commit(): Promise<void> {
     this.#assertOpen("commit");
     this.ended = true;
+    const writes = [...this.#writes.values()];
     const compare: readonly Compare[] = [
       ...this.#fences.map(({ fence, key }) => ({ key, value: padded(fence.token) })),
-      ...[...this.#reads].map(([key, { modRevision }]) => ({ key, modRevision })),
+      ...(writes.length === 0 ? [] : [...this.#ranges, ...[...this.#reads].map(([key, { modRevision }]) => ({ key, modRevision }))]),
     ];
-    const writes = [...this.#writes.values()];
     if (compare.length > MOST_OPERATIONS || writes.length > MOST_OPERATIONS) {
       throw new TribuneError("INVALID_OPTIONS", `the transaction reads ${this.#reads.size} keys and writes ${writes.length}; a transaction of etcd takes ${MOST_OPERATIONS} of either`, { about: this.#ports.label, next: "split it, each part fenced by itself" });
     }
@@ -228,7 +249,8 @@ class Transaction implements OpenEtcdTransaction {
   }
 
   #assertOwn(key: string, operation: string): void {
-    if (!key.startsWith(this.#ports.prefix) && key !== "") return;
-    throw new TribuneError("INVALID_OPTIONS", `${operation}: ${key === "" ? "a key must not be empty" : `the keys below ${this.#ports.prefix} are Tribune's own`}`, { about: key, next: "use another key" });
+    const { prefix } = this.#ports;
+    if (key !== "" && !key.startsWith(prefix) && !(operation === "deleteBelow" && prefix.startsWith(key))) return;
+    throw new TribuneError("INVALID_OPTIONS", `${operation}: ${key === "" ? "a key must not be empty" : `the keys below ${prefix} are Tribune's own`}`, { about: key, next: "use another key" });
   }
 }

@@ -142,7 +142,7 @@ function listenTo(stream: ClientHttp2Stream, listener: StreamListener, broken: (
   stream.on("data", (chunk: Buffer) => {
     if (failure !== undefined) return;
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    while (!ended && rest.length >= HEADER_BYTES) {
+    while (rest.length >= HEADER_BYTES) {
       const length = rest.readUInt32BE(1);
       if (rest.length < HEADER_BYTES + length) break;
       const message = rest.subarray(HEADER_BYTES, HEADER_BYTES + length);

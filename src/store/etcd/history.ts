@@ -1,4 +1,5 @@
 import type { Header } from "./messages.ts";
+import type { BeatRecord, Key } from "./records.ts";
 
 /**
  * Which history of the store this is. etcd has nothing that changes when a cluster is restored from a backup: its tools may give the restored one the same identity, and its
@@ -23,7 +24,7 @@ export interface Memory {
   /** The greatest revision that an answer had. */
   revision: number;
   /** Its last accepted beat: where it stands, its number, and the revision that it made. */
-  beat: { readonly key: string; readonly beat: number; readonly revision: number } | undefined;
+  beat: { readonly key: Key<BeatRecord>; readonly beat: number; readonly revision: number } | undefined;
 }
 
 /** What is found when a session is opened. */

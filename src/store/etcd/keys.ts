@@ -1,4 +1,6 @@
-import { endOf } from "./messages.ts";
+import type { ElectionRow, StoredView, TermRow } from "../index.ts";
+import type { History } from "./history.ts";
+import type { AgeRecord, BeatRecord, CandidateRecord, EventsRecord, GroupRecord, JoinsRecord, Key, Prefix, PresenceRecord, SchemaRecord } from "./records.ts";
 
 /** The width of numbers in keys and of those that are compared as text: the greatest safe integer has 16 digits. */
 const DIGITS = 16;
@@ -10,8 +12,8 @@ export function padded(value: number): string {
 
 /** The keys of the whole store, which all groups share. */
 export interface StoreKeys {
-  readonly schema: string;
-  readonly history: string;
+  readonly schema: Key<SchemaRecord>;
+  readonly history: Key<History>;
 }
 
 export function storeKeys(prefix: string): StoreKeys {
@@ -32,15 +34,15 @@ export class GroupKeys {
     return `${this.#base}state/`;
   }
 
-  get group(): string {
+  get group(): Key<GroupRecord> {
     return `${this.state}group`;
   }
 
-  get age(): string {
+  get age(): Key<AgeRecord> {
     return `${this.state}age`;
   }
 
-  get joins(): string {
+  get joins(): Key<JoinsRecord> {
     return `${this.state}joins`;
   }
 
@@ -62,19 +64,19 @@ export class GroupKeys {
     return `${this.shown}view`;
   }
 
-  get presences(): string {
+  get presences(): Prefix<PresenceRecord> {
     return `${this.shown}presence/`;
   }
 
-  presence(incarnation: string): string {
+  presence(incarnation: string): Key<PresenceRecord> {
     return this.presences + part(incarnation);
   }
 
-  get elections(): string {
+  get elections(): Prefix<ElectionRow> {
     return `${this.shown}election/`;
   }
 
-  election(election: string): string {
+  election(election: string): Key<ElectionRow> {
     return this.elections + part(election);
   }
 
@@ -85,28 +87,28 @@ export class GroupKeys {
 
   // ---- the rest
 
-  get view(): string {
+  get view(): Key<StoredView> {
     return `${this.#base}view`;
   }
 
-  get beats(): string {
+  get beats(): Prefix<BeatRecord> {
     return `${this.#base}beat/`;
   }
 
-  beat(incarnation: string): string {
+  beat(incarnation: string): Key<BeatRecord> {
     return this.beats + part(incarnation);
   }
 
-  get allMetadata(): string {
+  get allMetadata(): Prefix<string> {
     return `${this.#base}metadata/`;
   }
 
-  metadata(incarnation: string): string {
+  metadata(incarnation: string): Key<string> {
     return this.allMetadata + part(incarnation);
   }
 
   /** Which incarnation goes by a node's name. */
-  name(node: string): string {
+  name(node: string): Key<string> {
     return `${this.#base}name/${part(node)}`;
   }
 
@@ -118,15 +120,15 @@ export class GroupKeys {
     return this.fences + part(election);
   }
 
-  get allCandidates(): string {
+  get allCandidates(): Prefix<CandidateRecord> {
     return `${this.#base}candidate/`;
   }
 
-  candidates(election: string): string {
+  candidates(election: string): Prefix<CandidateRecord> {
     return `${this.allCandidates}${part(election)}/`;
   }
 
-  candidate(election: string, incarnation: string): string {
+  candidate(election: string, incarnation: string): Key<CandidateRecord> {
     return this.candidates(election) + part(incarnation);
   }
 
@@ -135,29 +137,25 @@ export class GroupKeys {
     return decodeURIComponent(key.slice(key.lastIndexOf("/") + 1));
   }
 
-  get allTerms(): string {
+  get allTerms(): Prefix<TermRow> {
     return `${this.#base}term/`;
   }
 
-  terms(election: string): string {
+  terms(election: string): Prefix<TermRow> {
     return `${this.allTerms}${part(election)}/`;
   }
 
-  term(election: string, token: number): string {
+  term(election: string, token: number): Key<TermRow> {
     return this.terms(election) + padded(token);
   }
 
-  get events(): string {
+  get events(): Prefix<EventsRecord> {
     return `${this.#base}event/`;
   }
 
   /** Events that were written together stand under the number of the last of them. */
-  eventsUpTo(sequence: number): string {
+  eventsUpTo(sequence: number): Key<EventsRecord> {
     return this.events + padded(sequence);
-  }
-
-  get eventsEnd(): string {
-    return endOf(this.events);
   }
 }
 

@@ -11,7 +11,9 @@ export type Compare =
   /** The revision of the key's last change is this; 0: there is no such key. */
   | { readonly key: string; readonly modRevision: number }
   /** The key is there and has this value. */
-  | { readonly key: string; readonly value: string };
+  | { readonly key: string; readonly value: string }
+  /** Nothing in the range was put at this revision or later. */
+  | { readonly key: string; readonly end: string; readonly changedBefore: number };
 
 /** A reading of one key, or of all in a range. */
 export interface Range {
@@ -133,7 +135,8 @@ export function watchRequest({ key, end }: { readonly key: string; readonly end:
 }
 
 function compareMessage(compare: Compare): Buffer {
-  const [equal, mod, value] = [0, 2, 3];
+  const [equal, less, mod, value] = [0, 2, 2, 3];
+  if ("end" in compare) return Buffer.concat([intField(1, less), intField(2, mod), bytesField(3, compare.key), intField(6, compare.changedBefore), bytesField(64, compare.end)]);
   return Buffer.concat([
     intField(1, equal),
     intField(2, "value" in compare ? value : mod),

@@ -22,8 +22,9 @@ import { padded } from "./keys.ts";
 import type { GroupKeys, StoreKeys } from "./keys.ts";
 import { all } from "./messages.ts";
 import type { Range, Write } from "./messages.ts";
+import type { AgeRecord, Key, PresenceRecord } from "./records.ts";
 import { ageOf, historyOf, presenceRowOf } from "./rows.ts";
-import type { AgeRecord, BeatRecord, CandidateRecord, GroupRecord, JoinsRecord, PresenceRecord, Reading } from "./rows.ts";
+import type { Reading } from "./rows.ts";
 
 /**
  * An operation as a decision: what to read, and what follows from it. What is written is written by a transaction that compares every single key of the reading: if one has
@@ -69,18 +70,18 @@ export class Operations {
       reads: points(store.history, keys.group, keys.age, keys.joins, keys.name(node), keys.presence(incarnation)),
       decide: (reading, nowMs) => {
         const history = historyOf(reading, store);
-        const group = reading.json<GroupRecord>(keys.group);
+        const group = reading.json(keys.group);
         if (group !== undefined && group.settings !== settings) return { answer: { outcome: "settings-mismatch", settings: group.settings } };
-        const known = reading.json<PresenceRecord>(keys.presence(incarnation));
+        const known = reading.json(keys.presence(incarnation));
         if (known?.state === "alive") return { answer: { outcome: "joined", joinOrder: known.joinOrder, epoch: history.epoch } };
         if (known !== undefined) throw new TribuneError("INCARNATION_DEAD", `incarnation ${incarnation} is dead and does not come back`, { about: node, next: "join with a fresh incarnation" });
-        const holder = reading.json<string>(keys.name(node));
+        const holder = reading.json(keys.name(node));
         if (holder !== undefined) {
           if (!reading.points.includes(keys.presence(holder))) return { need: points(keys.presence(holder), keys.beat(holder)) };
-          const [presence, beat] = [reading.json<PresenceRecord>(keys.presence(holder)), reading.json<BeatRecord>(keys.beat(holder))];
+          const [presence, beat] = [reading.json(keys.presence(holder)), reading.json(keys.beat(holder))];
           if (presence !== undefined && beat !== undefined) return { answer: { outcome: "name-taken", by: presenceRowOf(presence, beat, nowMs) } };
         }
-        const joins = reading.json<JoinsRecord>(keys.joins) ?? { joinOrder: 0, longestLeaseMs: 0 };
+        const joins = reading.json(keys.joins) ?? { joinOrder: 0, longestLeaseMs: 0 };
         const joinOrder = joins.joinOrder + 1;
         const presence: PresenceRecord = {
           incarnation, node, state: "alive", leaseMs, joinOrder, joinedAtMs: nowMs, metadataVersion: 1, deadReason: null, deadAtMs: 0, observer, evicted: false,
@@ -89,9 +90,9 @@ export class Operations {
           answer: { outcome: "joined", joinOrder, epoch: history.epoch },
           writes: [
             ...(group === undefined ? this.#newGroup({ settings, generation, epoch: history.epoch, epochNumber: history.number }) : []),
-            put(keys.joins, { joinOrder, longestLeaseMs: Math.max(joins.longestLeaseMs, leaseMs) } satisfies JoinsRecord),
+            put(keys.joins, { joinOrder, longestLeaseMs: Math.max(joins.longestLeaseMs, leaseMs) }),
             put(keys.presence(incarnation), presence),
-            put(keys.beat(incarnation), { beat: 0, viewSeen: 0, atMs: nowMs } satisfies BeatRecord),
+            put(keys.beat(incarnation), { beat: 0, viewSeen: 0, atMs: nowMs }),
             put(keys.metadata(incarnation), input.metadata),
             put(keys.name(node), incarnation),
           ],
@@ -104,8 +105,8 @@ export class Operations {
   #newGroup({ settings, generation, epoch, epochNumber }: AgeRecord & { readonly settings: string }): readonly Write[] {
     const keys = this.#keys;
     return [
-      put(keys.group, { birthEpoch: generation === 0 ? epoch : "", settings } satisfies GroupRecord),
-      put(keys.age, { generation: generation + 1, epochNumber, epoch } satisfies AgeRecord),
+      put(keys.group, { birthEpoch: generation === 0 ? epoch : "", settings }),
+      put(keys.age, { generation: generation + 1, epochNumber, epoch }),
       putNumber(keys.electionsVersion, 0),
       putNumber(keys.sequence, 0),
       putNumber(keys.viewVersion, 0),
@@ -124,7 +125,7 @@ export class Operations {
         // Epochs in between may have handed out tokens of generations that nobody can tell of any more.
         const generation = Math.max(age.generation + Math.max(1, history.number - age.epochNumber), input.generation + 1);
         const events: NewEvent[] = age.epoch === history.epoch ? [] : [{ type: "epoch-changed", subject: this.#group, detail: { from: age.epoch, to: history.epoch } }];
-        return { answer: true, writes: [put(keys.age, { generation, epochNumber: history.number, epoch: history.epoch } satisfies AgeRecord), ...this.#record(reading, nowMs, events)] };
+        return { answer: true, writes: [put(keys.age, { generation, epochNumber: history.number, epoch: history.epoch }), ...this.#record(reading, nowMs, events)] };
       },
     };
   }
@@ -140,10 +141,10 @@ export class Operations {
     if (reading.text(keys.age) === undefined) return "group-unknown";
     const [history, age] = [historyOf(reading, this.#store), ageOf(reading, keys)];
     if (isBehind(age, history.epoch, input.generation)) return "behind";
-    const [presence, beat] = [reading.json<PresenceRecord>(keys.presence(input.incarnation)), reading.json<BeatRecord>(keys.beat(input.incarnation))];
+    const [presence, beat] = [reading.json(keys.presence(input.incarnation)), reading.json(keys.beat(input.incarnation))];
     if (presence?.state !== "alive" || presence.evicted || beat === undefined || beat.beat >= input.beat) return "refused";
     if (input.cursor.epoch !== "" && input.cursor.epoch !== history.epoch) return "refused";
-    return [put(keys.beat(input.incarnation), { beat: input.beat, viewSeen: Math.max(beat.viewSeen, input.viewSeen), atMs: nowMs } satisfies BeatRecord)];
+    return [put(keys.beat(input.incarnation), { beat: input.beat, viewSeen: Math.max(beat.viewSeen, input.viewSeen), atMs: nowMs })];
   }
 
   leave({ incarnation }: { readonly incarnation: string }): Operation<boolean> {
@@ -151,7 +152,7 @@ export class Operations {
     return {
       reads: points(keys.presence(incarnation)),
       decide: (reading, nowMs) => {
-        const presence = reading.json<PresenceRecord>(keys.presence(incarnation));
+        const presence = reading.json(keys.presence(incarnation));
         return presence?.state === "alive" ? { answer: true, writes: this.#bury(presence, "left", nowMs) } : { answer: false };
       },
     };
@@ -162,7 +163,7 @@ export class Operations {
     return {
       reads: points(store.history, keys.presence(incarnation), keys.beat(incarnation), keys.sequence),
       decide: (reading, nowMs) => {
-        const [presence, last] = [reading.json<PresenceRecord>(keys.presence(incarnation)), reading.json<BeatRecord>(keys.beat(incarnation))];
+        const [presence, last] = [reading.json(keys.presence(incarnation)), reading.json(keys.beat(incarnation))];
         if (presence?.state !== "alive" || last?.beat !== beat || historyOf(reading, store).epoch !== epoch) return { answer: false };
         if (requireFree || (requireExpired && !presenceRowOf(presence, last, nowMs).expired)) return { answer: false };
         const event: NewEvent = { type: "declared-dead", subject: presence.node, detail: { incarnation, by, reason } };
@@ -176,9 +177,9 @@ export class Operations {
     return {
       reads: points(keys.presence(incarnation)),
       decide: (reading) => {
-        const presence = reading.json<PresenceRecord>(keys.presence(incarnation));
+        const presence = reading.json(keys.presence(incarnation));
         if (presence?.state !== "alive") return { answer: false };
-        return { answer: true, writes: [put(keys.presence(incarnation), { ...presence, metadataVersion: presence.metadataVersion + 1 } satisfies PresenceRecord), put(keys.metadata(incarnation), metadata)] };
+        return { answer: true, writes: [put(keys.presence(incarnation), { ...presence, metadataVersion: presence.metadataVersion + 1 }), put(keys.metadata(incarnation), metadata)] };
       },
     };
   }
@@ -188,13 +189,13 @@ export class Operations {
     return {
       reads: points(keys.name(node), keys.sequence),
       decide: (reading, nowMs) => {
-        const incarnation = reading.json<string>(keys.name(node));
+        const incarnation = reading.json(keys.name(node));
         if (incarnation === undefined) return { answer: false };
         if (!reading.points.includes(keys.presence(incarnation))) return { need: points(keys.presence(incarnation)) };
-        const presence = reading.json<PresenceRecord>(keys.presence(incarnation));
+        const presence = reading.json(keys.presence(incarnation));
         if (presence === undefined || presence.evicted) return { answer: false };
         const event: NewEvent = { type: "eviction-requested", subject: node, detail: { incarnation, by, reason } };
-        return { answer: true, writes: [put(keys.presence(incarnation), { ...presence, evicted: true } satisfies PresenceRecord), ...this.#record(reading, nowMs, [event])] };
+        return { answer: true, writes: [put(keys.presence(incarnation), { ...presence, evicted: true }), ...this.#record(reading, nowMs, [event])] };
       },
     };
   }
@@ -206,7 +207,7 @@ export class Operations {
     return {
       reads: points(store.history, keys.group, keys.election(election), keys.fence(election), keys.electionsVersion),
       decide: (reading, nowMs) => {
-        const group = reading.json<GroupRecord>(keys.group);
+        const group = reading.json(keys.group);
         if (group === undefined || reading.text(keys.election(election)) !== undefined) return { answer: group !== undefined };
         const { epoch } = historyOf(reading, store);
         const row: Omit<ElectionRow, "version"> = {
@@ -237,15 +238,15 @@ export class Operations {
         all(keys.terms(election), { descending: true, keysOnly: true, limit: TERMS_KEPT - 1 }),
       ],
       decide: (reading, nowMs) => {
-        const row = reading.json<ElectionRow>(keys.election(election));
+        const row = reading.json(keys.election(election));
         if (row === undefined || row.token !== expectedToken || row.paused !== null) return { answer: null };
         if (row.reservation !== null && row.reservation.node !== node && !overReservation) return { answer: null };
         const age = ageOf(reading, keys);
         if (historyOf(reading, store).epoch !== epoch || age.epoch !== epoch) return { answer: null };
-        if (reading.json<PresenceRecord>(keys.presence(incarnation))?.state !== "alive") return { answer: null };
+        if (reading.json(keys.presence(incarnation))?.state !== "alive") return { answer: null };
         const holder = row.holder === null ? undefined : keys.presence(row.holder.incarnation);
         if (holder !== undefined && !reading.points.includes(holder)) return { need: points(holder) };
-        if (holder !== undefined && reading.json<PresenceRecord>(holder)?.state === "alive") return { answer: null };
+        if (holder !== undefined && reading.json(holder)?.state === "alive") return { answer: null };
         const token = Math.max(expectedToken, reading.number(keys.fence(election)), tokenSeen, age.generation * TOKENS_PER_GENERATION - 1) + 1;
         if (!Number.isSafeInteger(token)) throw new TribuneError("TOKEN_EXHAUSTED", `tokens of ${election} are used up`, { about: election, next: "use an election of another name" });
         const claimed: ElectionRow = {
@@ -283,7 +284,7 @@ export class Operations {
     return {
       reads: points(store.history, keys.election(election), keys.fence(election)),
       decide: (reading) => {
-        const row = reading.json<ElectionRow>(keys.election(election));
+        const row = reading.json(keys.election(election));
         const holds = row?.token === token && row.holder?.incarnation === incarnation;
         if (!holds || historyOf(reading, store).epoch !== epoch || reading.number(keys.fence(election)) > token) return { answer: "superseded" };
         return { answer: "passed", writes: [putNumber(keys.fence(election), token)] };
@@ -296,7 +297,7 @@ export class Operations {
     return {
       reads: points(keys.election(election), keys.electionsVersion, keys.sequence, keys.term(election, token)),
       decide: (reading, nowMs) => {
-        const row = reading.json<ElectionRow>(keys.election(election));
+        const row = reading.json(keys.election(election));
         if (row?.token !== token || row.holder?.incarnation !== incarnation) return { answer: false };
         const { node } = row.holder;
         const kept = reservation === undefined ? null : { node: reservation.node, forMs: Math.ceil(reservation.forMs) };
@@ -337,12 +338,12 @@ export class Operations {
     return {
       reads: points(keys.election(election), keys.presence(incarnation), keys.electionsVersion, key),
       decide: (reading) => {
-        const row = reading.json<ElectionRow>(keys.election(election));
-        if (row === undefined || reading.json<PresenceRecord>(keys.presence(incarnation))?.state !== "alive") return { answer: false };
+        const row = reading.json(keys.election(election));
+        if (row === undefined || reading.json(keys.presence(incarnation))?.state !== "alive") return { answer: false };
         if (candidacy === null) return reading.text(key) === undefined ? { answer: false } : { answer: true, writes: [{ delete: key }] };
         const { priority, fit } = candidacy;
         const ranks = priority !== 0 && !row.ranked;
-        return { answer: true, writes: [put(key, { election, incarnation, priority, fit } satisfies CandidateRecord), ...(ranks ? this.#changed(reading, { ...row, ranked: true }) : [])] };
+        return { answer: true, writes: [put(key, { election, incarnation, priority, fit }), ...(ranks ? this.#changed(reading, { ...row, ranked: true }) : [])] };
       },
     };
   }
@@ -360,7 +361,7 @@ export class Operations {
         all(keys.allCandidates, { keysOnly: true }),
       ],
       decide: (reading, nowMs) => {
-        const row = reading.json<ElectionRow>(keys.election(COORDINATOR));
+        const row = reading.json(keys.election(COORDINATOR));
         if (row?.token !== token || row.holder?.incarnation !== incarnation || reading.number(keys.fence(COORDINATOR)) !== token) return { answer: false };
         const age = ageOf(reading, keys);
         if (historyOf(reading, store).epoch !== epoch || age.epoch !== epoch) return { answer: false };
@@ -382,10 +383,10 @@ export class Operations {
   /** The dead whom no election names. That is for ever, so what was read of them need not be compared. */
   #forget(reading: Reading, deadBeforeMs: number): readonly Write[] {
     const keys = this.#keys;
-    const holders = new Set(reading.below<ElectionRow>(keys.elections).map((row) => row.holder?.incarnation));
+    const holders = new Set(reading.below(keys.elections).map((row) => row.holder?.incarnation));
     const candidates = reading.keysBelow(keys.allCandidates);
     const writes: Write[] = [];
-    for (const { incarnation, state, deadAtMs } of reading.below<PresenceRecord>(keys.presences)) {
+    for (const { incarnation, state, deadAtMs } of reading.below(keys.presences)) {
       if (state === "alive" || deadAtMs >= deadBeforeMs || holders.has(incarnation)) continue;
       const gone = [keys.presence(incarnation), keys.beat(incarnation), keys.metadata(incarnation), ...candidates.filter((key) => keys.candidateIn(key) === incarnation)];
       if (writes.length + gone.length > REMOVALS_AT_ONCE) break;
@@ -407,7 +408,7 @@ export class Operations {
     return {
       reads: points(keys.election(election), keys.electionsVersion, keys.sequence),
       decide: (reading, nowMs) => {
-        const row = reading.json<ElectionRow>(keys.election(election));
+        const row = reading.json(keys.election(election));
         const changed = row === undefined ? undefined : change(row, nowMs);
         return changed === undefined ? { answer: false } : { answer: true, writes: [...this.#changed(reading, changed.row), ...this.#record(reading, nowMs, [changed.event])] };
       },
@@ -417,12 +418,12 @@ export class Operations {
   /** The row with the next version of the group's elections. */
   #changed(reading: Reading, row: Omit<ElectionRow, "version">): readonly Write[] {
     const version = reading.number(this.#keys.electionsVersion) + 1;
-    return [put(this.#keys.election(row.election), { ...row, version } satisfies ElectionRow), putNumber(this.#keys.electionsVersion, version)];
+    return [put(this.#keys.election(row.election), { ...row, version }), putNumber(this.#keys.electionsVersion, version)];
   }
 
   #endTerm(reading: Reading, { election, token, reason, nowMs }: { readonly election: string; readonly token: number; readonly reason: string; readonly nowMs: number }): readonly Write[] {
-    const term = reading.json<TermRow>(this.#keys.term(election, token));
-    return term === undefined || term.endedAtMs !== null ? [] : [put(this.#keys.term(election, token), { ...term, endedAtMs: nowMs, endReason: reason } satisfies TermRow)];
+    const term = reading.json(this.#keys.term(election, token));
+    return term === undefined || term.endedAtMs !== null ? [] : [put(this.#keys.term(election, token), { ...term, endedAtMs: nowMs, endReason: reason })];
   }
 
   #record(reading: Reading, nowMs: number, events: readonly NewEvent[], { forget = false } = {}): readonly Write[] {
@@ -450,7 +451,7 @@ function points(...keys: readonly string[]): readonly Range[] {
   return keys.map((key) => ({ key }));
 }
 
-function put(key: string, value: unknown): Write {
+function put<T>(key: Key<T>, value: T): Write {
   return { put: key, value: JSON.stringify(value) };
 }
 

@@ -1,64 +1,11 @@
 import { TribuneError } from "../../kernel/index.ts";
-import type { BeatReply, CandidateRow, Cursor, DeathReason, ElectionRow, EventPage, GroupReading, LookReply, MemberRow, NewEvent, PresenceRow, StoredEvent, StoredView, TermRow } from "../index.ts";
+import type { BeatReply, CandidateRow, Cursor, EventPage, GroupReading, LookReply, MemberRow, PresenceRow, StoredEvent } from "../index.ts";
 import { EVENTS_KEPT } from "../index.ts";
 import { parseHistory } from "./history.ts";
 import type { History } from "./history.ts";
 import type { GroupKeys, StoreKeys } from "./keys.ts";
 import type { Compare, Item, Range } from "./messages.ts";
-
-/** What stays as it was when the group was made. */
-export interface GroupRecord {
-  readonly birthEpoch: string;
-  readonly settings: string;
-}
-
-/** The epoch that the group has adopted, the number of that epoch in the store, and the generation. */
-export interface AgeRecord {
-  readonly generation: number;
-  readonly epochNumber: number;
-  readonly epoch: string;
-}
-
-export interface JoinsRecord {
-  readonly joinOrder: number;
-  readonly longestLeaseMs: number;
-}
-
-/** All of a presence that a beat does not write. */
-export interface PresenceRecord {
-  readonly incarnation: string;
-  readonly node: string;
-  readonly state: "alive" | "dead";
-  readonly leaseMs: number;
-  readonly joinOrder: number;
-  readonly joinedAtMs: number;
-  readonly metadataVersion: number;
-  readonly deadReason: "left" | DeathReason | null;
-  readonly deadAtMs: number;
-  readonly observer: boolean;
-  readonly evicted: boolean;
-}
-
-export interface BeatRecord {
-  readonly beat: number;
-  readonly viewSeen: number;
-  readonly atMs: number;
-}
-
-export interface CandidateRecord {
-  readonly election: string;
-  readonly incarnation: string;
-  readonly priority: number;
-  readonly fit: boolean;
-}
-
-export interface SchemaRecord {
-  readonly version: number;
-  readonly worksWith: number;
-}
-
-/** Events that were written together; their numbers end with the one in the key. */
-export type EventsRecord = readonly (NewEvent & { readonly atMs: number })[];
+import type { AgeRecord, BeatRecord, CandidateRecord, JoinsRecord, Key, Prefix, PresenceRecord } from "./records.ts";
 
 /** What was read at one instant. Everything is JSON, but for what is compared as text. */
 export class Reading {
@@ -93,7 +40,7 @@ export class Reading {
     return this.#items.get(key)?.value;
   }
 
-  json<T>(key: string): T | undefined {
+  json<T>(key: Key<T>): T | undefined {
     const text = this.text(key);
     return text === undefined ? undefined : (JSON.parse(text) as T);
   }
@@ -104,11 +51,11 @@ export class Reading {
   }
 
   /** The values below a prefix, in the order of their keys. */
-  below<T>(prefix: string): readonly T[] {
-    return this.keysBelow(prefix).flatMap((key) => this.json<T>(key) ?? []);
+  below<T>(prefix: Prefix<T>): readonly T[] {
+    return this.keysBelow(prefix).flatMap((key) => this.json(key) ?? []);
   }
 
-  keysBelow(prefix: string): readonly string[] {
+  keysBelow<T>(prefix: Prefix<T>): readonly Key<T>[] {
     return this.#keys.filter((key) => key.startsWith(prefix)).sort();
   }
 }
@@ -128,8 +75,8 @@ export function presenceRowOf(presence: PresenceRecord, beat: BeatRecord, nowMs:
 
 /** All presence rows of a reading, the oldest first. */
 function presenceRowsOf(reading: Reading, keys: GroupKeys, nowMs: number): readonly PresenceRow[] {
-  return byJoinOrder(reading.below<PresenceRecord>(keys.presences)).flatMap((presence) => {
-    const beat = reading.json<BeatRecord>(keys.beat(presence.incarnation));
+  return byJoinOrder(reading.below(keys.presences)).flatMap((presence) => {
+    const beat = reading.json(keys.beat(presence.incarnation));
     return beat === undefined ? [] : [presenceRowOf(presence, beat, nowMs)];
   });
 }
@@ -144,11 +91,11 @@ export function lookReplyOf(reading: Reading, { keys, store, cursor, watch, nowM
     epoch,
     generation: ageOf(reading, keys).generation,
     electionsVersion: reading.number(keys.electionsVersion),
-    elections: reading.below<ElectionRow>(keys.elections).filter((row) => !sameEpoch || row.version > cursor.electionsVersion),
+    elections: reading.below(keys.elections).filter((row) => !sameEpoch || row.version > cursor.electionsVersion),
     viewVersion,
-    view: isNew ? (reading.json<StoredView>(keys.view) ?? null) : null,
+    view: isNew ? (reading.json(keys.view) ?? null) : null,
     presence: presenceRowsOf(reading, keys, nowMs).filter((row) => watch === "all" || watch.includes(row.incarnation)),
-    longestLeaseMs: (reading.json<JoinsRecord>(keys.joins) as JoinsRecord).longestLeaseMs,
+    longestLeaseMs: (reading.json(keys.joins) as JoinsRecord).longestLeaseMs,
   };
 }
 
@@ -160,13 +107,13 @@ export function selfOf(presence: PresenceRecord | undefined): BeatReply["self"] 
 
 /** The group's age; a reading in which there is none is of no group. */
 export function ageOf(reading: Reading, keys: GroupKeys): AgeRecord {
-  return reading.json<AgeRecord>(keys.age) as AgeRecord;
+  return reading.json(keys.age) as AgeRecord;
 }
 
 export function memberRowsOf(reading: Reading, keys: GroupKeys, incarnations: readonly string[]): readonly MemberRow[] {
   return incarnations.flatMap((incarnation) => {
-    const presence = reading.json<PresenceRecord>(keys.presence(incarnation));
-    const metadata = reading.json<string>(keys.metadata(incarnation));
+    const presence = reading.json(keys.presence(incarnation));
+    const metadata = reading.json(keys.metadata(incarnation));
     if (presence === undefined || metadata === undefined) return [];
     const { node, state, metadataVersion, joinOrder, joinedAtMs, deadReason, observer } = presence;
     return [{ incarnation, node, state, metadata, metadataVersion, joinOrder, joinedAtMs, deadReason, observer }];
@@ -174,9 +121,9 @@ export function memberRowsOf(reading: Reading, keys: GroupKeys, incarnations: re
 }
 
 /** The candidates below a prefix who are alive, the oldest first. */
-export function candidatesOf(reading: Reading, keys: GroupKeys, prefix: string): readonly (CandidateRow & { readonly election: string })[] {
-  const found = reading.below<CandidateRecord>(prefix).flatMap(({ election, incarnation, priority, fit }) => {
-    const presence = reading.json<PresenceRecord>(keys.presence(incarnation));
+export function candidatesOf(reading: Reading, keys: GroupKeys, prefix: Prefix<CandidateRecord>): readonly (CandidateRow & { readonly election: string })[] {
+  const found = reading.below(prefix).flatMap(({ election, incarnation, priority, fit }) => {
+    const presence = reading.json(keys.presence(incarnation));
     return presence?.state === "alive" ? [{ election, incarnation, node: presence.node, priority, fit, joinOrder: presence.joinOrder }] : [];
   });
   return byJoinOrder(found);
@@ -186,7 +133,7 @@ export function candidatesOf(reading: Reading, keys: GroupKeys, prefix: string):
 export function eventPageOf(reading: Reading, keys: GroupKeys, { after, limit }: { readonly after: number; readonly limit: number }): EventPage {
   const newest = reading.number(keys.sequence);
   const all: StoredEvent[] = reading.keysBelow(keys.events).flatMap((key) => {
-    const events = reading.json<EventsRecord>(key) ?? [];
+    const events = reading.json(key) ?? [];
     const last = Number(key.slice(keys.events.length));
     return events.map((event, n) => ({ sequence: last - (events.length - 1) + n, atMs: event.atMs, type: event.type, subject: event.subject, detail: event.detail }));
   });
@@ -197,19 +144,19 @@ export function eventPageOf(reading: Reading, keys: GroupKeys, { after, limit }:
 }
 
 export function groupReadingOf(reading: Reading, { keys, store, nowMs }: { readonly keys: GroupKeys; readonly store: StoreKeys; readonly nowMs: number }): GroupReading {
-  const elections = reading.below<ElectionRow>(keys.elections);
+  const elections = reading.below(keys.elections);
   return {
     storeTimeMs: nowMs,
     epoch: historyOf(reading, store).epoch,
     generation: ageOf(reading, keys).generation,
-    schemaVersion: reading.json<SchemaRecord>(store.schema)?.version ?? 0,
-    settings: (reading.json<GroupRecord>(keys.group) as GroupRecord).settings,
-    view: reading.json<StoredView>(keys.view) ?? null,
+    schemaVersion: reading.json(store.schema)?.version ?? 0,
+    settings: reading.json(keys.group)?.settings ?? "",
+    view: reading.json(keys.view) ?? null,
     presence: presenceRowsOf(reading, keys, nowMs),
     elections,
     candidates: candidatesOf(reading, keys, keys.allCandidates),
     fences: elections.map(({ election }) => ({ election, token: reading.number(keys.fence(election)) })),
-    terms: reading.below<TermRow>(keys.allTerms).toSorted((a, b) => b.token - a.token),
+    terms: reading.below(keys.allTerms).toSorted((a, b) => b.token - a.token),
   };
 }
 

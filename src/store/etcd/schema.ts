@@ -9,7 +9,7 @@ import type { Memory, Sight } from "./history.ts";
 import { storeKeys } from "./keys.ts";
 import type { StoreKeys } from "./keys.ts";
 import { historyOf, Reading } from "./rows.ts";
-import type { BeatRecord, SchemaRecord } from "./rows.ts";
+import type { SchemaRecord } from "./records.ts";
 import { throughTheLog } from "./session.ts";
 
 const NONE: InstalledSchema = { version: 0, worksWith: 0 };
@@ -85,7 +85,7 @@ export class EtcdSchema implements SchemaAdmin {
     try {
       const reads = [{ key, revision }];
       const { items } = await connection.txn({ compare: [], success: reads, failure: [] }, deadlineMs);
-      return new Reading(items, reads).json<BeatRecord>(key)?.beat === beat.beat ? "there" : "gone";
+      return new Reading(items, reads).json(key)?.beat === beat.beat ? "there" : "gone";
     } catch (error) {
       if (!(error instanceof GrpcError) || error.status !== GRPC.outOfRange) throw error;
       return /future/.test(error.message) ? "gone" : "unknown";
@@ -106,7 +106,7 @@ export class EtcdSchema implements SchemaAdmin {
     const reads = [{ key: this.#store.schema }];
     const { items } = await connection.txn(throughTheLog(this.#store, reads), deadlineMs);
     const reading = new Reading(items, reads);
-    const record = reading.json<SchemaRecord>(this.#store.schema);
+    const record = reading.json(this.#store.schema);
     return { installed: record === undefined ? NONE : { version: record.version, worksWith: record.worksWith }, reading };
   }
 

@@ -40,7 +40,6 @@ import type { Compare, Op, Range, Txn, TxnAnswer } from "./messages.ts";
 import { Operations } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { candidatesOf, eventPageOf, groupReadingOf, lookReplyOf, memberRowsOf, Reading, selfOf } from "./rows.ts";
-import type { PresenceRecord } from "./rows.ts";
 
 /** How often an operation that met others is decided anew, before it counts as one that came too late. */
 const ATTEMPTS = 100;
@@ -71,7 +70,6 @@ export class EtcdSession implements StoreSession {
   readonly #keys: GroupKeys;
   readonly #operations: Operations;
   readonly #gate: SessionGate;
-  readonly #hints: Hints;
   readonly #listeners = new Set<(hint: Hint) => void>();
   #last: Promise<unknown> = Promise.resolve();
   /** What the next beat is likely to find. */
@@ -110,7 +108,6 @@ export class EtcdSession implements StoreSession {
     this.#store = storeKeys(prefix);
     this.#keys = keys;
     this.#operations = new Operations(keys, this.#store, context.group);
-    this.#hints = hints;
     this.#gate = new SessionGate({
       clock: context.clock,
       label: source.label,
@@ -251,7 +248,7 @@ export class EtcdSession implements StoreSession {
     const keys = this.#keys;
     return this.#run("readCandidates", call, async (ms) => {
       const reading = await this.#readGroupKeys([all(keys.candidates(election)), all(keys.presences)], ms);
-      return candidatesOf(reading, keys, keys.candidates(election)).map(({ election: _, ...row }) => row);
+      return candidatesOf(reading, keys, keys.candidates(election)).map(({ incarnation, node, priority, fit, joinOrder }) => ({ incarnation, node, priority, fit, joinOrder }));
     });
   }
 
@@ -343,7 +340,7 @@ export class EtcdSession implements StoreSession {
   }
 
   #beatReply(reading: Reading, input: BeatInput, { accepted, nowMs }: { readonly accepted: boolean; readonly nowMs: number }): BeatReply {
-    const presence = reading.json<PresenceRecord>(this.#keys.presence(input.incarnation));
+    const presence = reading.json(this.#keys.presence(input.incarnation));
     return { ...this.#lookReply(reading, input, nowMs), accepted, self: selfOf(presence) };
   }
 
@@ -367,13 +364,13 @@ export class EtcdSession implements StoreSession {
     return this.#run(operation, call, async (ms) => await this.#transact(operation, decided, ms, race));
   }
 
-  async #transact<T>(name: string, { reads: first, decide }: Operation<T>, timeoutMs: number, race?: { readonly lost: T }): Promise<T> {
-    let reads = first;
+  async #transact<T>(name: string, operation: Operation<T>, timeoutMs: number, race?: { readonly lost: T }): Promise<T> {
+    let { reads } = operation;
     let reading = await this.#read({ compare: [], success: reads, failure: [] }, timeoutMs);
     for (let attempt = 1; attempt <= ATTEMPTS && !this.ended.aborted; attempt++) {
-      const decision = decide(reading, this.#nowMs());
+      const decision = operation.decide(reading, this.#nowMs());
       if ("need" in decision) {
-        reads = [...first, ...decision.need];
+        reads = [...operation.reads, ...decision.need];
         reading = await this.#read({ compare: [], success: reads, failure: [] }, timeoutMs);
         continue;
       }
