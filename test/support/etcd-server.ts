@@ -159,9 +159,9 @@ export class EtcdCluster {
   }
 
   /** Runs etcd's own tool as the administrator, and answers what it printed. */
-  async control(args: readonly string[], { member = this.member }: { readonly member?: EtcdMember } = {}): Promise<string> {
+  async control(args: readonly string[], { member = this.member, as = "administrator" }: { readonly member?: EtcdMember; readonly as?: "administrator" | "nobody" } = {}): Promise<string> {
     const { programs, tls } = this.#options;
-    const who = this.administrator === undefined ? [] : [`--user=${this.administrator.user}:${this.administrator.password}`];
+    const who = this.administrator === undefined || as === "nobody" ? [] : [`--user=${this.administrator.user}:${this.administrator.password}`];
     const way = tls === undefined ? [`--endpoints=http://127.0.0.1:${member.port}`] : [`--endpoints=https://127.0.0.1:${member.port}`, "--insecure-skip-tls-verify", `--cert=${tls.cert}`, `--key=${tls.key}`];
     const { stdout } = await run(programs.control, [...way, ...who, "--command-timeout=30s", ...args], { env: { ...process.env, ETCDCTL_API: "3" } });
     return stdout;
@@ -204,7 +204,17 @@ export class EtcdCluster {
   async addLearner(): Promise<EtcdMember> {
     const [port, peerPort] = (await freePorts(2)) as [number, number];
     const place: MemberPlace = { name: "learner", port, peerPort, reachedBy: peerPort, folder: this.#folder };
-    await this.control(["member", "add", place.name, "--learner", `--peer-urls=http://127.0.0.1:${peerPort}`]);
+    const add = async () => await this.control(["member", "add", place.name, "--learner", `--peer-urls=http://127.0.0.1:${peerPort}`]);
+    // For some seconds after members have found each other, no other one is let in.
+    for (let tried = 1; ; tried++) {
+      const trouble = await add().then(
+        () => undefined,
+        (error: unknown) => error as Error,
+      );
+      if (trouble === undefined) break;
+      if (tried === 100 || !/unhealthy cluster/.test(trouble.message)) throw trouble;
+      await pause(200);
+    }
     const learner = new EtcdMember(place, [...this.members.map((member) => member.place), place], this.#options);
     this.#learners.push(learner);
     await learner.start({ initial_cluster_state: "existing" });
@@ -326,7 +336,7 @@ export class EtcdMember {
 
   /** Freezes the server. Resolves when the last of its threads has stopped, which is a moment after the signal. */
   async pause(): Promise<void> {
-    const pid = this.pid;
+    const { pid } = this;
     if (pid === undefined || this.#child?.exitCode !== null) return;
     this.#child.kill("SIGSTOP");
     while (this.#child?.exitCode === null && !(await hasStopped(pid))) await pause(1);

@@ -9,6 +9,9 @@ import { endOf, watchAnswer } from "./messages.ts";
 /** How long after a watch has ended the next one is begun. */
 const AGAIN = { firstMs: 100, longestMs: 5_000 } as const;
 
+/** What a watch needs of a connection. */
+export type Watched = Pick<Connection, "watch" | "renewToken">;
+
 /** What a watch needs from its session. */
 export interface HintPorts {
   readonly clock: Clock;
@@ -24,14 +27,14 @@ export interface HintPorts {
  * member lost the leader, or what it was to tell has been compacted, is begun again from now on, and whatever may have been missed is hinted at.
  */
 export class Hints {
-  readonly #connection: Connection;
+  readonly #connection: Watched;
   readonly #ports: HintPorts;
   #stream: GrpcStream | undefined;
   #timer: Timer | undefined;
   #failures = 0;
   #stopped = false;
 
-  constructor(connection: Connection, ports: HintPorts) {
+  constructor(connection: Watched, ports: HintPorts) {
     this.#connection = connection;
     this.#ports = ports;
   }

@@ -50,14 +50,14 @@ export class EtcdSchema implements SchemaAdmin {
   async adoptHistory(connection: Connection, context: OpenContext, memory: Memory): Promise<void> {
     const { history: key } = this.#store;
     const { deadlineMs } = context;
-    let { appliedIndex } = connection.status;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const reads = [{ key }];
+      const before = (await connection.currentStatus(deadlineMs)).appliedIndex;
       const { header, items } = await connection.txn(throughTheLog(this.#store, reads), deadlineMs);
       const reading = new Reading(items, reads);
       const after = (await connection.currentStatus(deadlineMs)).appliedIndex;
       // Between the two the log has only grown, so the one is no more than the lead at the time of the answer, and the other no less.
-      const [least, most] = appliedIndex === 0 || after === 0 ? [null, null] : [appliedIndex - header.revision, after - header.revision];
+      const [least, most] = before === 0 || after === 0 ? [null, null] : [before - header.revision, after - header.revision];
       const sight: Sight = {
         history: reading.text(key) === undefined ? undefined : historyOf(reading, this.#store),
         header,
@@ -73,7 +73,6 @@ export class EtcdSchema implements SchemaAdmin {
       const next = nextHistory(sight, memory, { id: context.random.id().slice(0, 12), lead: least });
       if (sight.history !== undefined) context.logger.warn({ node: context.node, store: this.#source.label, epoch: next.epoch }, `the store begins another epoch: ${loss}`);
       await connection.txn({ compare: reading.unchanged, success: [{ put: key, value: historyText(next) }], failure: [] }, deadlineMs);
-      appliedIndex = after;
     }
     throw new TribuneError("STORE_BUSY", `the epoch of ${this.#source.label} was changed by others again and again`, { about: this.#source.label, next: "try again" });
   }
