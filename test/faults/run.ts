@@ -21,6 +21,7 @@ import { drawPlan } from "./plan.ts";
 import type { PlannedFault } from "./plan.ts";
 import { writeRecord } from "./record.ts";
 import type { FaultSpan, FencingWindow, RunRecord } from "./record.ts";
+import { openEtcdPlace } from "./stores/etcd.ts";
 import { openMariadbPlace } from "./stores/mariadb.ts";
 import type { StorePlace } from "./stores/place.ts";
 import { openPostgresPlace } from "./stores/postgres.ts";
@@ -110,6 +111,8 @@ async function openPlace(options: FaultOptions, world: World, nodes: readonly st
       return await openPostgresPlace(world, nodes, folder, { clock: wanted.includes("server-clock"), replica: wanted.includes("promote") });
     case "mariadb":
       return await openMariadbPlace(world, nodes, folder, { clock: wanted.includes("server-clock"), replica: wanted.includes("promote") });
+    case "etcd":
+      return await openEtcdPlace(world, nodes, folder);
     default:
       return options.storeKind satisfies never;
   }

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { access, constants, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { access, constants, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo, Server } from "node:net";
 import { tmpdir } from "node:os";
@@ -18,6 +18,8 @@ const run = promisify(execFile);
 /** Long enough for a slow machine that also runs other tests. */
 const START_TIMEOUT_MS = 60_000;
 const LOG_LINES_KEPT = 200;
+const LOOPBACK = "127.0.0.1";
+const LARGEST_ANSWER_BYTES = 256 * 1024 * 1024;
 
 /** Where the programs of an etcd server are, or why there are none. */
 export type EtcdPrograms = { readonly server: string; readonly control: string; readonly version: string } | { readonly missing: string };
@@ -34,6 +36,8 @@ export interface EtcdClusterOptions {
   /** Certificate and key of the servers, and whose certificates clients must have, if any: then clients come by TLS. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   readonly programs?: FoundPrograms;
+  /** The address that members listen on, and a program and its arguments that turn themselves into a server, or into etcd's own tool, there. Default: this host. */
+  readonly surroundings?: { readonly host: string; readonly through: () => readonly string[] };
   /** What clients and the other members reach a member by, where that is not its own port: a proxy in front of it. */
   readonly peersThrough?: (member: { readonly port: number; readonly number: number }) => Promise<number>;
 }
@@ -127,6 +131,10 @@ export class EtcdCluster {
     return this.#options.programs.version;
   }
 
+  get host(): string {
+    return this.#options.surroundings?.host ?? LOOPBACK;
+  }
+
   /** Who may do everything, where anybody is asked who he is. */
   get administrator(): { readonly user: string; readonly password: string } | undefined {
     return this.#password === undefined ? undefined : { user: "root", password: this.#password };
@@ -139,7 +147,7 @@ export class EtcdCluster {
 
   urlOf({ user, password, prefix = "tribune", ports = this.members.map((member) => member.port) }: { user?: string | undefined; password?: string | undefined; prefix?: string; ports?: readonly number[] }): string {
     const who = user === undefined ? "" : `${encodeURIComponent(user)}:${encodeURIComponent(password ?? "")}@`;
-    return `etcd://${who}${ports.map((port) => `127.0.0.1:${port}`).join(",")}/${prefix}`;
+    return `etcd://${who}${ports.map((port) => `${this.host}:${port}`).join(",")}/${prefix}`;
   }
 
   /** The only member of a cluster that has one; otherwise the first. */
@@ -160,10 +168,11 @@ export class EtcdCluster {
 
   /** Runs etcd's own tool as the administrator, and answers what it printed. */
   async control(args: readonly string[], { member = this.member, as = "administrator" }: { readonly member?: EtcdMember; readonly as?: "administrator" | "nobody" } = {}): Promise<string> {
-    const { programs, tls } = this.#options;
+    const { programs, tls, surroundings } = this.#options;
     const who = this.administrator === undefined || as === "nobody" ? [] : [`--user=${this.administrator.user}:${this.administrator.password}`];
-    const way = tls === undefined ? [`--endpoints=http://127.0.0.1:${member.port}`] : [`--endpoints=https://127.0.0.1:${member.port}`, "--insecure-skip-tls-verify", `--cert=${tls.cert}`, `--key=${tls.key}`];
-    const { stdout } = await run(programs.control, [...way, ...who, "--command-timeout=30s", ...args], { env: { ...process.env, ETCDCTL_API: "3" } });
+    const way = tls === undefined ? [`--endpoints=http://${this.host}:${member.port}`] : [`--endpoints=https://${this.host}:${member.port}`, "--insecure-skip-tls-verify", `--cert=${tls.cert}`, `--key=${tls.key}`];
+    const [first, ...rest] = [...(surroundings?.through() ?? []), programs.control];
+    const { stdout } = await run(first, [...rest, ...way, ...who, "--command-timeout=30s", ...args], { env: { ...process.env, ETCDCTL_API: "3" }, maxBuffer: LARGEST_ANSWER_BYTES });
     return stdout;
   }
 
@@ -204,7 +213,7 @@ export class EtcdCluster {
   async addLearner(): Promise<EtcdMember> {
     const [port, peerPort] = (await freePorts(2)) as [number, number];
     const place: MemberPlace = { name: "learner", port, peerPort, reachedBy: peerPort, folder: this.#folder };
-    const add = async () => await this.control(["member", "add", place.name, "--learner", `--peer-urls=http://127.0.0.1:${peerPort}`]);
+    const add = async () => await this.control(["member", "add", place.name, "--learner", `--peer-urls=http://${this.host}:${peerPort}`]);
     // For some seconds after members have found each other, no other one is let in.
     for (let tried = 1; ; tried++) {
       const trouble = await add().then(
@@ -226,6 +235,22 @@ export class EtcdCluster {
     const file = join(this.#folder, `${randomBytes(6).toString("hex")}.db`);
     await this.control(["snapshot", "save", file]);
     return file;
+  }
+
+  /** Starts a server on data of the only member that was moved aside, where nobody else reaches it, and ends it when `work` is done. */
+  async look<T>(dataFolder: string, work: (there: EtcdCluster) => Promise<T>): Promise<T> {
+    const { programs, surroundings } = this.#options;
+    const [port, peerPort] = (await freePorts(2)) as [number, number];
+    const folder = await mkdtemp(join(tmpdir(), "tribune-etcd-"));
+    await rename(dataFolder, join(folder, "aside"));
+    const place: MemberPlace = { name: "aside", port, peerPort, reachedBy: peerPort, folder };
+    const there = new EtcdCluster([place], { programs, ...(surroundings === undefined ? {} : { surroundings }), settings: { force_new_cluster: "true" } }, folder);
+    await there.start();
+    try {
+      return await work(there);
+    } finally {
+      await there.stop();
+    }
   }
 
   /** Freezes all servers: connections stay open and nothing is answered. */
@@ -272,12 +297,13 @@ export class EtcdMember {
     const { name, port, peerPort, folder } = this.place;
     const { tls, settings, programs } = this.#options;
     const scheme = tls === undefined ? "http" : "https";
+    const host = this.#host;
     const flags = {
       name,
       data_dir: this.#dataFolder,
-      listen_client_urls: `${scheme}://127.0.0.1:${port}`,
-      advertise_client_urls: `${scheme}://127.0.0.1:${port}`,
-      listen_peer_urls: `http://127.0.0.1:${peerPort}`,
+      listen_client_urls: `${scheme}://${host}:${port}`,
+      advertise_client_urls: `${scheme}://${host}:${port}`,
+      listen_peer_urls: `http://${host}:${peerPort}`,
       ...this.#founding,
       initial_cluster_state: "new",
       logger: "zap",
@@ -289,7 +315,8 @@ export class EtcdMember {
       ...more,
     };
     const args = Object.entries(flags).map(([flag, value]) => `--${flag.replaceAll("_", "-")}=${value}`);
-    const child = spawn(programs.server, args, { cwd: folder, env: { ...process.env, LC_ALL: "C", TZ: "UTC" }, stdio: ["ignore", "ignore", "pipe"] });
+    const [first, ...rest] = [...(this.#options.surroundings?.through() ?? []), programs.server];
+    const child = spawn(first, [...rest, ...args], { cwd: folder, env: { ...process.env, LC_ALL: "C", TZ: "UTC" }, stdio: ["ignore", "ignore", "pipe"] });
     this.#child = child;
     const killed = () => {
       child.kill("SIGKILL");
@@ -326,9 +353,10 @@ export class EtcdMember {
     await gone;
   }
 
-  /** Replaces the data of a server that does not run by a backup. */
-  async restore(backup: string): Promise<void> {
+  /** Replaces the data of a server that does not run by a backup. What it had is moved to `aside`, or removed. */
+  async restore(backup: string, aside?: string): Promise<void> {
     const { name } = this.place;
+    if (aside !== undefined) await rename(this.#dataFolder, aside);
     await rm(this.#dataFolder, { recursive: true, force: true });
     const founding = Object.entries(this.#founding).map(([flag, value]) => `--${flag.replaceAll("_", "-")}=${value}`);
     await run(this.#options.programs.control, ["snapshot", "restore", backup, `--data-dir=${this.#dataFolder}`, `--name=${name}`, ...founding], { env: { ...process.env, ETCDCTL_API: "3" } });
@@ -346,6 +374,10 @@ export class EtcdMember {
     this.#child?.kill("SIGCONT");
   }
 
+  get #host(): string {
+    return this.#options.surroundings?.host ?? LOOPBACK;
+  }
+
   get #dataFolder(): string {
     return join(this.place.folder, this.place.name);
   }
@@ -353,8 +385,8 @@ export class EtcdMember {
   /** What makes the identity of the cluster: names, addresses and token. */
   get #founding(): Readonly<Record<string, string>> {
     return {
-      initial_advertise_peer_urls: `http://127.0.0.1:${this.place.reachedBy}`,
-      initial_cluster: this.#all.map(({ name, reachedBy }) => `${name}=http://127.0.0.1:${reachedBy}`).join(","),
+      initial_advertise_peer_urls: `http://${this.#host}:${this.place.reachedBy}`,
+      initial_cluster: this.#all.map(({ name, reachedBy }) => `${name}=http://${this.#host}:${reachedBy}`).join(","),
       initial_cluster_token: "tribune-test",
     };
   }
