@@ -176,6 +176,17 @@ export class EtcdCluster {
     return stdout;
   }
 
+  /** Sends one transaction by etcd's own tool, and answers whether its comparison held. */
+  async commit({ compare, success }: { readonly compare: string; readonly success: string }): Promise<boolean> {
+    const child = spawn(this.#options.programs.control, [`--endpoints=http://${this.host}:${this.member.port}`, "txn"], { env: { ...process.env, ETCDCTL_API: "3" }, stdio: ["pipe", "pipe", "inherit"] });
+    child.stdin.end(`${compare}\n\n${success}\n\n\n`);
+    let printed = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
+    await once(child, "close");
+    if (!/^(SUCCESS|FAILURE)$/m.test(printed)) throw new Error(`etcdctl txn printed ${JSON.stringify(printed)}`);
+    return /^SUCCESS$/m.test(printed);
+  }
+
   async enableAuth(): Promise<void> {
     const password = randomBytes(18).toString("hex");
     await this.control(["user", "add", `root:${password}`]);
