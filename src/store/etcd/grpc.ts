@@ -1,5 +1,5 @@
 import { connect, constants } from "node:http2";
-import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, SecureClientSessionOptions } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders, SecureClientSessionOptions } from "node:http2";
 
 /**
  * What etcd's API needs of gRPC, over Node's own HTTP/2 (grpc.io, "gRPC over HTTP2"): calls with one request and one answer, and streams of answers. A frame is a byte that says
@@ -61,7 +61,10 @@ export class GrpcConnection {
     this.#session.on("error", (error: Error) => this.#break(error));
     this.#session.on("goaway", () => this.#break(new Error("the server is closing the connection")));
     this.#session.on("close", () => this.#break(new Error("the connection was closed")));
-    this.#session.on("connect", () => this.#session.setLocalWindowSize(WINDOW_BYTES));
+    this.#session.on("connect", () => {
+      // It may have been destroyed as it was being made; then this is told all the same.
+      if (!this.#session.destroyed) this.#session.setLocalWindowSize(WINDOW_BYTES);
+    });
   }
 
   /** Told when the connection breaks, or has broken already. */
@@ -97,18 +100,25 @@ export class GrpcConnection {
 
   /** A request whose answers come until somebody ends it. `open`: more requests might follow, which keeps a stream such as a watch going. */
   stream(path: string, request: Buffer, headers: Readonly<Record<string, string>>, listener: StreamListener, { open = false }: { readonly open?: boolean } = {}): GrpcStream {
-    if (this.#broken !== undefined || this.#session.closed) {
-      const error = this.#broken ?? new Error("the connection was closed");
-      queueMicrotask(() => listener.onEnd(error));
-      return { cancel: () => {} };
-    }
-    const stream = this.#session.request({ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers", ...headers });
+    const stream = this.#begin({ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers", ...headers }, listener);
+    if (stream === undefined) return { cancel: () => {} };
     listenTo(stream, listener, () => this.#broken);
     const frame = Buffer.alloc(HEADER_BYTES);
     frame.writeUInt32BE(request.length, 1);
     stream.write(Buffer.concat([frame, request]));
     if (!open) stream.end();
     return { cancel: () => stream.close(constants.NGHTTP2_CANCEL) };
+  }
+
+  /** Begins a stream; where there is no connection any more, says so and begins none. */
+  #begin(headers: OutgoingHttpHeaders, listener: StreamListener): ClientHttp2Stream | undefined {
+    try {
+      if (this.#broken !== undefined) throw this.#broken;
+      return this.#session.request(headers);
+    } catch (error) {
+      queueMicrotask(() => listener.onEnd(error as Error));
+      return undefined;
+    }
   }
 
   /** At once, whatever is under way. */
