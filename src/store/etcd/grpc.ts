@@ -157,7 +157,14 @@ function listenTo(stream: ClientHttp2Stream, listener: StreamListener, broken: (
       if (rest.length < HEADER_BYTES + length) break;
       const message = rest.subarray(HEADER_BYTES, HEADER_BYTES + length);
       rest = rest.subarray(HEADER_BYTES + length);
-      listener.onMessage(message);
+      try {
+        listener.onMessage(message);
+      } catch (error) {
+        // Not what was asked for. It must not end the process, which it would from here.
+        failure = error as Error;
+        stream.close(constants.NGHTTP2_CANCEL);
+        return;
+      }
     }
   });
   stream.on("error", (error: Error) => (failure ??= error));

@@ -64,6 +64,15 @@ describe("gRPC over HTTP/2", () => {
     assert.equal(broken, 1);
   });
 
+  it("ends a stream whose message cannot be read, and nothing else", async (t) => {
+    const authority = await serverOf(t, (stream) => answering(stream, [frame(Buffer.from([0x0b]))], { "grpc-status": "0" }));
+    const connection = new GrpcConnection(authority);
+    const ended = await new Promise<Error | undefined>((resolve) => connection.stream("/x", Buffer.alloc(0), {}, { onMessage: (message) => void fieldsOf(message), onEnd: resolve }));
+    assert.ok(ended instanceof RangeError);
+    assert.deepEqual([...(await connection.call("/x", Buffer.alloc(0), {}))], [0x0b]);
+    connection.destroy();
+  });
+
   it("may be destroyed at any moment, also as it is being made", async (t) => {
     const authority = await serverOf(t, (stream) => answering(stream, [frame(Buffer.alloc(0))], { "grpc-status": "0" }));
     for (let round = 0; round < 200; round++) {
