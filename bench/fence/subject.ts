@@ -2,6 +2,8 @@ import { DatabaseSync } from "node:sqlite";
 import { createPool } from "mysql2/promise";
 import type { PoolConnection } from "mysql2/promise";
 import pg from "pg";
+import { etcd } from "../../src/store/etcd/index.ts";
+import type { EtcdTransaction } from "../../src/store/etcd/index.ts";
 import { mysql } from "../../src/store/mysql/index.ts";
 import { postgres } from "../../src/store/postgres/index.ts";
 import { sqlite } from "../../src/store/sqlite/index.ts";
@@ -61,6 +63,21 @@ export const SUBJECTS: Readonly<Record<string, (url: string) => Promise<FenceSub
         }
       },
       close: () => pool.end(),
+    };
+  },
+  etcd: async (url) => {
+    const provider = etcd({ url });
+    const work = (tx: unknown) => (tx as EtcdTransaction).put("bench/row", "a row as small as they come");
+    await Promise.resolve();
+    return {
+      provider,
+      work,
+      async bare() {
+        const tx = provider.begin();
+        work(tx);
+        await tx.commit();
+      },
+      close: () => provider.close(),
     };
   },
   sqlite: async (url) => {
