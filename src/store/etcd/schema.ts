@@ -52,6 +52,8 @@ export class EtcdSchema implements SchemaAdmin {
     const { deadlineMs } = context;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const reads = [{ key }];
+      // As it is before the question: other sessions of this process go on meanwhile, and see later revisions than the answer's.
+      const remembered: Memory = { ...memory };
       const before = (await connection.currentStatus(deadlineMs)).appliedIndex;
       const { header, items } = await connection.txn(throughTheLog(this.#store, reads), deadlineMs);
       const reading = new Reading(items, reads);
@@ -62,15 +64,14 @@ export class EtcdSchema implements SchemaAdmin {
         history: reading.text(key) === undefined ? undefined : historyOf(reading, this.#store),
         header,
         lead: most,
-        beat: await this.#pastBeat(connection, memory, deadlineMs),
+        beat: await this.#pastBeat(connection, remembered, deadlineMs),
       };
-      const loss = lossIn(sight, memory);
+      const loss = lossIn(sight, remembered);
       if (loss === undefined) {
-        if (memory.history?.epoch !== sight.history?.epoch) Object.assign(memory, { revision: 0, beat: undefined } satisfies Partial<Memory>);
-        memory.history = sight.history;
+        if ((memory.history?.number ?? 0) < (sight.history?.number ?? 0)) Object.assign(memory, { history: sight.history, revision: 0, beat: undefined } satisfies Memory);
         return;
       }
-      const next = nextHistory(sight, memory, { id: context.random.id().slice(0, 12), lead: least });
+      const next = nextHistory(sight, remembered, { id: context.random.id().slice(0, 12), lead: least });
       if (sight.history !== undefined) context.logger.warn({ node: context.node, store: this.#source.label, epoch: next.epoch }, `the store begins another epoch: ${loss}`);
       await connection.txn({ compare: reading.unchanged, success: [{ put: key, value: historyText(next) }], failure: [] }, deadlineMs);
     }

@@ -92,6 +92,21 @@ await describeWithEtcd("a backup of etcd that is put back", {}, (cluster) => {
     assert.deepEqual([after.accepted, after.epoch, after.generation], [true, before.epoch, before.generation]);
   });
 
+  it("sessions that are opened while others of the same process write find nothing lost", async (t) => {
+    const scene = sceneOn(t, at("busy"));
+    const member = await scene.member();
+    const { epoch } = await member.beat();
+    let writing = true;
+    const writes = (async () => {
+      while (writing) await member.beat();
+    })();
+    const sessions = await Promise.all(Array.from({ length: 20 }, async () => await scene.session()));
+    writing = false;
+    await writes;
+    const seen = await Promise.all(sessions.map(async (session) => (await session.readGroup(scene.call))?.epoch));
+    assert.deepEqual(new Set(seen), new Set([epoch]));
+  });
+
   it("a beat that is gone is noticed by its sender, although the store's revision has gone on: its session begins a new epoch", async (t) => {
     const store = at("gone");
     const scene = sceneOn(t, store);
