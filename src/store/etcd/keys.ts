@@ -1,6 +1,6 @@
-import type { ElectionRow, StoredView, TermRow } from "../index.ts";
+import type { ElectionRow, StoredView } from "../index.ts";
 import type { History } from "./history.ts";
-import type { AgeRecord, BeatRecord, CandidateRecord, EventsRecord, GroupRecord, JoinsRecord, Key, Prefix, PresenceRecord, SchemaRecord } from "./records.ts";
+import type { AgeRecord, BeatRecord, CandidateRecord, EventsRecord, GroupRecord, JoinsRecord, Key, Prefix, PresenceRecord, SchemaRecord, TermEndRecord, TermRecord } from "./records.ts";
 
 /** The width of numbers in keys and of those that are compared as text: the greatest safe integer has 16 digits. */
 const DIGITS = 16;
@@ -137,16 +137,27 @@ export class GroupKeys {
     return decodeURIComponent(key.slice(key.lastIndexOf("/") + 1));
   }
 
-  get allTerms(): Prefix<TermRow> {
+  get allTerms(): Prefix<TermRecord> {
     return `${this.#base}term/`;
   }
 
-  terms(election: string): Prefix<TermRow> {
-    return `${this.allTerms}${part(election)}/`;
+  term(election: string, token: number): Key<TermRecord> {
+    return `${this.allTerms}${part(election)}/${padded(token)}`;
   }
 
-  term(election: string, token: number): Key<TermRow> {
-    return this.terms(election) + padded(token);
+  get allTermEnds(): Prefix<TermEndRecord> {
+    return `${this.#base}ended/`;
+  }
+
+  termEnd(election: string, token: number): Key<TermEndRecord> {
+    return `${this.allTermEnds}${part(election)}/${padded(token)}`;
+  }
+
+  /** For the key of a term, that of its end, and what the keys of all terms of its election begin with. */
+  ofTerm(key: string): { readonly end: string; readonly terms: string; readonly ends: string } {
+    const rest = key.slice(this.allTerms.length);
+    const election = rest.slice(0, rest.indexOf("/") + 1);
+    return { end: this.allTermEnds + rest, terms: this.allTerms + election, ends: this.allTermEnds + election };
   }
 
   get events(): Prefix<EventsRecord> {

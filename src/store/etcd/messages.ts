@@ -12,6 +12,8 @@ export type Compare =
   | { readonly key: string; readonly modRevision: number }
   /** The key is there and has this value. */
   | { readonly key: string; readonly value: string }
+  /** The key is there, and its value comes before this text. */
+  | { readonly key: string; readonly valueBefore: string }
   /** Nothing in the range was put at this revision or later. */
   | { readonly key: string; readonly end: string; readonly changedBefore: number };
 
@@ -137,6 +139,7 @@ export function watchRequest({ key, end }: { readonly key: string; readonly end:
 function compareMessage(compare: Compare): Buffer {
   const [equal, less, mod, value] = [0, 2, 2, 3];
   if ("end" in compare) return Buffer.concat([intField(1, less), intField(2, mod), bytesField(3, compare.key), intField(6, compare.changedBefore), bytesField(64, compare.end)]);
+  if ("valueBefore" in compare) return Buffer.concat([intField(1, less), intField(2, value), bytesField(3, compare.key), bytesField(7, compare.valueBefore)]);
   return Buffer.concat([
     intField(1, equal),
     intField(2, "value" in compare ? value : mod),

@@ -16,12 +16,11 @@ import type {
   PublishViewInput,
   RequestResignInput,
   ResignInput,
-  TermRow,
 } from "../index.ts";
 import { padded } from "./keys.ts";
 import type { GroupKeys, StoreKeys } from "./keys.ts";
 import { all } from "./messages.ts";
-import type { Range, Write } from "./messages.ts";
+import type { Compare, Range, Write } from "./messages.ts";
 import type { AgeRecord, Key, PresenceRecord } from "./records.ts";
 import { ageOf, historyOf, presenceRowOf } from "./rows.ts";
 import type { Reading } from "./rows.ts";
@@ -32,15 +31,21 @@ import type { Reading } from "./rows.ts";
  */
 export interface Operation<T> {
   readonly reads: readonly Range[];
+  /** Read as well where anything is read; what is known already decides without. */
+  readonly extra?: readonly Range[];
   decide(reading: Reading, nowMs: number): Decision<T>;
 }
 
-export type Decision<T> =
-  /** Nothing is written. */
-  | { readonly answer: T }
-  | { readonly answer: T; readonly writes: readonly Write[] }
-  /** What was read names something else that the decision depends on. */
-  | { readonly need: readonly Range[] };
+export type Decision<T> = Settled<T> | { /** What was read names something else that the decision depends on. */ readonly need: readonly Range[] };
+
+/** What is answered, once everything has been written. */
+export interface Settled<T> {
+  readonly answer: T;
+  /** Left out: nothing is. */
+  readonly writes?: readonly Write[];
+  /** What must hold besides, for it to be written. */
+  readonly compare?: readonly Compare[];
+}
 
 /** Values are cut into pieces of so many events, so that no request becomes too large. */
 const EVENTS_TOGETHER = 500;
@@ -233,10 +238,8 @@ export class Operations {
     const [keys, store] = [this.#keys, this.#store];
     const { election, incarnation, node, expectedToken, epoch, tokenSeen, priority = 0, minimumTermMs = 0, overReservation = false } = input;
     return {
-      reads: [
-        ...points(store.history, keys.age, keys.election(election), keys.fence(election), keys.presence(incarnation), keys.electionsVersion, keys.sequence, keys.term(election, expectedToken)),
-        all(keys.terms(election), { descending: true, keysOnly: true, limit: TERMS_KEPT - 1 }),
-      ],
+      reads: points(store.history, keys.age, keys.election(election), keys.presence(incarnation), keys.electionsVersion, keys.sequence),
+      extra: points(keys.fence(election)),
       decide: (reading, nowMs) => {
         const row = reading.json(keys.election(election));
         if (row === undefined || row.token !== expectedToken || row.paused !== null) return { answer: null };
@@ -262,15 +265,14 @@ export class Operations {
           changedAtMs: nowMs,
         };
         const event: NewEvent = { type: "term-began", subject: election, detail: { token, node, incarnation } };
-        const term: TermRow = { election, token, node, incarnation, beganAtMs: nowMs, endedAtMs: null, endReason: null };
-        const [oldestKept, ...others] = reading.keysBelow(keys.terms(election));
         return {
           answer: { token },
+          compare: [{ key: keys.fence(election), valueBefore: padded(token) }],
           writes: [
             ...this.#changed(reading, claimed),
-            ...this.#endTerm(reading, { election, token: expectedToken, reason: "superseded", nowMs }),
-            put(keys.term(election, token), term),
-            ...(oldestKept !== undefined && others.length === TERMS_KEPT - 2 ? [{ delete: keys.terms(election), end: oldestKept }] : []),
+            // Who had resigned has ended the term already.
+            ...(row.holder === null ? [] : [put(keys.termEnd(election, expectedToken), { endedAtMs: nowMs, endReason: "superseded" })]),
+            put(keys.term(election, token), { election, token, node, incarnation, beganAtMs: nowMs }),
             ...this.#record(reading, nowMs, [event], { forget: true }),
           ],
         };
@@ -282,12 +284,14 @@ export class Operations {
   passFence({ election, incarnation, token, epoch }: PassFenceInput): Operation<"passed" | "superseded"> {
     const [keys, store] = [this.#keys, this.#store];
     return {
-      reads: points(store.history, keys.election(election), keys.fence(election)),
+      reads: points(store.history, keys.election(election)),
+      extra: points(keys.fence(election)),
       decide: (reading) => {
         const row = reading.json(keys.election(election));
         const holds = row?.token === token && row.holder?.incarnation === incarnation;
         if (!holds || historyOf(reading, store).epoch !== epoch || reading.number(keys.fence(election)) > token) return { answer: "superseded" };
-        return { answer: "passed", writes: [putNumber(keys.fence(election), token)] };
+        // The fence is never ahead of its election's row, unless somebody has laid hands on the keys.
+        return { answer: "passed", compare: [{ key: keys.fence(election), valueBefore: padded(token + 1) }], writes: [putNumber(keys.fence(election), token)] };
       },
     };
   }
@@ -295,7 +299,7 @@ export class Operations {
   resign({ election, incarnation, token, reason, reservation }: ResignInput): Operation<boolean> {
     const keys = this.#keys;
     return {
-      reads: points(keys.election(election), keys.electionsVersion, keys.sequence, keys.term(election, token)),
+      reads: points(keys.election(election), keys.electionsVersion, keys.sequence),
       decide: (reading, nowMs) => {
         const row = reading.json(keys.election(election));
         if (row?.token !== token || row.holder?.incarnation !== incarnation) return { answer: false };
@@ -306,7 +310,7 @@ export class Operations {
           answer: true,
           writes: [
             ...this.#changed(reading, { ...row, holder: null, resignRequested: null, resignRequestedFor: null, reservation: kept, changedAtMs: nowMs }),
-            ...this.#endTerm(reading, { election, token, reason, nowMs }),
+            put(keys.termEnd(election, token), { endedAtMs: nowMs, endReason: reason }),
             ...this.#record(reading, nowMs, [event]),
           ],
         };
@@ -359,6 +363,7 @@ export class Operations {
         all(keys.presences),
         all(keys.elections),
         all(keys.allCandidates, { keysOnly: true }),
+        all(keys.allTerms, { keysOnly: true }),
       ],
       decide: (reading, nowMs) => {
         const row = reading.json(keys.election(COORDINATOR));
@@ -380,7 +385,7 @@ export class Operations {
     };
   }
 
-  /** The dead whom no election names. That is for ever, so what was read of them need not be compared. */
+  /** The dead whom no election names, and old terms. That they are is for ever, so what was read of them need not be compared. */
   #forget(reading: Reading, deadBeforeMs: number): readonly Write[] {
     const keys = this.#keys;
     const holders = new Set(reading.below(keys.elections).map((row) => row.holder?.incarnation));
@@ -391,6 +396,12 @@ export class Operations {
       const gone = [keys.presence(incarnation), keys.beat(incarnation), keys.metadata(incarnation), ...candidates.filter((key) => keys.candidateIn(key) === incarnation)];
       if (writes.length + gone.length > REMOVALS_AT_ONCE) break;
       writes.push(...gone.map((key) => ({ delete: key })));
+    }
+    const perElection = Map.groupBy(reading.keysBelow(keys.allTerms), (key) => keys.ofTerm(key).terms);
+    for (const oldestKept of [...perElection.values()].flatMap((terms) => (terms.length > TERMS_KEPT ? (terms.at(-TERMS_KEPT) ?? []) : []))) {
+      if (writes.length + 2 > REMOVALS_AT_ONCE) break;
+      const { end, terms, ends } = keys.ofTerm(oldestKept);
+      writes.push({ delete: terms, end: oldestKept }, { delete: ends, end });
     }
     return writes;
   }
@@ -419,11 +430,6 @@ export class Operations {
   #changed(reading: Reading, row: Omit<ElectionRow, "version">): readonly Write[] {
     const version = reading.number(this.#keys.electionsVersion) + 1;
     return [put(this.#keys.election(row.election), { ...row, version }), putNumber(this.#keys.electionsVersion, version)];
-  }
-
-  #endTerm(reading: Reading, { election, token, reason, nowMs }: { readonly election: string; readonly token: number; readonly reason: string; readonly nowMs: number }): readonly Write[] {
-    const term = reading.json(this.#keys.term(election, token));
-    return term === undefined || term.endedAtMs !== null ? [] : [put(this.#keys.term(election, token), { ...term, endedAtMs: nowMs, endReason: reason })];
   }
 
   #record(reading: Reading, nowMs: number, events: readonly NewEvent[], { forget = false } = {}): readonly Write[] {

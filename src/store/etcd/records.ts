@@ -1,4 +1,4 @@
-import type { DeathReason, NewEvent } from "../index.ts";
+import type { DeathReason, NewEvent, TermRow } from "../index.ts";
 
 /** A key of the store whose value is the JSON text of a `T`. */
 export type Key<T> = string & { readonly [VALUE]?: T };
@@ -48,11 +48,20 @@ export interface BeatRecord {
   readonly atMs: number;
 }
 
+/** A term as it began. */
+export type TermRecord = Omit<TermRow, "endedAtMs" | "endReason">;
+
 export interface CandidateRecord {
   readonly election: string;
   readonly incarnation: string;
   readonly priority: number;
   readonly fit: boolean;
+}
+
+/** How a term ended; a term that has none is open. */
+export interface TermEndRecord {
+  readonly endedAtMs: number;
+  readonly endReason: string;
 }
 
 export interface SchemaRecord {

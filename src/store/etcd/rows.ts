@@ -1,5 +1,5 @@
 import { TribuneError } from "../../kernel/index.ts";
-import type { BeatReply, CandidateRow, Cursor, EventPage, GroupReading, LookReply, MemberRow, PresenceRow, StoredEvent } from "../index.ts";
+import type { BeatReply, CandidateRow, Cursor, EventPage, GroupReading, LookReply, MemberRow, PresenceRow, StoredEvent, TermRow } from "../index.ts";
 import { EVENTS_KEPT } from "../index.ts";
 import { parseHistory } from "./history.ts";
 import type { History } from "./history.ts";
@@ -156,10 +156,16 @@ export function groupReadingOf(reading: Reading, { keys, store, nowMs }: { reado
     elections,
     candidates: candidatesOf(reading, keys, keys.allCandidates),
     fences: elections.map(({ election }) => ({ election, token: reading.number(keys.fence(election)) })),
-    terms: reading.below(keys.allTerms).toSorted((a, b) => b.token - a.token),
+    terms: termsOf(reading, keys),
   };
 }
 
+
+/** The newest first. */
+function termsOf(reading: Reading, keys: GroupKeys): readonly TermRow[] {
+  const terms = reading.below(keys.allTerms).map((term) => ({ ...term, endedAtMs: null, endReason: null, ...reading.json(keys.termEnd(term.election, term.token)) }));
+  return terms.toSorted((a, b) => b.token - a.token);
+}
 
 function byJoinOrder<Row extends { readonly joinOrder: number }>(rows: readonly Row[]): readonly Row[] {
   return rows.toSorted((a, b) => a.joinOrder - b.joinOrder);

@@ -35,10 +35,11 @@ import { parseHistory } from "./history.ts";
 import type { Memory } from "./history.ts";
 import { GroupKeys, padded, storeKeys } from "./keys.ts";
 import type { StoreKeys } from "./keys.ts";
+import { Known } from "./known.ts";
 import { all, endOf } from "./messages.ts";
 import type { Compare, Op, Range, Txn, TxnAnswer } from "./messages.ts";
 import { Operations } from "./operations.ts";
-import type { Operation } from "./operations.ts";
+import type { Operation, Settled } from "./operations.ts";
 import { candidatesOf, eventPageOf, groupReadingOf, lookReplyOf, memberRowsOf, Reading, selfOf } from "./rows.ts";
 
 /** How often an operation that met others is decided anew, before it counts as one that came too late. */
@@ -72,8 +73,7 @@ export class EtcdSession implements StoreSession {
   readonly #gate: SessionGate;
   readonly #listeners = new Set<(hint: Hint) => void>();
   #last: Promise<unknown> = Promise.resolve();
-  /** What the next beat is likely to find. */
-  #known: { readonly incarnation: string; readonly reading: Reading } | undefined;
+  readonly #known = new Known();
   /** What the store's history was when it was last read, as it is written there. */
   #historyText = "";
   #saysGoodbye = false;
@@ -157,8 +157,8 @@ export class EtcdSession implements StoreSession {
     return this.#run("beat", call, async (ms) => {
       const [reads, look] = [this.#operations.beatReads(input.incarnation), this.#lookOps(input)];
       const everything = [...reads, ...look];
-      const readAgain = async () => readingOf(await this.#ask(this.#throughTheLog(everything), ms), reads);
-      let reading = this.#known?.incarnation === input.incarnation ? this.#known.reading : undefined;
+      const readAgain = async () => this.#noted(await this.#ask(throughTheLog(this.#store, everything), ms), everything, reads);
+      let reading = this.#known.reading(reads);
       let fresh = reading === undefined;
       reading ??= await readAgain();
       for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
@@ -166,9 +166,8 @@ export class EtcdSession implements StoreSession {
         const decision = this.#operations.beat(reading, input, nowMs);
         if (typeof decision === "object") {
           const answer = await this.#ask({ compare: reading.unchanged, success: [...decision, ...everything], failure: everything }, ms);
-          [reading, fresh] = [readingOf(answer, reads), true];
+          [reading, fresh] = [this.#noted(answer, everything, reads), true];
           if (!answer.succeeded) continue;
-          this.#known = { incarnation: input.incarnation, reading: reading.only(reads) };
           this.#memory.beat = { key: this.#keys.beat(input.incarnation), beat: input.beat, revision: answer.header.revision };
           return this.#beatReply(reading, input, { accepted: true, nowMs });
         }
@@ -277,7 +276,7 @@ export class EtcdSession implements StoreSession {
 
   readGroup(call: Call): Promise<GroupReading | null> {
     const [keys, store] = [this.#keys, this.#store];
-    const prefixes = [keys.state, keys.shown, keys.beats, keys.allCandidates, keys.fences, keys.allTerms];
+    const prefixes = [keys.state, keys.shown, keys.beats, keys.allCandidates, keys.fences, keys.allTerms, keys.allTermEnds];
     return this.#run("readGroup", call, async (ms) => {
       const reading = await this.#read({ compare: [], success: [{ key: store.schema }, { key: store.history }, { key: keys.view }, ...prefixes.map((prefix) => all(prefix))], failure: [] }, ms);
       return reading.text(keys.age) === undefined ? null : groupReadingOf(reading, { keys, store, nowMs: this.#nowMs() });
@@ -365,28 +364,49 @@ export class EtcdSession implements StoreSession {
   }
 
   async #transact<T>(name: string, operation: Operation<T>, timeoutMs: number, race?: { readonly lost: T }): Promise<T> {
-    let { reads } = operation;
-    let reading = await this.#read({ compare: [], success: reads, failure: [] }, timeoutMs);
+    const { extra = [] } = operation;
+    const guess = this.#guess(operation);
+    let reads = guess?.reads ?? operation.reads;
+    let reading = guess?.reading ?? (await this.#read({ compare: [], success: [...reads, ...extra], failure: [] }, timeoutMs));
     for (let attempt = 1; attempt <= ATTEMPTS && !this.ended.aborted; attempt++) {
-      const decision = operation.decide(reading, this.#nowMs());
+      const decision = (attempt === 1 ? guess?.decision : undefined) ?? operation.decide(reading, this.#nowMs());
       if ("need" in decision) {
         reads = [...operation.reads, ...decision.need];
-        reading = await this.#read({ compare: [], success: reads, failure: [] }, timeoutMs);
+        reading = await this.#read({ compare: [], success: [...reads, ...extra], failure: [] }, timeoutMs);
         continue;
       }
-      if (!("writes" in decision)) return decision.answer;
-      const answer = await this.#ask({ compare: reading.unchanged, success: decision.writes, failure: reads }, timeoutMs);
-      if (answer.succeeded) return decision.answer;
-      reading = readingOf(answer, reads);
+      if (decision.writes === undefined) return decision.answer;
+      const answer = await this.#ask({ compare: [...reading.unchanged, ...(decision.compare ?? [])], success: decision.writes, failure: [...reads, ...extra] }, timeoutMs);
+      if (answer.succeeded) {
+        this.#known.written(decision.writes, answer.header.revision);
+        return decision.answer;
+      }
+      reading = this.#noted(answer, [...reads, ...extra]);
       if (attempt > 2) await sleep(this.#context.clock, jitter(this.#context.random, Math.min(attempt, LONGEST_PAUSE_MS), 0.9), this.ended);
     }
     if (race !== undefined) return race.lost;
     throw this.#busy(name);
   }
 
+  /** What would be written by what is known already: undefined where that is not enough, or where nothing would be, since then nothing would tell whether it is still so. */
+  #guess<T>(operation: Operation<T>): { readonly reading: Reading; readonly reads: readonly Range[]; readonly decision: Settled<T> } | undefined {
+    try {
+      for (let reads = operation.reads; ; ) {
+        const reading = this.#known.reading(reads);
+        const decision = reading === undefined ? undefined : operation.decide(reading, this.#nowMs());
+        if (reading === undefined || decision === undefined) return undefined;
+        if (!("need" in decision)) return decision.writes === undefined ? undefined : { reading, reads, decision };
+        reads = [...operation.reads, ...decision.need];
+      }
+    } catch {
+      return undefined; // what it would throw, it throws from what is there now
+    }
+  }
+
   /** A transaction that only reads: of the cluster as a whole, at one instant, and without an entry in its log. */
   async #read(txn: Txn, timeoutMs: number): Promise<Reading> {
-    return readingOf(await this.#ask(txn, timeoutMs), [...txn.success, ...txn.failure]);
+    const answer = await this.#ask(txn, timeoutMs);
+    return this.#noted(answer, answer.succeeded ? txn.success : txn.failure);
   }
 
   async #readGroupKeys(reads: readonly Range[], timeoutMs: number): Promise<Reading> {
@@ -395,12 +415,10 @@ export class EtcdSession implements StoreSession {
     return reading;
   }
 
-  /**
-   * A reading that takes its place among the writes: members that have a leader of yesterday cannot answer it from what they have (etcd issue 20418 is about readings that they did answer). A
-   * transaction with a write in it goes that way, also where what would write cannot come true.
-   */
-  #throughTheLog(reads: readonly Op[]): Txn {
-    return throughTheLog(this.#store, reads);
+  /** The reading in an answer; what it shows of single keys is remembered. `points`: those that a decision on it depends on. */
+  #noted({ items }: TxnAnswer, asked: readonly Op[], points: readonly Range[] = rangesIn(asked)): Reading {
+    this.#known.note(items, rangesIn(asked));
+    return new Reading(items, points);
   }
 
   async #ask(txn: Txn, timeoutMs: number): Promise<TxnAnswer> {
@@ -436,11 +454,15 @@ export class EtcdSession implements StoreSession {
   }
 }
 
-/** A transaction whose success cannot be: it only reads, but in the order of the writes. */
+function rangesIn(ops: readonly Op[]): readonly Range[] {
+  return ops.filter((op): op is Range => "key" in op);
+}
+
+/**
+ * A reading that takes its place among the writes: members that have a leader of yesterday cannot answer it from what they have (etcd's issue 20418 is about readings that they did answer). A
+ * transaction with a write in it goes that way, also where what would write cannot come true.
+ */
 export function throughTheLog(store: StoreKeys, reads: readonly Op[]): Txn {
   return { compare: [{ key: store.history, modRevision: Number.MAX_SAFE_INTEGER }], success: [{ delete: `${store.history}/never` }], failure: reads };
 }
 
-function readingOf(answer: TxnAnswer, reads: readonly Op[]): Reading {
-  return new Reading(answer.items, reads.filter((op): op is Range => "key" in op));
-}
