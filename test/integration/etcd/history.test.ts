@@ -96,12 +96,12 @@ await describeWithEtcd("a backup of etcd that is put back", {}, (cluster) => {
     const scene = sceneOn(t, at("busy"));
     const member = await scene.member();
     const { epoch } = await member.beat();
-    let writing = true;
+    const opened = new AbortController();
     const writes = (async () => {
-      while (writing) await member.beat();
+      while (!opened.signal.aborted) await member.beat();
     })();
     const sessions = await Promise.all(Array.from({ length: 20 }, async () => await scene.session()));
-    writing = false;
+    opened.abort();
     await writes;
     const seen = await Promise.all(sessions.map(async (session) => (await session.readGroup(scene.call))?.epoch));
     assert.deepEqual(new Set(seen), new Set([epoch]));
