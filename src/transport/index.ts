@@ -1,0 +1,27 @@
+/**
+ * Frames of bytes between members: one authenticated connection per pair, ordered streams, backpressure.
+ * @module
+ */
+export { CONTROL_STREAM, FIRST_BULK_STREAM, LAST_STREAM } from "./transport.ts";
+export type {
+  ConnectionDown,
+  ConnectionSecurity,
+  ConnectionUp,
+  DownReason,
+  Endpoint,
+  EndpointCounts,
+  Frame,
+  KnownPeer,
+  Link,
+  LinkCounts,
+  PeerIdentity,
+  PeerUnreachable,
+  RefusalReason,
+  SendOutcome,
+  Transport,
+  TransportContext,
+  TransportHandlers,
+  UnreachableReason,
+  Wait,
+} from "./transport.ts";
+export type { KeyRing, TransportKey } from "./keys.ts";
