@@ -25,3 +25,8 @@ export type {
   Wait,
 } from "./transport.ts";
 export type { KeyRing, TransportKey } from "./keys.ts";
+export { MemoryNetwork } from "./memory/network.ts";
+export type { BreakLoss, MemoryNetworkOptions } from "./memory/network.ts";
+export { DEFAULT_LINK_OPTIONS } from "./options.ts";
+export type { LinkOptions, LinkSettings } from "./options.ts";
+export type { Wire, WireHandlers } from "./wire.ts";

@@ -155,7 +155,7 @@ export interface Link {
   /**
    * Queues a frame on the present connection: one array, or several that are sent as one. They must not be changed afterwards.
    * `queued`: it is sent in its turn, unless this connection ends. `full`: nothing was taken, the stream's or the link's queue is full; wait for `writable`. `down`: nothing was taken, there is no connection.
-   * Throws `FRAME_TOO_LARGE` for more than the peer takes, `INVALID_OPTIONS` for a stream that is not 0–255.
+   * Throws `FRAME_TOO_LARGE` for more than the peer takes, or more than 16 KiB on stream 0; `INVALID_OPTIONS` for a stream that is not 0–255.
    */
   send(stream: number, payload: Uint8Array | readonly Uint8Array[]): SendOutcome;
   /** Resolves when `send` on that stream may take a frame again, or the connection that there is now ends. Rejects with `TRANSPORT_TIMEOUT`, `ABORTED`, `TRANSPORT_CLOSED`. */
@@ -197,7 +197,7 @@ export interface EndpointCounts {
  */
 export type RefusalReason = "unauthenticated" | "malformed" | "slow" | "crowded" | "wrong-group" | "version" | "unknown-peer" | "wrong-identity" | "not-here" | "duplicate";
 
-/** The stream that goes before all others and is never held back. */
+/** The stream that goes before all others and is never held back. Its frames are at most 16 KiB long. */
 export const CONTROL_STREAM = 0;
 
 /** The first stream that goes only when nothing else waits. */
