@@ -144,7 +144,7 @@ export class Connection {
     });
   }
 
-  /** Resolves when a small frame would be taken, or this connection is over. */
+  /** Resolves when any frame would be taken, or this connection is over. */
   writable(stream: number, wait: Wait): Promise<void> {
     if (this.#hasRoom(stream)) return Promise.resolve();
     if (wait.signal?.aborted === true) return Promise.reject(abortError(wait.signal, "waiting to send"));
@@ -162,7 +162,7 @@ export class Connection {
   }
 
   #hasRoom(stream: number): boolean {
-    return this.#state !== "open" || this.#queues.hasRoom(stream, this.#settings.streamQueueBytes / 2);
+    return this.#state !== "open" || this.#queues.hasMuchRoom(stream);
   }
 
   #wakeWaiters(): void {

@@ -7,9 +7,9 @@ export type Payload = Uint8Array | readonly Uint8Array[];
 
 /** What bounds the queues: this side's memory, and what the peer said that it takes. */
 export interface SendLimits {
-  /** What may wait on one stream; a single frame may be longer. */
+  /** What may wait on one stream, and the last frame that was taken below that. */
   readonly streamQueueBytes: number;
-  /** What may wait on all streams together, apart from stream 0. */
+  /** What may wait on all streams together; stream 0 is not held back by it. */
   readonly queueBytes: number;
   /** The peer's. */
   readonly windowBytes: number;
@@ -101,11 +101,19 @@ export class SendQueues {
     return this.#streams[CONTROL_STREAM]?.first() !== undefined || this.#normal.length > 0 || this.#bulk.length > 0;
   }
 
-  /** Whether a frame of that length would be taken. One always is while nothing waits on its stream. */
+  /**
+   * Whether a frame of that length would be taken. Goes by what waits already, so that any frame is taken at some time, and a bound is passed by one frame at most. A short one is taken wherever nothing waits on its stream: what is large on others does not keep it out.
+   */
   hasRoom(stream: number, length: number): boolean {
     const waiting = this.#streams[stream]?.bytes ?? 0;
-    if (waiting > 0 && waiting + costOf(length) > this.#limits.streamQueueBytes) return false;
-    return stream === CONTROL_STREAM || this.#queuedBytes === 0 || this.#queuedBytes + costOf(length) <= this.#limits.queueBytes;
+    if (waiting === 0 && length <= PIECE_BYTES) return true;
+    return waiting < this.#limits.streamQueueBytes && (stream === CONTROL_STREAM || this.#queuedBytes < this.#limits.queueBytes);
+  }
+
+  /** Whether so much has gone that a sender who was refused may begin again: any frame would be taken, and not only one. */
+  hasMuchRoom(stream: number): boolean {
+    const waiting = this.#streams[stream]?.bytes ?? 0;
+    return waiting <= this.#limits.streamQueueBytes / 2 && (stream === CONTROL_STREAM || this.#queuedBytes < this.#limits.queueBytes);
   }
 
   /**
