@@ -23,13 +23,15 @@ export type Admission = { readonly refuse: ToldRefusal } | { readonly refuse?: n
 /**
  * Decides about a hello. Each side knows by the same rule which of two connections remains:
  * - A connection that the dialler has seen end (its `lostId`) is replaced; any other one that is in place stays. The dialler learns of every connection before this side counts it as one, so that it would have named it.
+ * - `speaksFor`, where there is a certificate that says so, is the only node that the dialler may be.
  * - Of two dials whose hellos are under way, the one by the smaller incarnation remains.
  */
-export function admit(hello: Hello, self: Self, known: KnownPeer | undefined, standing: Standing): Admission {
+export function admit(hello: Hello, self: Self, known: KnownPeer | undefined, standing: Standing, speaksFor?: string): Admission {
   if (hello.oldestVersion > FORMAT_VERSION || hello.newestVersion < OLDEST_VERSION) return { refuse: "version" };
   if (hello.group !== self.group) return { refuse: "wrong-group" };
   if (hello.to !== self.incarnation) return { refuse: "not-here" };
   if (known === undefined || hello.incarnation === self.incarnation) return { refuse: "unknown-peer" };
+  if (speaksFor !== undefined && speaksFor !== hello.node) return { refuse: "wrong-identity" };
   if (known.incarnation !== hello.incarnation || known.node !== hello.node || (known.address !== undefined && known.address !== hello.address)) return { refuse: "wrong-identity" };
   const version = Math.min(hello.newestVersion, FORMAT_VERSION);
   if (standing.kind === "up") return standing.connectionId === hello.lostId ? { version, ends: "connection" } : { refuse: "duplicate" };
@@ -38,7 +40,8 @@ export function admit(hello: Hello, self: Self, known: KnownPeer | undefined, st
 }
 
 /** Whether who answered is who was dialled; if not, why not, as a clause. */
-export function recognize(welcome: Welcome, peer: PeerIdentity, group: string): string | undefined {
+export function recognize(welcome: Welcome, peer: PeerIdentity, group: string, speaksFor?: string): string | undefined {
+  if (speaksFor !== undefined && speaksFor !== peer.node) return "the certificate there speaks for another node";
   if (welcome.group !== group) return "another group answered";
   if (welcome.incarnation !== peer.incarnation || welcome.node !== peer.node) return "another member answered";
   if (welcome.version < OLDEST_VERSION || welcome.version > FORMAT_VERSION) return "the answer was in a version that was not offered";

@@ -206,7 +206,7 @@ export class Connection {
     this.#writeControl();
     while (!this.#blocked && this.#queues.ready) {
       const batch = (this.#batch ??= borrowBatch());
-      this.#queues.fill(batch);
+      this.#queues.moveInto(batch);
       if (batch.buffer.length - batch.at < LARGEST_PIECE) this.#writeBatch();
       else break; // all that may go is in the batch
     }

@@ -167,7 +167,7 @@ class WireEndpoint implements Endpoint {
       return this.#refusals.add("malformed", wire.remote, "something came before the welcome");
     }
     const standing = this.#links.get(hello.incarnation)?.standing ?? { kind: "none" as const };
-    const admission = admit(hello, this.#context, this.#context.known(hello.incarnation), standing);
+    const admission = admit(hello, this.#context, this.#context.known(hello.incarnation), standing, wire.speaksFor);
     if (admission.refuse !== undefined) return this.#refuse(wire, admission.refuse, hello);
     wire.write(encodeWelcome({ ...this.#introduction(this.address), version: admission.version }));
     this.#linkFor(hello).adopt(wire, { id: hello.connectionId, version: admission.version, limits: hello.limits, rest, replaces: "the peer had lost it and dialled again" });

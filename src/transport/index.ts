@@ -30,3 +30,8 @@ export type { BreakLoss, MemoryNetworkOptions } from "./memory/network.ts";
 export { DEFAULT_LINK_OPTIONS } from "./options.ts";
 export type { LinkOptions, LinkSettings } from "./options.ts";
 export type { Wire, WireHandlers } from "./wire.ts";
+export { tcp } from "./tcp/tcp.ts";
+export type { CertificateSecurity, TcpOptions } from "./tcp/options.ts";
+export type { HostAndPort } from "./tcp/address.ts";
+export { activateKey, decodeRing, encodeRing, HeldKeys, introduceKey, KEY_RING_DOCUMENT, newRing, retireKey } from "./key-ring.ts";
+export type { KeyRecord, RingDocument } from "./key-ring.ts";

@@ -236,7 +236,7 @@ export class PeerLink implements Link {
       dial.abort.signal.removeEventListener("abort", abandoned);
       if (this.#dial !== dial) return wire.destroy();
       if (heard.kind === "heard" && !("refused" in heard.value)) {
-        const stranger = recognize(heard.value, this.peer, introduction.group);
+        const stranger = recognize(heard.value, this.peer, introduction.group, wire.speaksFor);
         if (stranger === undefined) return this.adopt(wire, { id: connectionId, version: heard.value.version, limits: heard.value.limits, rest: heard.rest, replaces: "this side dialled again" });
         wire.destroy();
         return this.#failed(dial, "not-here", stranger);

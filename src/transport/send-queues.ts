@@ -149,7 +149,7 @@ export class SendQueues {
   }
 
   /** Fills the batch with what may go, in order, as long as the largest piece fits. Returns whether anything was put in. */
-  fill(batch: Batch): boolean {
+  moveInto(batch: Batch): boolean {
     const before = batch.at;
     while (batch.buffer.length - batch.at >= LARGEST_PIECE) {
       const queue = this.#next();

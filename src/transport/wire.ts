@@ -7,6 +7,8 @@ export interface Wire {
   /** Where the other end is, for logs. */
   readonly remote: string;
   readonly security: ConnectionSecurity;
+  /** The only node that the other end may be, where its certificate says so. */
+  readonly speaksFor?: string | undefined;
   /** Set once, before the next turn of the event loop. */
   handlers: WireHandlers;
   /**

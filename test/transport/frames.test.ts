@@ -29,7 +29,7 @@ function drain(queues: SendQueues): Uint8Array[] {
   const written: Uint8Array[] = [];
   for (;;) {
     const batch: Batch = { buffer: new Uint8Array(64 * 1024), at: 0 };
-    if (!queues.fill(batch)) return written;
+    if (!queues.moveInto(batch)) return written;
     written.push(batch.buffer.subarray(0, batch.at));
   }
 }
@@ -87,11 +87,11 @@ describe("frames", () => {
   it("that are small do not wait for a large one: at most one piece of it goes before them", () => {
     const queues = new SendQueues(LIMITS);
     queues.add(1, bytesOf(2 ** 20, 0), 2 ** 20);
-    queues.fill({ buffer: new Uint8Array(64 * 1024), at: 0 }); // it has begun
+    queues.moveInto({ buffer: new Uint8Array(64 * 1024), at: 0 }); // it has begun
     queues.add(2, bytesOf(10, 1), 10);
     queues.add(0, bytesOf(10, 2), 10);
     const batch: Batch = { buffer: new Uint8Array(64 * 1024), at: 0 };
-    queues.fill(batch);
+    queues.moveInto(batch);
     const streams: number[] = [];
     new PieceReader((_type, stream) => streams.push(stream) > 0).push(batch.buffer.subarray(0, batch.at));
     assert.deepEqual(streams.slice(0, 3), [0, 1, 2]);
@@ -151,7 +151,7 @@ describe("frames", () => {
       assert.equal(fast.sendNow(3, payload, lengthOf(payload), now), true);
       slow.add(3, payload, lengthOf(payload));
     }
-    slow.fill(later);
+    slow.moveInto(later);
     assert.deepEqual(now.buffer.subarray(0, now.at), later.buffer.subarray(0, later.at));
     assert.equal(fast.sendNow(3, bytesOf(PIECE_BYTES + 1, 1), PIECE_BYTES + 1, now), false, "too long for one piece");
   });
@@ -284,7 +284,7 @@ describe("windows", () => {
         const queues = new SendQueues({ ...LIMITS, windowBytes: 1_000 });
         for (const length of lengths) {
           queues.add(1, new Uint8Array(length), length);
-          assert.equal(queues.fill({ buffer: new Uint8Array(64 * 1024), at: 0 }), true, "the window is open");
+          assert.equal(queues.moveInto({ buffer: new Uint8Array(64 * 1024), at: 0 }), true, "the window is open");
           windows.begin(1, length);
           const credit = windows.consumed(1, length);
           if (credit > 0) queues.credit(1, credit);

@@ -70,8 +70,8 @@ export class TransportScene {
     for (const each of this.nodes) each.endpoint.review();
   }
 
-  nobodyKnows(node: TestNode): void {
-    for (const each of this.nodes) each.view.delete(node.identity.incarnation);
+  nobodyKnows(incarnation: string): void {
+    for (const each of this.nodes) each.view.delete(incarnation);
     for (const each of this.nodes) each.endpoint.review();
   }
 
