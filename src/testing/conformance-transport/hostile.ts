@@ -67,19 +67,20 @@ export const hostileCases: readonly TransportCase[] = [
     },
   },
   {
-    title: "a thousand connections that say nothing are bounded, and members still connect",
+    title: "hundreds of connections that say nothing are bounded, and members still connect",
     async run(scene) {
       const a = await scene.node({ options: { maxHalfOpen: 20 } });
+      const beganMs = scene.clock.monotonicMs();
       const crowd: RawPeer[] = [];
-      for (let n = 0; n < 1_000; n++) {
+      for (let n = 0; n < 400; n++) {
         crowd.push(await scene.raw(a.endpoint.address));
         assert.ok(a.endpoint.counts.halfOpen <= 40, String(a.endpoint.counts.halfOpen));
       }
-      await scene.until("most of them are closed", () => crowd.filter((raw) => raw.isClosed).length >= 1_000 - 40, a);
+      await scene.until("most of them are closed", () => crowd.filter((raw) => raw.isClosed).length >= 400 - 40, a);
       const b = await scene.node();
       await b.connect(a);
-      assert.ok(a.endpoint.counts.refused.crowded >= 900, JSON.stringify(a.endpoint.counts.refused));
-      assert.ok(a.codes().length <= 2, "and few lines");
+      assert.ok(a.endpoint.counts.refused.crowded >= 300, JSON.stringify(a.endpoint.counts.refused));
+      assert.ok(a.codes().length <= 1 + (scene.clock.monotonicMs() - beganMs) / 10_000, "one line in ten seconds");
       await undisturbed(a, b);
     },
   },
