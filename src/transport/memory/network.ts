@@ -42,6 +42,7 @@ export class MemoryNetwork {
   readonly #ways = new Map<string, Way>();
   readonly #wires = new Set<MemoryWire>();
   readonly #barred = new Set<string>();
+  readonly #vanished = new Set<string>();
   #ports = 0;
 
   constructor(options: MemoryNetworkOptions) {
@@ -90,9 +91,9 @@ export class MemoryNetwork {
     this.#barred.delete(key(from, to));
   }
 
-  /** A machine goes away without a word: nothing it sent arrives any more, nobody is told. */
+  /** A machine goes away for good, without a word: nothing that it sent arrives any more, nobody is told, and who dials it has no answer. */
   vanish(node: string): void {
-    for (const [address, listener] of this.#listeners) if (listener.node === node) this.#listeners.delete(address);
+    this.#vanished.add(node);
     for (const wire of [...this.#wires]) if (wire.from === node || wire.to === node) wire.vanish();
   }
 
@@ -133,6 +134,7 @@ export class MemoryNetwork {
       if (wait.signal?.aborted === true) return aborted();
       wait.signal?.addEventListener("abort", aborted);
       const to = this.#listeners.get(address)?.node ?? address;
+      if (this.#vanished.has(from) || this.#vanished.has(to)) return; // until the deadline
       // There, and back: a cut either way makes it wait.
       this.#way(from, to).travel(() => {
         const listener = this.#listeners.get(address);
