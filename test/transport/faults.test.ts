@@ -132,7 +132,8 @@ class World {
     const [a, b] = this.pair();
     const draw = this.random.next();
     if (draw < 0.25) this.network.break(a.node, b.node, this.random.next() < 0.5 ? "lost" : "arrive");
-    else if (draw < 0.4) this.network.cut(a.node, b.node);
+    else if (draw < 0.35) this.network.breakFor(a.node, b.node);
+    else if (draw < 0.45) this.network.cut(a.node, b.node);
     else if (draw < 0.6) this.network.heal(a.node, b.node);
     else if (draw < 0.7) this.network.delay(a.node, b.node, this.random.next() * 200);
     else if (draw < 0.75) this.network.bar(a.node, b.node);
@@ -206,12 +207,29 @@ describe("links under faults, on virtual time", () => {
       }
     }
     assert.ok(received > 10_000 && connections > 300, `${received} frames, ${connections} connections`);
-    for (const reason of ["reset", "silent", "closed", "ended"]) assert.ok(reasons.has(reason), `${reason} happened: ${[...reasons].join(", ")}`);
+    for (const reason of ["reset", "silent", "closed", "ended", "replaced"]) assert.ok(reasons.has(reason), `${reason} happened: ${[...reasons].join(", ")}`);
   });
 
   it("are the same for the same seed", async () => {
     const [one, other] = [await play(77), await play(77)];
     assert.deepEqual(one, other);
+  });
+
+  it("a connection that only one side saw end is replaced at once when that side dials, long before the other one would have noticed", async () => {
+    for (const [first, second] of [[0, 1], [1, 0]] as const) {
+      const world = new World(9);
+      await world.start(2);
+      await world.clock.advance(100);
+      const [a, b] = [world.actors[first] as Actor, world.actors[second] as Actor];
+      world.network.breakFor(a.node, b.node);
+      await world.clock.advance(500);
+      assert.match(a.history.join(), /down .* reset,.*up/);
+      assert.match(b.history.join(), /down .* replaced,.*up/);
+      assert.equal(a.send(b, world.random), "queued");
+      await world.clock.advance(50);
+      assert.equal(b.received, 1);
+      world.end();
+    }
   });
 
   it("a member that vanishes without a word is silent after silenceMs, and is not dialled for ever at full speed", async () => {

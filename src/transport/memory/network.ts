@@ -80,6 +80,11 @@ export class MemoryNetwork {
     for (const wire of [...this.#wires]) if ((wire.from === a && wire.to === b) || (wire.from === b && wire.to === a)) wire.breakBy("the network reset it", onTheirWay);
   }
 
+  /** Every connection between two nodes is reset, and only one of them is told: the other one's end stays open and carries nothing any more. */
+  breakFor(told: string, untold: string): void {
+    for (const wire of [...this.#wires]) if (wire.from === told && wire.to === untold) wire.breakHere("the network reset it");
+  }
+
   /** From now on each connection from one node to the other is refused or reset, as a firewall does it. */
   bar(from: string, to: string): void {
     this.#barred.add(key(from, to));

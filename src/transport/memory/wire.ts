@@ -99,7 +99,7 @@ export class MemoryWire implements Wire {
     const journey = this.#journey;
     this.#way.travel(() => {
       this.#travelling -= bytes.length;
-      if (journey !== this.#journey) return;
+      if (journey !== this.#journey) return; // lost: what carries nothing drains no more either
       this.#way.bytes += bytes.length;
       this.peer?.receive(bytes);
       if (!this.#blocked || this.#travelling > CAPACITY_BYTES / 2) return;
@@ -120,8 +120,8 @@ export class MemoryWire implements Wire {
   destroy(): void {
     if (!this.#open) return;
     this.#leave();
-    const journey = this.#journey;
-    this.#way.travel(() => journey === this.#journey && this.peer?.hearEnd("reset", "the peer is gone"));
+    const [journey, peer] = [this.#journey, this.peer];
+    this.#way.travel(() => journey === this.#journey && peer?.hearEnd("reset", "the peer is gone"));
   }
 
   /** The network ends the connection, for both ends. */
@@ -136,6 +136,14 @@ export class MemoryWire implements Wire {
       if (onTheirWay === "arrive") end.peer?.afterWhatTravels(() => end.hearEnd("reset", detail));
       else end.#way.travel(() => end.hearEnd("reset", detail));
     }
+  }
+
+  /** The network ends the connection, and tells this end alone. */
+  breakHere(detail: string): void {
+    this.#journey++;
+    if (this.peer !== undefined) this.peer.#journey++;
+    this.peer = undefined;
+    this.#way.travel(() => this.hearEnd("reset", detail));
   }
 
   /** Nobody hears of this end any more. */
