@@ -8,6 +8,7 @@ import type { Hello, Introduction, ToldRefusal } from "./hello.ts";
 import { PeerLink } from "./link.ts";
 import type { LinkPorts } from "./link.ts";
 import type { LinkSettings } from "./options.ts";
+import { RareLines } from "./rare-lines.ts";
 import { Refusals } from "./refusals.ts";
 import type { DownReason, Endpoint, EndpointCounts, Link, PeerIdentity, TransportContext, Wait } from "./transport.ts";
 import { NO_HANDLERS } from "./wire.ts";
@@ -31,6 +32,7 @@ class WireEndpoint implements Endpoint {
   readonly #settings: LinkSettings;
   readonly #context: TransportContext;
   readonly #logger: Logger;
+  readonly #lines: RareLines;
   readonly #refusals: Refusals;
   readonly #ended = new AbortController();
   readonly #links = new Map<string, PeerLink>();
@@ -52,7 +54,8 @@ class WireEndpoint implements Endpoint {
     this.#settings = settings;
     this.#context = context;
     this.#logger = guardedLogger(context.logger);
-    this.#refusals = new Refusals(context.clock, this.#logger);
+    this.#lines = new RareLines(context.clock, this.#logger);
+    this.#refusals = new Refusals(this.#lines);
   }
 
   async listen(wait: Wait): Promise<void> {
@@ -228,7 +231,7 @@ class WireEndpoint implements Endpoint {
   }
 
   #down(link: Link, connection: number, reason: DownReason, detail: string): void {
-    if (reason === "protocol") this.#logger.warn({ code: "PROTOCOL_VIOLATION", node: link.peer.node, detail }, "a connection ended: the peer broke the protocol");
+    if (reason === "protocol") this.#lines.say(`protocol ${link.peer.node}`, "warn", { code: "PROTOCOL_VIOLATION", node: link.peer.node, detail }, "a connection ended: the peer broke the protocol");
     this.#tell(() => this.#context.handlers.down({ link, connection, reason, detail }));
   }
 

@@ -1,8 +1,5 @@
-import type { Clock, Logger } from "../kernel/index.ts";
+import type { RareLines } from "./rare-lines.ts";
 import type { RefusalReason } from "./transport.ts";
-
-/** At most one line about one reason in so many milliseconds: a thousand strangers must not fill a disk. */
-const LINE_EVERY_MS = 10_000;
 
 const REASONS: readonly RefusalReason[] = ["unauthenticated", "malformed", "slow", "crowded", "wrong-group", "version", "unknown-peer", "wrong-identity", "not-here", "duplicate"];
 
@@ -12,24 +9,14 @@ const ORDINARY: readonly RefusalReason[] = ["unknown-peer", "not-here", "duplica
 /** Counts connections of others that were not taken, and says so, at a limited rate for each reason. */
 export class Refusals {
   readonly counts: Record<RefusalReason, number> = Object.fromEntries(REASONS.map((reason) => [reason, 0])) as Record<RefusalReason, number>;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #lines = new Map<RefusalReason, { lastMs: number; unsaid: number }>();
+  readonly #lines: RareLines;
 
-  constructor(clock: Clock, logger: Logger) {
-    this.#clock = clock;
-    this.#logger = logger;
+  constructor(lines: RareLines) {
+    this.#lines = lines;
   }
 
   add(reason: RefusalReason, remote: string, detail: string): void {
     this.counts[reason]++;
-    const nowMs = this.#clock.monotonicMs();
-    const line = this.#lines.get(reason);
-    if (line !== undefined && nowMs - line.lastMs < LINE_EVERY_MS) {
-      line.unsaid++;
-      return;
-    }
-    this.#lines.set(reason, { lastMs: nowMs, unsaid: 0 });
-    this.#logger[ORDINARY.includes(reason) ? "debug" : "warn"]({ code: "PEER_REFUSED", reason, remote, detail, before: line?.unsaid ?? 0 }, `a connection was refused: ${reason}`);
+    this.#lines.say(reason, ORDINARY.includes(reason) ? "debug" : "warn", { code: "PEER_REFUSED", reason, remote, detail }, `a connection was refused: ${reason}`);
   }
 }

@@ -207,6 +207,18 @@ describe("a connection by the group's keys", () => {
     assert.match(error.code ?? "", /^ERR_SSL/);
   });
 
+  it("is refused with a key that is too short for one, on either side, and the process lives on", async () => {
+    const [key] = ring.keys;
+    assert.ok(key !== undefined);
+    const short = { current: () => ({ id: key.id, secret: new Uint8Array(8) }), find: () => ({ id: key.id, secret: new Uint8Array(8) }), onChange: () => () => undefined };
+    const [weak, self] = [await member({ keys: short as unknown as HeldKeys }), await member()];
+    for (const [from, to] of [[weak, self], [self, weak]] as const) {
+      from.endpoint.link(to.known);
+      await from.until("it is refused", () => from.failures.some(({ reason }) => reason === "unauthenticated"));
+    }
+    assert.deepEqual([weak.ups, self.ups], [[], []]);
+  });
+
   it("is refused for anything older than TLS 1.3", async () => {
     const self = await member();
     const { options } = securityByKeys(new HeldKeys(ring), GROUP).client();
@@ -364,6 +376,9 @@ describe("certificates of one's own", () => {
     impostor.endpoint.link(self.known);
     await impostor.until("it is refused", () => impostor.failures.length > 0);
     assert.equal(self.endpoint.counts.refused["wrong-identity"] >= 1, true);
+    const broken = await member({ name: "node-d", options: { security: { ...a, nodeOf: () => { throw new Error("no"); } } } });
+    honest.endpoint.link(broken.known);
+    await broken.until("it refuses", () => broken.endpoint.counts.refused.unauthenticated > 0 || broken.lines.length > 0);
   });
 });
 
@@ -379,6 +394,7 @@ describe("a TCP endpoint", () => {
     const self = await member();
     await assert.rejects(tcp({ ...LOCAL, port: portOf(self).port, security: "plaintext" }).open(contextOf({ node: "n", incarnation: "i" })), (error) => isTribuneError(error, "ADDRESS_IN_USE"));
     await assert.rejects(tcp({ host: "192.0.2.1", security: "plaintext" }).open(contextOf({ node: "n", incarnation: "i" })), (error) => isTribuneError(error, "ADDRESS_UNUSABLE"));
+    await assert.rejects(tcp({ ...LOCAL, security: "plaintext", advertise: () => Promise.reject(new Error("no")) }).open(contextOf({ node: "n", incarnation: "i" })), (error) => isTribuneError(error, "ADDRESS_UNUSABLE"));
     await assert.rejects(tcp({ ...LOCAL, security: "plaintext", advertise: () => "x y" }).open(contextOf({ node: "n", incarnation: "i" })), (error) => isTribuneError(error, "ADDRESS_UNUSABLE"));
   });
 

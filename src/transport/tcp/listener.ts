@@ -2,7 +2,7 @@ import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { TLSSocket } from "node:tls";
-import { abortError, TribuneError, withDeadline } from "../../kernel/index.ts";
+import { abortError, toTribuneError, TribuneError, withDeadline } from "../../kernel/index.ts";
 import type { Clock, Timer } from "../../kernel/index.ts";
 import type { RefusalReason, Wait } from "../transport.ts";
 import type { ListenHooks, Listener } from "../wire.ts";
@@ -161,9 +161,18 @@ export class SocketListener {
 
 async function addressFor(bound: HostAndPort, settings: TcpSettings): Promise<string> {
   const { advertise } = settings;
-  const address = advertise === undefined ? formatAddress({ host: reachableHost(bound.host), port: bound.port }) : typeof advertise === "string" ? advertise : await advertise(bound);
+  const address = advertise === undefined ? formatAddress({ host: reachableHost(bound.host), port: bound.port }) : typeof advertise === "string" ? advertise : await asked(advertise, bound);
   if (parseAddress(address) !== undefined) return address;
   throw new TribuneError("ADDRESS_UNUSABLE", "what is to be advertised is no address", { about: "advertise", next: 'give "host:port"' });
+}
+
+/** Somebody else's code: what it throws is told with what it was for. */
+async function asked(advertise: (listening: HostAndPort) => string | Promise<string>, bound: HostAndPort): Promise<string> {
+  try {
+    return await advertise(bound);
+  } catch (error) {
+    throw toTribuneError(error, "ADDRESS_UNUSABLE", "the function that says what to advertise failed", { about: "advertise", next: 'let it return "host:port"' });
+  }
 }
 
 function remoteOf(socket: Socket): string {

@@ -55,7 +55,7 @@ export function securityByKeys(keys: KeyRing, group: string): SocketSecurity {
       secureOptions: constants.SSL_OP_NO_TICKET,
       pskCallback(socket, identity) {
         const key = KEY_ID.test(identity) ? keys.find(identity) : undefined;
-        if (key === undefined) return null;
+        if (key === undefined || key.secret.length < SHORTEST_SECRET) return null;
         provedBy.set(socket, key.id);
         return derive(key, group);
       },
@@ -64,11 +64,13 @@ export function securityByKeys(keys: KeyRing, group: string): SocketSecurity {
     client() {
       const key = keys.current();
       if (key === undefined) throw new TribuneError("KEYS_MISSING", "the group has no key to connect with", { about: group, next: "start the member through the cluster, which makes the first key" });
+      if (key.secret.length < SHORTEST_SECRET) throw new TribuneError("KEYS_MISSING", `the key ${key.id} is shorter than ${SHORTEST_SECRET} bytes`, { about: group, next: "rotate the group's key" });
+      const psk = derive(key, group);
       return {
         options: {
           ...ONLY_TLS_1_3,
           ciphers: CIPHER,
-          pskCallback: () => ({ psk: derive(key, group), identity: key.id }),
+          pskCallback: () => ({ psk, identity: key.id }),
           // A server that offers a certificate instead has not proved that it has the key, and OpenSSL would take one that it trusts. So it trusts none, none has the right name, and `proof` looks again.
           ca: [],
           rejectUnauthorized: true,
@@ -92,7 +94,7 @@ export function securityByCertificates(own: CertificateSecurity): SocketSecurity
   const proof = (socket: TLSSocket): Proof | undefined => {
     if (!socket.authorized || socket.getProtocol() !== "TLSv1.3" || !hasCertificate(socket)) return undefined;
     if (own.nodeOf === undefined) return { security: describe(socket, "certificate") };
-    const node = own.nodeOf(socket.getPeerCertificate());
+    const node = nodeOf(own.nodeOf, socket.getPeerCertificate());
     return node === undefined ? undefined : { security: describe(socket, "certificate"), speaksFor: node };
   };
   return {
@@ -104,9 +106,17 @@ export function securityByCertificates(own: CertificateSecurity): SocketSecurity
   };
 }
 
+/** Somebody else's code, in the middle of a handshake: if it throws, the certificate speaks for nobody. */
+function nodeOf(read: NonNullable<CertificateSecurity["nodeOf"]>, certificate: PeerCertificate): string | undefined {
+  try {
+    return read(certificate);
+  } catch {
+    return undefined;
+  }
+}
+
 /** What TLS is given is derived from the key and the group: the key of one group is none of another's, also if both have it. */
 function derive(key: TransportKey, group: string): Buffer {
-  if (key.secret.length < SHORTEST_SECRET) throw new TribuneError("KEYS_MISSING", `the key ${key.id} is shorter than ${SHORTEST_SECRET} bytes`, { about: group, next: "rotate the group's key" });
   return Buffer.from(hkdfSync("sha256", key.secret, "", `tribune transport 1 ${group}`, 32));
 }
 
