@@ -1,7 +1,13 @@
 /**
- * Messages between members: acknowledged, ordered, at most once. So far the decisions of its protocol.
+ * Messages between members: acknowledged, ordered, at most once.
  * @module
  */
+export { Channel } from "./channel.ts";
+export type { ChannelEvents, ChannelPorts, Message, MessageHandler, Reachability, SendOptions, SendReport } from "./channel.ts";
+export { DEFAULT_CHANNEL_OPTIONS } from "./options.ts";
+export type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
+export { resolveTargets } from "./targets.ts";
+export type { ChannelView, Targets } from "./targets.ts";
 export { Delivery } from "./delivery.ts";
 export type { DeliveryResult } from "./delivery.ts";
 export { FlowReceiver } from "./flow-receiver.ts";

@@ -154,12 +154,24 @@ export class Outbox<Message> {
       const reason = nowMs >= entry.deadlineMs ? "deadline" : !underWay && entry.sends > this.#limits.maxRetries ? "retries" : undefined;
       if (reason === undefined) continue;
       givenUp.push({ number: entry.number, message: entry.message, reason });
-      entry.message = undefined;
-      this.#keptBytes -= entry.bytes;
       // What is under way on this connection arrives, or the connection ends: then the gap goes in its place on the next one.
-      this.#awaited.delete(entry.number);
+      this.#makeGap(entry);
     }
     return givenUp;
+  }
+
+  /** The transport will never take what is due: its place becomes a gap. Returns the message. */
+  refuseDue(): Message | undefined {
+    const entry = this.#entryOf(Math.max(this.#nextToSend, this.receivedBelow));
+    const message = entry?.message;
+    if (entry !== undefined && message !== undefined) this.#makeGap(entry);
+    return message;
+  }
+
+  #makeGap(entry: Entry<Message>): void {
+    entry.message = undefined;
+    this.#keptBytes -= entry.bytes;
+    this.#awaited.delete(entry.number);
   }
 
   /** When `giveUp` has something to do at the latest, on the caller's clock; `Infinity`: never. */

@@ -70,6 +70,9 @@ export const ERROR_CODES = {
   PEER_REFUSED: { retryable: false, exit: 1 },
   PROTOCOL_VIOLATION: { retryable: false, exit: 1 },
   FRAME_TOO_LARGE: { retryable: false, exit: 1 },
+  BACKPRESSURE: { retryable: true, exit: 1 },
+  HANDLER_FAILED: { retryable: false, exit: 1 },
+  TOPIC_UNHANDLED: { retryable: false, exit: 1 },
 
   // Everything else.
   CURSOR_EXPIRED: { retryable: false, exit: 1 },
