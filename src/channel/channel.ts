@@ -87,8 +87,6 @@ export class Channel {
   readonly #events: Events<ChannelEvents>;
   readonly #peers = new Map<string, PeerFlows>();
   readonly #topics = new Map<string, Set<MessageHandler>>();
-  /** To be called when the view has changed: who waits looks who is still there. */
-  readonly #looks = new Set<() => void>();
   /** The last message to this member itself, by topic. */
   readonly #own = new Map<string, Promise<void>>();
   #view: ChannelView = { version: 0, members: [], coordinator: null };
@@ -147,7 +145,6 @@ export class Channel {
       this.#peers.delete(incarnation);
       peer.leave();
     }
-    for (const look of this.#looks) look();
     const endpoint = this.#started();
     endpoint.review();
     for (const member of this.#known.values()) endpoint.link(member);
@@ -181,25 +178,26 @@ export class Channel {
     if (payload.length > this.#settings.maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `a message of ${payload.length} bytes was to be sent on ${topic}`, { about: topic, next: `send at most ${this.#settings.maxMessageBytes} bytes, or raise maxMessageBytes` });
     const awaited = mode === "ack";
     const { members, missing } = resolveTargets(to, this.#view, incarnation, random.next());
-    const waiting = this.#await(members);
+    const delivery = new Delivery(members.map((member) => member.incarnation));
+    let finish = () => {};
+    const done = new Promise<void>((resolve) => (finish = resolve));
+    if (delivery.done) finish();
     // Nothing is waited for before all targets have it or wait for room, each in the order of the calls.
     const taking = members.map((member) => {
       const settle = (result: DeliveryResult) => {
-        waiting.settle(member.incarnation, result);
+        delivery.settle(member.incarnation, result);
+        if (delivery.done) finish();
         if (!awaited) this.#events.emit("undelivered", { topic, to: { node: member.node, incarnation: member.incarnation }, result });
       };
       return this.#sendTo(member, topic, { payload, view: this.#view.version, token, deadlineMs: clock.monotonicMs() + deadlineMs, settle }, awaited, signal);
     });
-    try {
-      if (taking.includes("full")) throw new TribuneError("BACKPRESSURE", `a message on ${topic} was not taken for every target`, { about: topic, next: "send more slowly, or let send wait" });
-      await unlessAborted(Promise.all(taking.filter((each) => each instanceof Promise)), signal);
-      if (awaited) await unlessAborted(waiting.done, signal);
-    } finally {
-      waiting.forget();
-    }
+    if (taking.includes("full")) throw new TribuneError("BACKPRESSURE", `a message on ${topic} was not taken for every target`, { about: topic, next: "send more slowly, or let send wait" });
+    await unlessAborted(Promise.all(taking.filter((each) => each instanceof Promise)), signal);
+    if (awaited) await unlessAborted(done, signal);
+    const found = delivery.results();
     const results = new Map<string, DeliveryResult>(missing.map((node) => [node, { status: "left" }]));
     for (const member of members) {
-      const result = waiting.result(member.incarnation);
+      const result = found.get(member.incarnation);
       if (result !== undefined) results.set(member.node, result);
     }
     return { results, ok: awaited && [...results.values()].every(({ status }) => status === "delivered") };
@@ -223,27 +221,6 @@ export class Channel {
     const handled = before.then(() => this.#handle(message)).then((outcome) => void (awaited && kept.settle(outcome)));
     if (ordered) this.#own.set(topic, handled);
     return undefined;
-  }
-
-  /** The results of one message, and the end of the wait for them. */
-  #await(members: readonly KnownPeer[]): { readonly done: Promise<void>; settle(target: string, result: DeliveryResult): void; result(target: string): DeliveryResult | undefined; forget(): void } {
-    const delivery = new Delivery(members.map(({ incarnation }) => incarnation));
-    let finish = () => {};
-    const done = new Promise<void>((resolve) => (finish = resolve));
-    const look = () => {
-      delivery.keepOnly((target) => target === this.#ports.incarnation || this.#known.has(target));
-      if (delivery.done) finish();
-    };
-    this.#looks.add(look);
-    look();
-    return {
-      done,
-      settle(target, result) {
-        if (delivery.settle(target, result)) look();
-      },
-      result: (target) => delivery.results().get(target),
-      forget: () => void this.#looks.delete(look),
-    };
   }
 
   // ---- receiving ---------------------------------------------------------------------------------------------

@@ -25,11 +25,6 @@ export class Delivery<Target> {
     return this.#waiting.size === 0;
   }
 
-  /** Those that have none yet. */
-  get waiting(): ReadonlySet<Target> {
-    return this.#waiting;
-  }
-
   /** Takes a result; later ones, and those of others than the targets, change nothing. Returns whether it counted. */
   settle(target: Target, result: DeliveryResult): boolean {
     if (!this.#waiting.delete(target)) return false;
@@ -37,17 +32,7 @@ export class Delivery<Target> {
     return true;
   }
 
-  /** A view without some members came: they are not waited for. */
-  keepOnly(isMember: (target: Target) => boolean): void {
-    for (const target of [...this.#waiting]) if (!isMember(target)) this.settle(target, { status: "left" });
-  }
-
-  /** The deadline came. */
-  expire(): void {
-    for (const target of [...this.#waiting]) this.settle(target, { status: "timeout" });
-  }
-
-  /** In the order of the targets; one each, once it is done. */
+  /** What has come so far, in the order of the targets; one each, once it is done. */
   results(): ReadonlyMap<Target, DeliveryResult> {
     return new Map(this.#targets.flatMap((target) => {
       const result = this.#results.get(target);

@@ -218,9 +218,8 @@ export class PeerFlows {
 
   #pumpWhenWritable(flow: Flow, link: Link): void {
     flow.waits = true;
-    const { connection } = link;
     const again = () => {
-      if (link.connection === connection) flow.waits = false; // otherwise `up` has begun anew
+      flow.waits = false;
       this.#pump(flow);
     };
     link.writable(flow.stream, { deadlineMs: 60_000 }).then(again, again);

@@ -133,6 +133,37 @@ describe("messages", () => {
     }
   });
 
+  it("that were lost at the very end are sent again without another one that follows", async () => {
+    const members = new Members(31);
+    const [a, b] = (await members.start(2)) as Three;
+    const handled: string[] = [];
+    b.channel.listen("t", ({ payload }) => void handled.push(text(payload)));
+    for (const mode of ["ack", "async"] as const) {
+      const sending = a.channel.send("t", bytes(mode), { mode });
+      members.network.break("node-1", "node-2");
+      await members.outcome(sending);
+      await members.clock.advance(1_000);
+    }
+    assert.deepEqual(handled, ["ack", "async"]);
+  });
+
+  it("that come twice, because word of their arrival was lost, cost their topic nothing", async () => {
+    const members = new Members(32);
+    const [a, b] = (await members.start(2)) as Three;
+    let handled = 0;
+    b.channel.listen("t", () => void handled++);
+    for (let n = 0; n < 20; n++) await members.outcome(a.channel.send("t", new Uint8Array(100_000), { mode: "async" }));
+    await members.clock.advance(5);
+    members.network.delay("node-2", "node-1", 1_000); // word of it is on its way for long
+    for (let n = 0; n < 20; n++) await members.outcome(a.channel.send("t", new Uint8Array(100_000), { mode: "async" }));
+    await members.clock.advance(100);
+    members.network.break("node-1", "node-2");
+    members.network.delay("node-2", "node-1", 0);
+    await members.clock.advance(10_000);
+    for (let n = 0; n < 20; n++) await members.outcome(a.channel.send("t", new Uint8Array(100_000), { deadlineMs: 5_000 }));
+    assert.equal(handled, 60);
+  });
+
   it("that cannot be sent in time leave a gap, which is told to both sides, and those after it are handled", async () => {
     const members = new Members(9);
     const [a, b] = (await members.start(2)) as Three;
