@@ -1,6 +1,7 @@
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { Channel } from "../../src/channel/index.ts";
 import { silentLogger, systemClock, systemRandom } from "../../src/kernel/index.ts";
 import { decodeRing, HeldKeys, tcp } from "../../src/transport/index.ts";
 import type { Endpoint, KnownPeer, Link } from "../../src/transport/index.ts";
@@ -18,12 +19,18 @@ export interface Line {
 
 /** Begins to listen; `received` is called with each message. */
 export async function listen(orders: Orders, received: (bytes: Uint8Array, from: Line) => void): Promise<string> {
-  return orders.carrier === "raw-tcp" || orders.carrier === "raw-tls" ? await listenRaw(orders, received) : (await openEndpoint(orders, received)).address;
+  if (isRaw(orders)) return listenRaw(orders, received);
+  return orders.carrier.startsWith("channel") ? (await openChannel(orders, received)).address : (await openEndpoint(orders, received)).address;
 }
 
 /** Lines to all targets. */
 export async function dial(orders: Orders, received: (bytes: Uint8Array) => void): Promise<Line[]> {
-  if (orders.carrier === "raw-tcp" || orders.carrier === "raw-tls") return Promise.all(orders.targets.map(({ address }) => dialRaw(orders, address, received)));
+  if (isRaw(orders)) return Promise.all(orders.targets.map(({ address }) => dialRaw(orders, address, received)));
+  if (orders.carrier.startsWith("channel")) {
+    const channel = await openChannel(orders, received);
+    while (orders.targets.some(({ name }) => channel.reachability(name)?.connected !== true)) await new Promise((resolve) => setTimeout(resolve, 5));
+    return orders.targets.map(({ name }) => new ChannelLine(channel, name));
+  }
   const up: Array<() => void> = [];
   const endpoint = await openEndpoint(orders, received, () => up.splice(0).forEach((wake) => wake()));
   const links = orders.targets.map(({ name }) => endpoint.link({ node: name, incarnation: name }));
@@ -44,6 +51,45 @@ class LinkLine implements Line {
   ready(): Promise<void> {
     return this.#link.writable(1, WAIT);
   }
+}
+
+/** Asynchronous messages of a channel. The wait for room is the channel's own. */
+class ChannelLine implements Line {
+  readonly #channel: Channel;
+  readonly #to: readonly string[];
+  #last: Promise<unknown> = Promise.resolve();
+  #unawaited = 0;
+  constructor(channel: Channel, name: string) {
+    this.#channel = channel;
+    this.#to = [name];
+  }
+  send(bytes: Uint8Array): boolean {
+    if (this.#unawaited >= 256) return false;
+    this.#unawaited++;
+    this.#last = this.#channel.send("bench", bytes, { to: this.#to, mode: "async", deadlineMs: 60_000 }).then(() => this.#unawaited--);
+    return true;
+  }
+  async ready(): Promise<void> {
+    await this.#last;
+  }
+}
+
+async function openChannel(orders: Orders, received: (bytes: Uint8Array, from: Line) => void): Promise<Channel> {
+  const channel = new Channel(
+    { group: "bench", node: orders.name, incarnation: orders.name, transport: tcp({ host: "127.0.0.1", security: orders.carrier === "channel-keys" ? "keys" : "plaintext" }), keys: new HeldKeys(decodeRing(orders.ring)), clock: systemClock, random: systemRandom, logger: silentLogger },
+    { keptBytes: 2 ** 22, maxRetries: 1 },
+  );
+  const lines = new Map<string, Line>();
+  const lineTo = (name: string) => lines.get(name) ?? lines.set(name, new ChannelLine(channel, name)).get(name);
+  channel.listen("bench", ({ payload, from }) => received(payload, lineTo(from.node) as Line));
+  await channel.start(WAIT);
+  const peers = orders.role === "sender" ? orders.targets : [{ name: "sender", address: undefined }];
+  channel.setView({ version: 1, members: [...peers, { name: orders.name, address: channel.address }].map(({ name, address }) => ({ node: name, incarnation: name, address })), coordinator: null });
+  return channel;
+}
+
+function isRaw({ carrier }: Orders): boolean {
+  return carrier === "raw-tcp" || carrier === "raw-tls";
 }
 
 async function openEndpoint(orders: Orders, received: (bytes: Uint8Array, from: Line) => void, up: () => void = () => {}): Promise<Endpoint> {

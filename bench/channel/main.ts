@@ -29,7 +29,7 @@ const best = (carrier: Carrier, of: keyof Run) => median((runs.get(carrier) ?? [
 console.log(`Broadcast of ${orders.bytes} bytes from one process to two others; echo with one of them. Medians of ${values.rounds} rounds, ranges in brackets.\n`);
 console.log("| | delivered/s | of raw | echo p50 µs | × raw | 64 in flight: echoes/s | of raw |\n| --- | --- | --- | --- | --- | --- | --- |");
 for (const carrier of carriers) {
-  const raw = carrier === "keys" || carrier === "raw-tls" ? "raw-tls" : "raw-tcp";
+  const raw = carrier.endsWith("keys") || carrier === "raw-tls" ? "raw-tls" : "raw-tcp";
   const all = (runs.get(carrier) ?? []).map((run) => Math.round(run.deliveredPerSecond)).sort((a, b) => a - b);
   const share = (of: keyof Run) => (best(carrier, of) / best(raw, of)).toFixed(2);
   console.log(`| ${carrier} | ${Math.round(best(carrier, "deliveredPerSecond"))} [${all.at(0)}–${all.at(-1)}] | ${share("deliveredPerSecond")} | ${best(carrier, "echoP50Us").toFixed(0)} | ${share("echoP50Us")} | ${Math.round(best(carrier, "inFlightPerSecond"))} | ${share("inFlightPerSecond")} |`);

@@ -1,5 +1,5 @@
 /** What carries the bytes. */
-export const CARRIERS = ["raw-tcp", "raw-tls", "plaintext", "keys"] as const;
+export const CARRIERS = ["raw-tcp", "raw-tls", "plaintext", "keys", "channel-plaintext", "channel-keys"] as const;
 export type Carrier = (typeof CARRIERS)[number];
 
 /** What one process of the benchmark is told when it begins. */

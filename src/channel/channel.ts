@@ -177,7 +177,7 @@ export class Channel {
     if (signal?.aborted === true) throw abortError(signal, "sending");
     if (payload.length > this.#settings.maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `a message of ${payload.length} bytes was to be sent on ${topic}`, { about: topic, next: `send at most ${this.#settings.maxMessageBytes} bytes, or raise maxMessageBytes` });
     const awaited = mode === "ack";
-    const { members, missing } = resolveTargets(to, this.#view, incarnation, random.next());
+    const { members, missing } = resolveTargets(to, this.#view, incarnation, random);
     const delivery = new Delivery(members.map((member) => member.incarnation));
     let finish = () => {};
     const done = new Promise<void>((resolve) => (finish = resolve));
@@ -192,7 +192,8 @@ export class Channel {
       return this.#sendTo(member, topic, { payload, view: this.#view.version, token, deadlineMs: clock.monotonicMs() + deadlineMs, settle }, awaited, signal);
     });
     if (taking.includes("full")) throw new TribuneError("BACKPRESSURE", `a message on ${topic} was not taken for every target`, { about: topic, next: "send more slowly, or let send wait" });
-    await unlessAborted(Promise.all(taking.filter((each) => each instanceof Promise)), signal);
+    const waiting = taking.filter((each) => each instanceof Promise);
+    if (waiting.length > 0) await unlessAborted(Promise.all(waiting), signal);
     if (awaited) await unlessAborted(done, signal);
     const found = delivery.results();
     const results = new Map<string, DeliveryResult>(missing.map((node) => [node, { status: "left" }]));

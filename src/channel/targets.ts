@@ -1,3 +1,4 @@
+import type { Random } from "../kernel/index.ts";
 import type { KnownPeer } from "../transport/index.ts";
 
 /** Whom a message is for: everybody with this member, everybody else, the coordinator, the oldest member, any one (but this one, if there is another), or nodes by name. */
@@ -13,8 +14,8 @@ export interface ChannelView {
   readonly coordinator: string | null;
 }
 
-/** The members that are meant. Names of nodes that are no members are left out: `missing` has them. `random` is in [0, 1). */
-export function resolveTargets(to: Targets, view: ChannelView, self: string, random: number): { readonly members: readonly KnownPeer[]; readonly missing: readonly string[] } {
+/** The members that are meant. Names of nodes that are no members are left out: `missing` has them. */
+export function resolveTargets(to: Targets, view: ChannelView, self: string, random: Pick<Random, "next">): { readonly members: readonly KnownPeer[]; readonly missing: readonly string[] } {
   const { members } = view;
   if (typeof to !== "string") {
     const wanted = new Set(to);
@@ -32,7 +33,7 @@ export function resolveTargets(to: Targets, view: ChannelView, self: string, ran
     case "oldest":
       return { members: members.slice(0, 1), missing: [] };
     case "any": {
-      const chosen = others[Math.floor(random * others.length)] ?? members[0];
+      const chosen = others[Math.floor(random.next() * others.length)] ?? members[0];
       return { members: chosen === undefined ? [] : [chosen], missing: [] };
     }
   }

@@ -302,13 +302,13 @@ describe("a channel", () => {
 describe("targets", () => {
   const members = ["a", "b", "c"].map((node) => ({ node, incarnation: `${node}1` }));
   const view = { version: 1, members, coordinator: "b1" };
-  const nodes = (to: Parameters<typeof resolveTargets>[0], random = 0) => resolveTargets(to, view, "a1", random).members.map(({ node }) => node);
+  const nodes = (to: Parameters<typeof resolveTargets>[0], random = 0) => resolveTargets(to, view, "a1", { next: () => random }).members.map(({ node }) => node);
 
   it("are all, others, the coordinator, the oldest, any other one, or nodes by name", () => {
     assert.deepEqual([nodes("all"), nodes("others"), nodes("coordinator"), nodes("oldest")], [["a", "b", "c"], ["b", "c"], ["b"], ["a"]]);
     assert.deepEqual([nodes("any", 0), nodes("any", 0.99)], [["b"], ["c"]]);
-    assert.deepEqual(resolveTargets("any", { ...view, members: members.slice(0, 1) }, "a1", 0.5).members.map(({ node }) => node), ["a"], "if there is no other one");
-    assert.deepEqual(resolveTargets(["c", "z", "a", "c"], view, "a1", 0), { members: [members[0], members[2]], missing: ["z"] });
-    assert.deepEqual(resolveTargets("coordinator", { ...view, coordinator: null }, "a1", 0).members, []);
+    assert.deepEqual(resolveTargets("any", { ...view, members: members.slice(0, 1) }, "a1", { next: () => 0.5 }).members.map(({ node }) => node), ["a"], "if there is no other one");
+    assert.deepEqual(resolveTargets(["c", "z", "a", "c"], view, "a1", { next: () => 0 }), { members: [members[0], members[2]], missing: ["z"] });
+    assert.deepEqual(resolveTargets("coordinator", { ...view, coordinator: null }, "a1", { next: () => 0 }).members, []);
   });
 });
