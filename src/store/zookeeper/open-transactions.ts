@@ -1,0 +1,55 @@
+import type { Clock } from "../../kernel/index.ts";
+import type { ZookeeperClient } from "./client/client.ts";
+import { isZookeeperError } from "./client/codes.ts";
+import { readData } from "./document.ts";
+
+/** What the znode of an open transaction holds. */
+export interface OpenTransaction {
+  /** Of the term that it belongs to: whoever wants to pass the fence waits no longer. */
+  readonly leaseMs: number;
+}
+
+/** The transactions that hold a fence up, as one observer sees them: each is given a lease from when it was seen first, by our own clock. */
+export class OpenTransactions {
+  readonly #client: ZookeeperClient;
+  readonly #clock: Clock;
+  readonly #seenAtMs = new Map<string, number>();
+
+  constructor(client: ZookeeperClient, clock: Clock) {
+    this.#client = client;
+    this.#clock = clock;
+  }
+
+  /** How many below this path are to be waited for, and the names of those that have had their time. */
+  async below(path: string): Promise<{ readonly waiting: number; readonly expired: readonly string[] }> {
+    const names = await this.#namesBelow(path);
+    for (const seen of this.#seenAtMs.keys()) if (seen.startsWith(`${path}/`) && !names.includes(seen.slice(path.length + 1))) this.#seenAtMs.delete(seen);
+    const aged = await Promise.all(names.map(async (name) => ({ name, expired: await this.#hasExpired(`${path}/${name}`) })));
+    const expired = aged.flatMap((each) => (each.expired === true ? [each.name] : []));
+    return { waiting: aged.filter((each) => each.expired === false).length, expired };
+  }
+
+  async #namesBelow(path: string): Promise<readonly string[]> {
+    try {
+      return (await this.#client.request({ op: "getChildren", path })).children;
+    } catch (error) {
+      if (!isZookeeperError(error, "NONODE")) throw error;
+      return [];
+    }
+  }
+
+  /** `undefined`: it has just ended. */
+  async #hasExpired(path: string): Promise<boolean | undefined> {
+    const nowMs = this.#clock.monotonicMs();
+    const sinceMs = this.#seenAtMs.get(path) ?? nowMs;
+    this.#seenAtMs.set(path, sinceMs);
+    try {
+      const { data } = await this.#client.request({ op: "getData", path });
+      const { leaseMs } = readData(data, path) as OpenTransaction;
+      return nowMs - sinceMs >= leaseMs;
+    } catch (error) {
+      if (!isZookeeperError(error, "NONODE")) throw error;
+      return undefined;
+    }
+  }
+}
