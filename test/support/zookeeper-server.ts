@@ -220,7 +220,7 @@ export class ZookeeperServer {
     await writeFile(join(folder, "zoo.cfg"), [...Object.entries(config).map(([name, value]) => `${name}=${value}`), ...this.#members, ""].join("\n"));
     const properties = { "org.slf4j.simpleLogger.defaultLogLevel": "warn", "zookeeper.jmx.log4j.disable": "true", ...(await this.#saslProperties()), ...options.properties };
     const args = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", programs.classPath, ...Object.entries(properties).map(([name, value]) => `-D${name}=${value}`)];
-    const [first = "", ...rest] = [...(surroundings?.through ?? []), programs.java];
+    const [first, ...rest] = [...(surroundings?.through ?? []), programs.java];
     const child = spawn(first, [...rest, ...args, "org.apache.zookeeper.server.quorum.QuorumPeerMain", join(folder, "zoo.cfg")], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
     this.#child = child;
     const killed = () => {

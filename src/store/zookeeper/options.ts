@@ -99,7 +99,7 @@ export function addressOf({ host, port }: ServerAddress): string {
 function fromServers(value: unknown, chroot: unknown, complaints: Complaints): Given {
   const listed = Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === "string");
   if (value !== undefined) complaints.check(listed, `servers must be a list of host:port, not ${shown(value)}`);
-  const servers = listed ? checkServers(value as readonly string[], complaints) : [];
+  const servers = listed ? checkServers(value, complaints) : [];
   return { servers, chroot: chroot === undefined ? "" : checkPath("chroot", chroot, complaints), proof: undefined, settings: new Map() };
 }
 
@@ -164,7 +164,7 @@ function checkTls(value: unknown, settings: ReadonlyMap<string, string>, complai
   const wanted = settings.get("tls");
   complaints.check(wanted === undefined || wanted === "true" || wanted === "false", `tls in the url must be true or false, not ${shown(wanted)}`);
   if (!complaints.check(value === undefined || typeof value === "boolean" || (typeof value === "object" && value !== null), `tls must be true or an object as tls.connect takes it, not ${shown(value)}`)) return { tls: undefined, tlsFiles };
-  if (typeof value === "object" && value !== null) return { tls: value as ConnectionOptions, tlsFiles };
+  if (typeof value === "object" && value !== null) return { tls: value, tlsFiles };
   complaints.check(wanted !== "false" || tlsFiles.size === 0, "the url names files for TLS and says tls=false");
   const on = value === true || wanted === "true" || (wanted !== "false" && tlsFiles.size > 0);
   return { tls: on ? {} : undefined, tlsFiles };

@@ -135,9 +135,9 @@ export class ZookeeperClient {
       try {
         frame = encodeRequest(this.#xid, request);
       } catch (error) {
-        return reject(error as Error);
+        return reject(error);
       }
-      this.#waiting.push({ xid: this.#xid, request, resolve: resolve as (answer: never) => void, reject });
+      this.#waiting.push({ xid: this.#xid, request, resolve, reject });
       this.#send(frame);
     });
   }

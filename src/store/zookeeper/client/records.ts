@@ -167,8 +167,11 @@ export function encodeRequest(xid: number, request: Request): Buffer {
       }
       writer.int(OP.error).bool(true).int(-1);
       break;
-    default:
+    case "create":
+    case "delete":
+    case "setData":
       writeOperation(writer, request);
+      break;
   }
   return writer.frame();
 }
@@ -184,8 +187,10 @@ function writeOperation(writer: JuteWriter, operation: Operation): void {
     case "setData":
       writer.buffer(operation.data).int(operation.version);
       break;
-    default:
+    case "check":
+    case "delete":
       writer.int(operation.version);
+      break;
   }
 }
 
@@ -228,7 +233,9 @@ export function decodeAnswer(request: Request, body: JuteReader): Answers[Reques
       return { token: body.buffer() ?? Buffer.alloc(0) };
     case "multi":
       return readMulti(body);
-    default:
+    case "closeSession":
+    case "delete":
+    case "sync":
       return null;
   }
 }

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { after, describe, it } from "node:test";
+import { findZookeeper, startZookeeper } from "../support/zookeeper-server.ts";
+import { skipReason } from "../support/required.ts";
+import { once } from "../integration/zookeeper/place.ts";
+import { tribune } from "./run.ts";
+
+const programs = await findZookeeper();
+
+if ("missing" in programs) {
+  void it("the command line on ZooKeeper", { skip: skipReason("zookeeper", programs.missing) });
+} else {
+  const server = await startZookeeper({ programs });
+  const PASSWORD = "s3cret-and-l0ng";
+  const store = `zookeeper://ops:${PASSWORD}@${server.address}`;
+
+  describe("on ZooKeeper", { timeout: 120_000 }, () => {
+    after(async () => await server.stop());
+
+    it("the demo holds what it shows there, too, removes its znode, and prints no password", async (t) => {
+      const ended = await tribune(t, ["demo", "--json", "--verbose", "--store", store]);
+      assert.equal(ended.code, 0, ended.stdout + ended.stderr);
+      assert.match(ended.stdout, /\{"step":"done","ok":true,"tookMs":\d+\}\n$/);
+      const names = await once(server.url, async (client) => (await client.request({ op: "getChildren", path: "/" })).children);
+      assert.deepEqual(names.filter((name) => name.startsWith("tribune_demo")), []);
+      assert.ok(!`${ended.stdout}${ended.stderr}`.includes(PASSWORD));
+    });
+
+    it("migrate prints what zkCli.sh takes, makes the root once, and doctor finds nothing that fails", async (t) => {
+      const fresh = `${store}/apps/fresh`;
+      const printed = await tribune(t, ["migrate", "--print", "--store", fresh]);
+      assert.equal(printed.code, 0, printed.stderr);
+      for (const line of ["create /apps;", "create /apps/fresh;", "create /apps/fresh/tribune '{"]) assert.ok(printed.stdout.includes(line), `${line} in ${printed.stdout}`);
+      for (const said of [/now has schema version/, /nothing to do/]) {
+        const migrated = await tribune(t, ["migrate", "--store", fresh]);
+        assert.match(migrated.stdout, said, migrated.stderr);
+      }
+      const doctor = await tribune(t, ["doctor", "--json", "--store", fresh, "--group", "g"]);
+      assert.ok(!doctor.stdout.includes('"fail"'), doctor.stdout);
+      for (const check of ["server", "round-trip", "clock", "ensemble", "write", "session", "way", "schema"]) assert.ok(doctor.stdout.includes(`"${check}"`), `${check} in ${doctor.stdout}`);
+      assert.ok(!`${printed.stdout}${doctor.stdout}${doctor.stderr}`.includes(PASSWORD));
+    });
+
+    it("a wrong password, and a port where nobody listens, end with a code of their own, and without a password", async (t) => {
+      await tribune(t, ["migrate", "--store", store]);
+      const cases = [
+        [`zookeeper://ops:not-${PASSWORD}@${server.address}`, "STORE_PERMISSION_DENIED"],
+        ["zookeeper://ops:not-used@127.0.0.1:1", "STORE_UNREACHABLE"],
+      ] as const;
+      for (const [url, code] of cases) {
+        const ended = await tribune(t, ["status", "--store", url, "--group", "g"]);
+        assert.equal(ended.code, 3, ended.stderr);
+        assert.ok(ended.stderr.includes(code), ended.stderr);
+        assert.ok(!ended.stderr.includes(PASSWORD) && !ended.stderr.includes("not-used"), ended.stderr);
+      }
+    });
+  });
+}
