@@ -27,6 +27,8 @@ const NOT_THERE: InstalledSchema = { version: 0, worksWith: 0 };
 /** Making the root and what is right below it. */
 export class ZookeeperSchema implements SchemaAdmin {
   readonly version = SCHEMA_VERSION;
+  /** Each is one line, and a ';' would be part of it. */
+  readonly terminator = "";
   readonly #source: ConnectionSource;
 
   constructor(source: ConnectionSource) {
