@@ -108,15 +108,15 @@ export async function startEnsemble(options: ZookeeperServerOptions = {}, count 
   }
 }
 
-/** A server of an ensemble whose other servers never come up: it takes connections of readers, and no writes. */
-export async function startWithoutQuorum(options: ZookeeperServerOptions = {}): Promise<ZookeeperServer> {
+/** A server of an ensemble whose other servers never come up: it takes connections of readers, and no writes; or, where that is switched off, nobody's. */
+export async function startWithoutQuorum(options: ZookeeperServerOptions = {}, { untilServing = true }: { readonly untilServing?: boolean } = {}): Promise<ZookeeperServer> {
   const properties = { "readonlymode.enabled": "true", ...options.properties };
   const servers = await Promise.all(Array.from({ length: 3 }, async () => await makeServer({ ...options, properties })));
   await ensembleOf(servers);
   const [first, ...others] = servers;
   for (const other of others) await other.stop();
   if (first === undefined) throw new Error("there is no first server");
-  await first.start({ untilServing: true });
+  await first.start({ untilServing });
   return first;
 }
 

@@ -29,14 +29,18 @@ export interface Opening {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The version of a znode after a write of ours, and the epoch of that. */
+export interface Acknowledged extends Epoch {
+  readonly version: number;
+}
+
 /** Where connections go, and what this process has seen there. */
 export class ConnectionSource {
   readonly options: CheckedOptions;
   readonly paths: StorePaths;
   /** With what znodes are made. */
   readonly acl: readonly Acl[];
-  /** The versions of the znodes of beats that were acknowledged to this process. */
-  readonly #acknowledged = new Map<string, number>();
+  readonly #acknowledged = new Map<string, Acknowledged>();
   /** The highest transaction that any answer of this store has told to this process. */
   #seenZxid = 0n;
   #epoch: Epoch | undefined;
@@ -52,14 +56,15 @@ export class ConnectionSource {
     return this.options.label;
   }
 
-  get acknowledged(): Map<string, number> {
-    return this.#acknowledged;
+  /** The last beat that was acknowledged to this process, by the path of its znode. */
+  acknowledged(path: string): Acknowledged | undefined {
+    return this.#acknowledged.get(path);
   }
 
   /** A few are kept: a process has few nodes, each with one incarnation at a time. */
-  acknowledge(path: string, version: number): void {
+  acknowledge(path: string, acknowledged: Acknowledged): void {
     this.#acknowledged.delete(path);
-    this.#acknowledged.set(path, version);
+    this.#acknowledged.set(path, acknowledged);
     const [oldest] = this.#acknowledged.keys();
     if (this.#acknowledged.size > 64 && oldest !== undefined) this.#acknowledged.delete(oldest);
   }
@@ -85,6 +90,7 @@ export class ConnectionSource {
   /** The store has lost its history, and has begun another epoch: what was seen before is of no use. */
   forget(): void {
     this.#seenZxid = 0n;
+    this.#acknowledged.clear();
   }
 
   /** With the files that the URL names. Read when they are needed first; that it failed is not remembered. */

@@ -67,10 +67,11 @@ async function trips(client: ZookeeperClient, path: string, { clock, random }: D
   const probe = `${path === "/" ? "" : path}/doctor-${random.id()}`;
   const operations = [
     { op: "create", path: probe, data: Buffer.alloc(0), acl: OPEN_ACL },
+    { op: "setData", path: probe, data: Buffer.alloc(0), version: ANY_VERSION }, // unlike the others it answers when it was
     { op: "delete", path: probe, version: ANY_VERSION },
   ] as const;
   try {
-    const { tookMs, reading } = await roundTrips(clock, async () => (await client.request({ op: "multi", operations })).results[0]?.stat?.createdMs ?? 0);
+    const { tookMs, reading } = await roundTrips(clock, async () => (await client.request({ op: "multi", operations })).results[1]?.stat?.modifiedMs ?? 0);
     return { tookMs, clock: reading, mayMake: true };
   } catch (error) {
     if (!isZookeeperError(error, "NOAUTH")) throw error;

@@ -5,6 +5,7 @@ import { ANY_VERSION } from "./client/records.ts";
 import type { ConnectionSource } from "./connection.ts";
 import { writeData } from "./document.ts";
 import { readRoot } from "./schema.ts";
+import type { Epoch } from "./statements.ts";
 import type { StoreClock } from "./store-clock.ts";
 
 /**
@@ -16,20 +17,20 @@ export async function checkHistory(client: ZookeeperClient, source: ConnectionSo
   const { stat } = await client.request({ op: "setData", path: paths.clock, data: Buffer.alloc(0), version: ANY_VERSION });
   storeClock.seeOwn(stat.modifiedMs);
   if (stat.modifiedZxid > seenZxid) return source.remember(client);
-  await beginEpoch(client, source, context);
+  await beginEpoch(client, source, { random: context.random, logger: context.logger, known: source.epoch });
   source.forget();
   source.remember(client);
 }
 
 /**
- * Gives the store another epoch: it has lost what it had acknowledged. Nothing is done where somebody else has done so since: the number is greater than the one that this process
- * knows, or the same with another name. One that is smaller came back with an old copy.
+ * Gives the store another epoch: it has lost what it had acknowledged. Nothing is done where somebody else has done so since: the number is greater than that of the epoch whose
+ * commits are missing, or the same with another name. One that is smaller came back with an old copy.
  */
-export async function beginEpoch(client: ZookeeperClient, source: ConnectionSource, { random, logger }: Pick<OpenContext, "random" | "logger">): Promise<void> {
+export async function beginEpoch(client: ZookeeperClient, source: ConnectionSource, { random, logger, known: seen }: Pick<OpenContext, "random" | "logger"> & { readonly known: Epoch | undefined }): Promise<void> {
   const root = await readRoot(client, source);
   if (root === undefined) return;
   const { epoch, number } = root.data;
-  const known = source.epoch ?? { epoch, number };
+  const known = seen ?? { epoch, number };
   if (number > known.number || (number === known.number && epoch !== known.epoch)) return;
   const data = { ...root.data, epoch: random.id(), number: Math.max(number, known.number) + 1 };
   try {

@@ -41,6 +41,12 @@ export interface ForeignMulti {
   check(path: string, version: number): unknown;
 }
 
+/** Lets `term.guard` take a list of operations of another client: `await term.guard(foreign(client.transaction()))`. Its paths must be inside the same chroot. */
+export function foreign(multi: ForeignMulti): ZookeeperTransaction {
+  // What a guard does to it is to call its check; nobody else gets to see it.
+  return multi as ZookeeperTransaction;
+}
+
 /** How long a commit that belongs to no term is waited for. */
 const COMMIT_TIMEOUT_MS = 10_000;
 
@@ -73,13 +79,13 @@ export class ZookeeperFences implements FencedTransactions<ZookeeperTransaction>
    * For a {@link ZookeeperMulti} that is open: as the port says. For a list of operations of another client, by its method `check`: puts the comparison into it, so that it is
    * carried out only while no later term has passed the fence; the successor does not wait for it.
    */
-  async guard(fence: FenceHandle, tx: ZookeeperTransaction | ForeignMulti): Promise<void> {
+  async guard(fence: FenceHandle, tx: ZookeeperTransaction): Promise<void> {
     assertMayAct(fence, "guard");
     if (tx instanceof Multi) {
       if (tx.ended) throw transactionRequired(fence, "guard");
       return await this.#hold(fence, tx);
     }
-    if (typeof (tx as Partial<ForeignMulti> | null | undefined)?.check !== "function") throw transactionRequired(fence, "guard");
+    if (typeof (tx as Partial<ZookeeperTransaction> | null | undefined)?.check !== "function") throw transactionRequired(fence, "guard");
     const { client } = await this.#connected(fence.clock, fence.leaseMs);
     const { path, version } = await this.#compare(fence, client);
     tx.check(path.slice(this.#source.options.chroot.length), version);

@@ -5,6 +5,7 @@
 export { ZookeeperError } from "./client/codes.ts";
 export type { ZookeeperCode } from "./client/codes.ts";
 export type { Acl } from "./client/records.ts";
+export { foreign } from "./fenced.ts";
 export type { ForeignMulti, ZookeeperMulti, ZookeeperTransaction } from "./fenced.ts";
 export type { ZookeeperAuth, ZookeeperOptions, ZookeeperServersOptions, ZookeeperUrlOptions } from "./options.ts";
 export { zookeeper } from "./provider.ts";

@@ -640,16 +640,17 @@ export class ZookeeperSession implements StoreSession {
   async #readOwn(incarnation: string): Promise<void> {
     const path = this.#paths.beat(incarnation);
     // As of before the reading is asked for: beats beside it may be acknowledged before its answer is here.
-    const acknowledged = this.#source.acknowledged.get(path) ?? -1;
+    const acknowledged = this.#source.acknowledged(path);
     const refreshed = this.#refresh();
     const reading = this.#beatOf(incarnation);
     reading.catch(() => undefined);
     if (!(await refreshed)) throw this.#groupUnknown();
     const own = await reading;
     if (own === undefined) return void this.#ownBeats.delete(incarnation);
-    if (own.version < acknowledged) {
-      this.#source.acknowledged.delete(path);
-      await beginEpoch(this.#client, this.#source, this.#context);
+    if (acknowledged !== undefined && own.version < acknowledged.version) {
+      const { random, logger } = this.#context;
+      await beginEpoch(this.#client, this.#source, { random, logger, known: acknowledged });
+      this.#source.forget();
       await this.#readRoot();
     }
     this.#rememberBeat(incarnation, own);
@@ -659,7 +660,8 @@ export class ZookeeperSession implements StoreSession {
     if ((this.#ownBeats.get(incarnation)?.version ?? -1) > own.version) return;
     if (this.#ownBeats.size >= BEATS_REMEMBERED) this.#ownBeats.clear();
     this.#ownBeats.set(incarnation, own);
-    this.#source.acknowledge(this.#paths.beat(incarnation), own.version);
+    const { epoch, number } = this.#root.data;
+    this.#source.acknowledge(this.#paths.beat(incarnation), { version: own.version, epoch, number });
   }
 
   #documentOrThrow(): GroupDocument {

@@ -5,6 +5,9 @@ import { JuteError, JuteReader, JuteWriter } from "./jute.ts";
 /** Numbers of the requests (`org.apache.zookeeper.ZooDefs.OpCode`). */
 const OP = { delete: 2, exists: 3, getData: 4, setData: 5, getAcl: 6, sync: 9, ping: 11, getChildren: 12, check: 13, multi: 14, create: 15, auth: 100, sasl: 102, closeSession: -11, error: -1 } as const;
 
+/** An older way to create, which answers less. */
+const CREATED = 1;
+
 /** Requests that are not numbered by the client have these numbers instead. */
 export const PING_XID = -2;
 export const AUTH_XID = -4;
@@ -250,13 +253,30 @@ function readMulti(body: JuteReader): Answers["multi"] | Refusal {
       errors.push(body.int());
       continue;
     }
-    if (type === OP.create) body.string();
-    results.push({ stat: type === OP.create || type === OP.setData ? readStat(body) : null });
+    results.push({ stat: readResult(type, body) });
   }
   if (errors.length === 0) return { results };
   // All that stand before the one that failed say "no error", all behind it "inconsistency".
   const index = errors.findIndex((error) => error !== 0);
   return { index, code: codeName(errors[index] ?? 0) };
+}
+
+function readResult(type: number, body: JuteReader): Stat | null {
+  switch (type) {
+    case CREATED: // what most servers answer to a create, however it was asked for
+      body.string();
+      return null;
+    case OP.create:
+      body.string();
+      return readStat(body);
+    case OP.setData:
+      return readStat(body);
+    case OP.delete:
+    case OP.check:
+      return null;
+    default:
+      throw new JuteError(`an operation of a transaction is answered as one of kind ${type}`);
+  }
 }
 
 function readStat(body: JuteReader): Stat {
