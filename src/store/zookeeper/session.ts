@@ -75,8 +75,11 @@ import type { StoreClock } from "./store-clock.ts";
 const ATTEMPTS = 60;
 /** How often a reading is begun again because what belongs together changed in between. */
 const READINGS = 30;
-/** The longest of the pauses between attempts, in milliseconds; they are chosen by chance, so that those who meet come apart. */
-const LONGEST_PAUSE_MS = 40;
+/** The pauses between attempts are chosen by chance, so that those who meet come apart; the longest grows by so much with each attempt, up to this. */
+const PAUSE_STEP_MS = 4;
+const LONGEST_PAUSE_MS = 250;
+/** No attempt is begun after this part of a call's time: that it was in vain is to be answered before the deadline, which would end the session. */
+const TRYING_SHARE = 0.7;
 /** A session beats for one incarnation; a few more are remembered where somebody tries things out. */
 const BEATS_REMEMBERED = 16;
 
@@ -167,8 +170,8 @@ export class ZookeeperSession implements StoreSession {
 
   join(input: JoinInput, call: Call): Promise<JoinResult> {
     const { incarnation, node, settings } = input;
-    return this.#run("join", call, async () => {
-      for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    return this.#run("join", call, async (untilMs) => {
+      for (let attempt = 1; this.#mayTry(attempt, untilMs); attempt++) {
         if (!(await this.#refresh())) {
           const { document, operations } = makeGroup(this.#place(), input);
           const joined: JoinResult = { outcome: "joined", joinOrder: document.joinOrder, epoch: this.#root.data.epoch };
@@ -176,7 +179,7 @@ export class ZookeeperSession implements StoreSession {
           await this.#pause(attempt);
           continue;
         }
-        return await this.#change("join", {
+        return await this.#change("join", untilMs, {
           more: async (document) => {
             const other = aliveOfNode(document, node);
             return other === undefined ? undefined : await this.#beatOf(other.incarnation);
@@ -200,16 +203,16 @@ export class ZookeeperSession implements StoreSession {
 
   beat(input: BeatInput, call: Call): Promise<BeatReply> {
     const { incarnation, generation, cursor } = input;
-    return this.#run("beat", call, async () => {
+    return this.#run("beat", call, async (untilMs) => {
       let fresh = false;
-      for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      for (let attempt = 1; this.#mayTry(attempt, untilMs); attempt++) {
         if (this.#known === undefined || !this.#ownBeats.has(incarnation)) {
           await this.#readOwn(incarnation);
           fresh = true;
         }
         const document = this.#documentOrThrow();
         if (mustRaise(document, this.#root.data, generation)) {
-          await this.#change("beat", { more: async () => undefined, decide: (place, draft) => raise(place, draft, generation) });
+          await this.#change("beat", untilMs, { more: async () => undefined, decide: (place, draft) => raise(place, draft, generation) });
           continue;
         }
         const own = this.#ownBeats.get(incarnation);
@@ -262,14 +265,14 @@ export class ZookeeperSession implements StoreSession {
   }
 
   leave({ incarnation }: { readonly incarnation: string }, call: Call): Promise<boolean> {
-    return this.#run("leave", call, async () =>
-      this.#change("leave", { more: async () => await this.#beatOf(incarnation), decide: (place, draft, beat) => leave(place, draft, incarnation, beat), withoutGroup: false }),
+    return this.#run("leave", call, async (untilMs) =>
+      this.#change("leave", untilMs, { more: async () => await this.#beatOf(incarnation), decide: (place, draft, beat) => leave(place, draft, incarnation, beat), withoutGroup: false }),
     );
   }
 
   declareDead(input: DeclareDeadInput, call: Call): Promise<boolean> {
-    return this.#run("declareDead", call, async () =>
-      this.#change("declareDead", {
+    return this.#run("declareDead", call, async (untilMs) =>
+      this.#change("declareDead", untilMs, {
         more: async () => await this.#beatOf(input.incarnation),
         decide: (place, draft, beat) => declareDead(place, draft, input, beat, this.#storeClock.nowMs()),
         withoutGroup: false,
@@ -283,8 +286,8 @@ export class ZookeeperSession implements StoreSession {
   }
 
   evict(input: EvictInput, call: Call): Promise<boolean> {
-    return this.#run("evict", call, async () =>
-      this.#change("evict", {
+    return this.#run("evict", call, async (untilMs) =>
+      this.#change("evict", untilMs, {
         more: async (document) => {
           const entry = aliveOfNode(document, input.node);
           return entry === undefined ? undefined : await this.#beatOf(entry.incarnation);
@@ -306,8 +309,8 @@ export class ZookeeperSession implements StoreSession {
   }
 
   claim(input: ClaimInput, call: Call): Promise<ClaimResult | null> {
-    return this.#run("claim", call, async () =>
-      this.#change("claim", {
+    return this.#run("claim", call, async (untilMs) =>
+      this.#change("claim", untilMs, {
         more: async (document) => (electionIn(document, input.election) === undefined ? undefined : await this.#earlierTerms(input.election)),
         decide: (place, draft, terms): Step<ClaimResult | null> => claim(place, draft, input, terms),
         lost: null,
@@ -316,8 +319,8 @@ export class ZookeeperSession implements StoreSession {
   }
 
   passFence(input: PassFenceInput, call: Call): Promise<"passed" | "busy" | "superseded"> {
-    return this.#run("passFence", call, async () =>
-      this.#change<"passed" | "busy" | "superseded", { readonly waiting: number; readonly expired: readonly string[] }>("passFence", {
+    return this.#run("passFence", call, async (untilMs) =>
+      this.#change<"passed" | "busy" | "superseded", { readonly waiting: number; readonly expired: readonly string[] }>("passFence", untilMs, {
         more: async (document) => (electionIn(document, input.election) === undefined ? { waiting: 0, expired: [] } : await this.#open.below(this.#paths.open(input.election))),
         decide: (place, draft, { waiting, expired }) => {
           const step = passFence(place, draft, input, expired);
@@ -371,8 +374,8 @@ export class ZookeeperSession implements StoreSession {
   }
 
   publishView(input: PublishViewInput, call: Call): Promise<boolean> {
-    return this.#run("publishView", call, async () =>
-      this.#change("publishView", { more: async () => undefined, decide: (place, draft) => publishView(place, draft, input, this.#storeClock.nowMs()), lost: false }),
+    return this.#run("publishView", call, async (untilMs) =>
+      this.#change("publishView", untilMs, { more: async () => undefined, decide: (place, draft) => publishView(place, draft, input, this.#storeClock.nowMs()), lost: false }),
     );
   }
 
@@ -435,12 +438,12 @@ export class ZookeeperSession implements StoreSession {
   // ---- changing
 
   #simple<T>(operation: string, call: Call, decide: (place: Place, draft: GroupDocument) => Step<T>, options: { readonly withoutGroup?: T } = {}): Promise<T> {
-    return this.#run(operation, call, async () => this.#change(operation, { more: async () => undefined, decide, ...options }));
+    return this.#run(operation, call, async (untilMs) => this.#change(operation, untilMs, { more: async () => undefined, decide, ...options }));
   }
 
   /** Changes take turns. */
-  #change<T, More>(operation: string, change: Change<T, More>): Promise<T> {
-    const work = async () => await this.#attempt(operation, change);
+  #change<T, More>(operation: string, untilMs: number, change: Change<T, More>): Promise<T> {
+    const work = async () => await this.#attempt(operation, untilMs, change);
     const result = this.#turn.then(work, work);
     this.#turn = result;
     return result;
@@ -450,9 +453,9 @@ export class ZookeeperSession implements StoreSession {
    * Decides on a copy of the document as it is known, and writes it where its version is still that one; else it is read again. An answer that
    * needs nothing written is given only on what was read during this call.
    */
-  async #attempt<T, More>(operation: string, change: Change<T, More>): Promise<T> {
+  async #attempt<T, More>(operation: string, untilMs: number, change: Change<T, More>): Promise<T> {
     let fresh = false;
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    for (let attempt = 1; this.#mayTry(attempt, untilMs); attempt++) {
       if (this.#known === undefined && !fresh) {
         await this.#refresh();
         fresh = true;
@@ -670,10 +673,11 @@ export class ZookeeperSession implements StoreSession {
 
   // ---- how operations are run
 
-  #run<T>(operation: string, call: Call, work: () => Promise<T>): Promise<T> {
+  #run<T>(operation: string, call: Call, work: (untilMs: number) => Promise<T>): Promise<T> {
+    const untilMs = this.#context.clock.monotonicMs() + call.deadlineMs * TRYING_SHARE;
     return this.#gate.run(operation, call, async () => {
       try {
-        const result = await work();
+        const result = await work(untilMs);
         this.#source.remember(this.#client);
         return result;
       } catch (error) {
@@ -684,9 +688,13 @@ export class ZookeeperSession implements StoreSession {
     });
   }
 
+  #mayTry(attempt: number, untilMs: number): boolean {
+    return attempt === 1 || (attempt <= ATTEMPTS && this.#context.clock.monotonicMs() < untilMs);
+  }
+
   async #pause(attempt: number): Promise<void> {
     const { clock, random } = this.#context;
-    await sleep(clock, random.next() * Math.min(LONGEST_PAUSE_MS, 2 * attempt), this.ended);
+    await sleep(clock, random.next() * Math.min(LONGEST_PAUSE_MS, PAUSE_STEP_MS * attempt), this.ended);
   }
 
   #place(): Place {
