@@ -3,7 +3,8 @@ import { after, describe, it } from "node:test";
 import { findZookeeper, startZookeeper } from "../support/zookeeper-server.ts";
 import { skipReason } from "../support/required.ts";
 import { once } from "../integration/zookeeper/place.ts";
-import { tribune } from "./run.ts";
+import { group, lead } from "./group.ts";
+import { tribune, until } from "./run.ts";
 
 const programs = await findZookeeper();
 
@@ -39,6 +40,35 @@ if ("missing" in programs) {
       assert.ok(!doctor.stdout.includes('"fail"'), doctor.stdout);
       for (const check of ["server", "round-trip", "clock", "ensemble", "write", "session", "way", "schema"]) assert.ok(doctor.stdout.includes(`"${check}"`), `${check} in ${doctor.stdout}`);
       assert.ok(!`${printed.stdout}${doctor.stdout}${doctor.stderr}`.includes(PASSWORD));
+    });
+
+    it("an operator sees a group, moves, pauses, resumes and takes away what it leads, and sends a node away", async (t) => {
+      const where = { folder: "", store, env: { TRIBUNE_STORE: store, TRIBUNE_GROUP: "billing" } };
+      const [ada, ben] = await group(t, where, "ada", "ben");
+      if (ada === undefined || ben === undefined) return assert.fail("nobody is there");
+      await lead(ada, "scheduler");
+      void lead(ben, "scheduler");
+      const said = async (...args: string[]) => {
+        const ended = await tribune(t, args, where.env);
+        assert.deepEqual([ended.code, ended.stderr], [0, ""], `${args.join(" ")}: ${ended.stdout}`);
+        assert.ok(!ended.stdout.includes(PASSWORD));
+        return ended.stdout;
+      };
+      await until("ben is known to contend", async () => /"node":"ben"[^}]*"fit":true/.test(await said("elections", "--json")) || (await said("elections", "--json")).includes('"ben"'));
+      assert.match(await said("members"), /ada[^]*ben/);
+      assert.match(await said("transfer", "scheduler", "ben"), /^ben holds scheduler now/);
+      assert.match(await said("status"), /scheduler[^]*ben/);
+      await said("pause", "scheduler", "--reason", "maintenance");
+      await said("resign", "scheduler");
+      await until("nobody holds it", () => ada.election("scheduler").current?.holder === null);
+      await said("resume", "scheduler");
+      await until("somebody holds it again", () => ada.election("scheduler").current?.holder !== null);
+      const ran = await tribune(t, ["lead", "--election", "job", "--node", "cat", "--exit", "--", "sh", "-c", "echo token $TRIBUNE_TOKEN"], where.env);
+      assert.match(ran.stdout, /token \d+/);
+      await said("evict", "ben", "--reason", "moved away");
+      await until("ben is gone", () => ada.view.members.every((member) => member.node !== "ben"));
+      const events = await said("events", "--json");
+      for (const type of ["term-began", "election-paused", "election-resumed", "eviction-requested", "view-published"]) assert.ok(events.includes(`"${type}"`), type);
     });
 
     it("a wrong password, and a port where nobody listens, end with a code of their own, and without a password", async (t) => {

@@ -63,8 +63,9 @@ async function findInstalled(): Promise<FoundPrograms | undefined> {
   const java = await firstExecutable([...(process.env["JAVA_HOME"] === undefined ? [] : [join(process.env["JAVA_HOME"], "bin")]), ...(process.env["PATH"] ?? "").split(delimiter), "/usr/bin"], "java");
   const [first = ""] = jar.split(delimiter);
   if (java === undefined || !(await isThere(first, constants.R_OK))) return undefined;
-  const beside = (await readdir(dirname(first))).filter((name) => /^slf4j-simple(-[\d.]+)?\.jar$/.test(name)).map((name) => join(dirname(first), name));
-  const classPath = [jar, ...beside.slice(0, 1)].join(delimiter);
+  // A logger that writes to standard error; and what the package of Debian forgets, without which there is no TLS.
+  const beside = (await readdir(dirname(first))).filter((name) => /^(?:slf4j-simple|netty-codec|netty-resolver)\.jar$/.test(name)).map((name) => join(dirname(first), name));
+  const classPath = [jar, ...beside].join(delimiter);
   const { stdout } = await run(java, ["-Xmx64m", "-cp", classPath, "org.apache.zookeeper.version.VersionInfoMain"]);
   return { java, classPath, version: /version:? (\d+\.\d+\.\d+)/.exec(stdout)?.[1] ?? "0" };
 }
@@ -358,7 +359,7 @@ async function hasStopped(pid: number): Promise<boolean> {
 }
 
 /** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

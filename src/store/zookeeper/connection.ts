@@ -9,6 +9,7 @@ import type { ServerFacts } from "./client/four-letters.ts";
 import { CREATOR_ACL, OPEN_ACL } from "./client/records.ts";
 import type { Acl } from "./client/records.ts";
 import { mapZookeeperError } from "./errors.ts";
+import { addressOf } from "./options.ts";
 import type { CheckedOptions } from "./options.ts";
 import { pathsBelow } from "./paths.ts";
 import type { StorePaths } from "./paths.ts";
@@ -41,6 +42,8 @@ export class ConnectionSource {
   /** With what znodes are made. */
   readonly acl: readonly Acl[];
   readonly #acknowledged = new Map<string, Acknowledged>();
+  /** What servers have said about themselves, by their address. */
+  readonly facts = new Map<string, ServerFacts>();
   /** The highest transaction that any answer of this store has told to this process. */
   #seenZxid = 0n;
   #epoch: Epoch | undefined;
@@ -130,7 +133,7 @@ export async function openConnection(source: ConnectionSource, opening: Opening,
     const tls = await source.tls();
     // A little sooner than the deadline, so that what each server said can be told.
     client = await connectToAny({ servers, tls, proof, sessionTimeoutMs, clock, random, deadlineMs: deadlineMs * 0.9, signal: givenUp.signal });
-    const facts = await factsAbout(client, tls, clock);
+    const facts = await factsAbout(client, source, { tls, clock });
     assertNewEnough(facts, label);
     return { client, facts };
   };
@@ -158,8 +161,19 @@ export async function closeConnection({ client }: Connection, clock: Clock): Pro
   await withDeadline(client.close(), { clock, ms: CLOSE_TIMEOUT_MS, operation: "closing the connection", onExpire: () => client.destroy() }).catch(() => undefined);
 }
 
-/** What the server says about itself, if it is set up to; a server that does not say anything is taken as it is. */
-async function factsAbout(client: ZookeeperClient, tls: ConnectionOptions | undefined, clock: Clock): Promise<ServerFacts> {
+/**
+ * What the server says about itself, if it is set up to; a server that does not say anything is taken as it is. Each is asked once: a node that has lost its connection has no time for it.
+ */
+async function factsAbout(client: ZookeeperClient, source: ConnectionSource, { tls, clock }: { readonly tls: ConnectionOptions | undefined; readonly clock: Clock }): Promise<ServerFacts> {
+  const address = addressOf(client.server);
+  const known = source.facts.get(address);
+  if (known !== undefined) return known;
+  const facts = await askForFacts(client, tls, clock);
+  source.facts.set(address, facts);
+  return facts;
+}
+
+async function askForFacts(client: ZookeeperClient, tls: ConnectionOptions | undefined, clock: Clock): Promise<ServerFacts> {
   const late = new AbortController();
   const timer = clock.setTimer(FACTS_TIMEOUT_MS, () => late.abort());
   try {
