@@ -2,6 +2,7 @@ import type { Clock } from "../../kernel/index.ts";
 import type { ZookeeperClient } from "./client/client.ts";
 import { isZookeeperError } from "./client/codes.ts";
 import { readData } from "./document.ts";
+import type { StoreClock } from "./store-clock.ts";
 
 /** What the znode of an open transaction holds. */
 export interface OpenTransaction {
@@ -9,15 +10,21 @@ export interface OpenTransaction {
   readonly leaseMs: number;
 }
 
-/** The transactions that hold a fence up, as one observer sees them: each is given a lease from when it was seen first, by our own clock. */
+/**
+ * The transactions that hold a fence up, as one observer sees them. Each has a lease: since it began, by the store's clock, or since it was seen first, by our own. So those of a process that died
+ * have had their time when its lease is over, and a store's clock that steps back costs no more than another lease. That they are waited for is a courtesy: one that is
+ * taken away cannot be carried out.
+ */
 export class OpenTransactions {
   readonly #client: ZookeeperClient;
   readonly #clock: Clock;
+  readonly #storeClock: StoreClock;
   readonly #seenAtMs = new Map<string, number>();
 
-  constructor(client: ZookeeperClient, clock: Clock) {
+  constructor(client: ZookeeperClient, clock: Clock, storeClock: StoreClock) {
     this.#client = client;
     this.#clock = clock;
+    this.#storeClock = storeClock;
   }
 
   /** How many below this path are to be waited for, and the names of those that have had their time. */
@@ -44,9 +51,9 @@ export class OpenTransactions {
     const sinceMs = this.#seenAtMs.get(path) ?? nowMs;
     this.#seenAtMs.set(path, sinceMs);
     try {
-      const { data } = await this.#client.request({ op: "getData", path });
+      const { data, stat } = await this.#client.request({ op: "getData", path });
       const { leaseMs } = readData(data, path) as OpenTransaction;
-      return nowMs - sinceMs >= leaseMs;
+      return Math.max(nowMs - sinceMs, this.#storeClock.nowMs() - stat.createdMs) >= leaseMs;
     } catch (error) {
       if (!isZookeeperError(error, "NONODE")) throw error;
       return undefined;

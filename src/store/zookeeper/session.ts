@@ -143,7 +143,7 @@ export class ZookeeperSession implements StoreSession {
     this.#paths = source.paths.group(context.group);
     this.#root = root;
     this.#storeClock = storeClock;
-    this.#open = new OpenTransactions(this.#client, context.clock);
+    this.#open = new OpenTransactions(this.#client, context.clock, storeClock);
     this.#gate = new SessionGate({ clock: context.clock, label: source.label, onEnd: () => this.#leaveConnection() });
     const { version } = connection.facts;
     this.info = {
@@ -319,9 +319,15 @@ export class ZookeeperSession implements StoreSession {
   }
 
   passFence(input: PassFenceInput, call: Call): Promise<"passed" | "busy" | "superseded"> {
+    let tried = false;
     return this.#run("passFence", call, async (untilMs) =>
       this.#change<"passed" | "busy" | "superseded", { readonly waiting: number; readonly expired: readonly string[] }>("passFence", untilMs, {
-        more: async (document) => (electionIn(document, input.election) === undefined ? { waiting: 0, expired: [] } : await this.#open.below(this.#paths.open(input.election))),
+        // Mostly nothing is open, and the first attempt finds out.
+        more: async () => {
+          const others = tried ? await this.#open.below(this.#paths.open(input.election)) : { waiting: 0, expired: [] };
+          tried = true;
+          return others;
+        },
         decide: (place, draft, { waiting, expired }) => {
           const step = passFence(place, draft, input, expired);
           return step.operations !== undefined && waiting > 0 ? { answer: "busy" } : step;

@@ -88,19 +88,31 @@ await describeWithServer("fenced transactions on ZooKeeper", {}, async (server) 
     for (const no of [undefined, {}, 5]) await assert.rejects(provider.fenced.guard(fenceOf(b, ELECTION, token), no as never), { code: "TRANSACTION_REQUIRED" });
   });
 
-  it("of a process that is frozen hold the successor up for a lease of its own clock, and not longer; then they cannot commit", async (t) => {
+  it("hold the successor up for a lease from when they began, and not longer; then they cannot commit", async (t) => {
     const provider = zookeeper({ url: server.url });
     const scene = sceneOn(t, provider);
     const [a, b] = [await scene.member(), await scene.member()];
     const fence = fenceOf(a, ELECTION, await a.lead(ELECTION), { leaseMs: 600 });
     const token = await claimFrom(b, a);
+    const sinceMs = systemClock.monotonicMs();
     const tx = await provider.begin();
     await provider.fenced.guard(fence, tx);
     tx.create(`/frozen-${scene.random.id()}`);
     assert.equal(await b.passFence(ELECTION, token), "busy");
-    const sinceMs = systemClock.monotonicMs();
     await until("the successor passes", async () => (await b.passFence(ELECTION, token)) === "passed");
-    assert.ok(systemClock.monotonicMs() - sinceMs >= 500);
+    assert.ok(systemClock.monotonicMs() - sinceMs >= 590);
+    await assert.rejects(tx.commit(), { code: "TERM_LOST" });
+  });
+
+  it("of a process that has been dead for a lease hold nobody up", async (t) => {
+    const provider = zookeeper({ url: server.url });
+    const scene = sceneOn(t, provider);
+    const [a, b] = [await scene.member(), await scene.member()];
+    const tx = await provider.begin();
+    await provider.fenced.guard(fenceOf(a, ELECTION, await a.lead(ELECTION), { leaseMs: 300 }), tx);
+    const sinceMs = systemClock.monotonicMs();
+    await until("a lease is over", () => systemClock.monotonicMs() - sinceMs > 600);
+    assert.equal(await b.passFence(ELECTION, await claimFrom(b, a)), "passed", "at the first attempt");
     await assert.rejects(tx.commit(), { code: "TERM_LOST" });
   });
 
