@@ -42,6 +42,16 @@ if ("missing" in programs) {
       assert.ok(!`${printed.stdout}${doctor.stdout}${doctor.stderr}`.includes(PASSWORD));
     });
 
+    it("what migrate prints makes the root when it is typed into zkCli.sh, and nodes need no more", async (t) => {
+      const byHand = `zookeeper://${server.address}/by/hand`;
+      const printed = await tribune(t, ["migrate", "--print", "--from", "0", "--store", byHand]);
+      const said = await server.cli(printed.stdout.split("\n").filter((line) => line !== "" && !line.startsWith("--")));
+      const migrated = await tribune(t, ["migrate", "--store", byHand]);
+      assert.match(migrated.stdout, /nothing to do/, said + migrated.stderr);
+      const { length } = await group(t, { folder: "", store: byHand, env: {} }, "ada");
+      assert.equal(length, 1);
+    });
+
     it("an operator sees a group, moves, pauses, resumes and takes away what it leads, and sends a node away", async (t) => {
       const where = { folder: "", store, env: { TRIBUNE_STORE: store, TRIBUNE_GROUP: "billing" } };
       const [ada, ben] = await group(t, where, "ada", "ben");

@@ -267,6 +267,17 @@ export class ZookeeperServer {
     });
   }
 
+  /** Types these lines into `zkCli.sh`, and answers what it said. */
+  async cli(lines: readonly string[]): Promise<string> {
+    const { java, classPath } = this.place.programs;
+    const child = spawn(java, ["-Xmx64m", "-cp", classPath, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "org.apache.zookeeper.ZooKeeperMain", "-server", this.address], { stdio: ["pipe", "pipe", "pipe"] });
+    let said = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    child.stdin.end(`${[...lines, "quit"].join("\n")}\n`);
+    await once(child, "close");
+    return said;
+  }
+
   /** Ends the server as `kill` does from a shell, and waits until it is gone. `SIGKILL` is a crash. */
   async kill(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child;
