@@ -281,7 +281,7 @@ function zookeeperLedger(url: string): Ledger {
     if (!manner.holdFirst) await wait(manner.holdMs);
   };
   return {
-    provider: provider as StoreProvider,
+    provider,
     write(term, entry, manner) {
       if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as ZookeeperTransaction, entry, manner)));
       return answered(async () => {

@@ -13,6 +13,11 @@ const anyLong = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
 const anyText = fc.string({ unit: "grapheme" });
 const anyBytes = fc.uint8Array({ maxLength: 5_000 });
 
+/** As hexadecimal digits, without the spaces that show where one value ends. */
+function bytes(text: string): string {
+  return text.replaceAll(" ", "");
+}
+
 /** What a server would send behind its header. */
 function body(write: (writer: JuteWriter) => void): JuteReader {
   const writer = new JuteWriter();
@@ -84,13 +89,13 @@ describe("ZooKeeper's records", () => {
 
   it("of a request are those of the protocol, byte by byte", () => {
     const hex = (request: Request) => encodeRequest(7, request).toString("hex");
-    assert.equal(hex({ op: "exists", path: "/a", watch: true }), "0000000f" + "00000007" + "00000003" + "000000022f61" + "01");
-    assert.equal(hex({ op: "sync", path: "/a" }), "0000000e" + "00000007" + "00000009" + "000000022f61");
-    assert.equal(hex({ op: "delete", path: "/a", version: -1 }), "00000012" + "00000007" + "00000002" + "000000022f61" + "ffffffff");
-    assert.equal(hex({ op: "closeSession" }), "00000008" + "00000007" + "fffffff5");
+    assert.equal(hex({ op: "exists", path: "/a", watch: true }), bytes("0000000f 00000007 00000003 000000022f61 01"));
+    assert.equal(hex({ op: "sync", path: "/a" }), bytes("0000000e 00000007 00000009 000000022f61"));
+    assert.equal(hex({ op: "delete", path: "/a", version: -1 }), bytes("00000012 00000007 00000002 000000022f61 ffffffff"));
+    assert.equal(hex({ op: "closeSession" }), bytes("00000008 00000007 fffffff5"));
     const multi = hex({ op: "multi", operations: [{ op: "check", path: "/a", version: 3 }] });
-    assert.equal(multi, "00000024" + "00000007" + "0000000e" + "0000000d" + "00" + "ffffffff" + "000000022f61" + "00000003" + "ffffffff" + "01" + "ffffffff");
-    assert.equal(encodeConnect({ timeoutMs: 4_000, sessionId: 0n, password: Buffer.alloc(2), readOnly: false }).toString("hex"), "0000001f" + "00000000" + "0000000000000000" + "00000fa0" + "0000000000000000" + "000000020000" + "00");
+    assert.equal(multi, bytes("00000024 00000007 0000000e 0000000d 00 ffffffff 000000022f61 00000003 ffffffff 01 ffffffff"));
+    assert.equal(encodeConnect({ timeoutMs: 4_000, sessionId: 0n, password: Buffer.alloc(2), readOnly: false }).toString("hex"), bytes("0000001f 00000000 0000000000000000 00000fa0 0000000000000000 000000020000 00"));
   });
 });
 

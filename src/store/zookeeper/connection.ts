@@ -133,6 +133,7 @@ export async function openConnection(source: ConnectionSource, opening: Opening,
     const tls = await source.tls();
     // A little sooner than the deadline, so that what each server said can be told.
     client = await connectToAny({ servers, tls, proof, sessionTimeoutMs, clock, random, deadlineMs: deadlineMs * 0.9, signal: givenUp.signal });
+    if (givenUp.signal.aborted) throw new Error("it was too late");
     const facts = await factsAbout(client, source, { tls, clock });
     assertNewEnough(facts, label);
     return { client, facts };
@@ -153,6 +154,22 @@ export async function openConnection(source: ConnectionSource, opening: Opening,
   } catch (error) {
     client?.destroy();
     throw mapZookeeperError(error, operation, label);
+  }
+}
+
+/** Opens a connection, does something on it within what is left of the deadline, and closes it; or keeps it, if that is wanted and nothing failed. */
+export async function withConnection<T>(source: ConnectionSource, opening: Opening, { operation, keep = false }: { readonly operation: string; readonly keep?: boolean }, work: (connection: Connection) => Promise<T>): Promise<T> {
+  const { clock, deadlineMs, signal } = opening;
+  const startedAtMs = clock.monotonicMs();
+  const connection = await openConnection(source, opening, operation);
+  const destroy = () => connection.client.destroy();
+  try {
+    const result = await withDeadline(work(connection), { clock, ms: startedAtMs + deadlineMs - clock.monotonicMs(), operation: `${operation} on ${source.label}`, signal, onExpire: destroy });
+    if (!keep) await closeConnection(connection, clock);
+    return result;
+  } catch (error) {
+    destroy();
+    throw mapZookeeperError(error, operation, source.label);
   }
 }
 

@@ -6,9 +6,8 @@ import { askFourLetters, factsOf } from "./client/four-letters.ts";
 import type { ServerFacts } from "./client/four-letters.ts";
 import { ANY_VERSION, OPEN_ACL, PERMISSION } from "./client/records.ts";
 import type { Acl } from "./client/records.ts";
-import { closeConnection, OLDEST, openConnection } from "./connection.ts";
+import { OLDEST, withConnection } from "./connection.ts";
 import type { Connection, ConnectionSource } from "./connection.ts";
-import { mapZookeeperError } from "./errors.ts";
 import { addressOf } from "./options.ts";
 import { readRoot } from "./schema.ts";
 
@@ -17,32 +16,25 @@ const NO_SUCH_VERSION = 2 ** 31 - 2;
 
 /** Looks at servers, way and permissions on connections of the diagnosis's own. Changes nothing. */
 export async function diagnose(source: ConnectionSource, context: DiagnoseContext): Promise<readonly Finding[]> {
-  const operation = "looking at the servers";
-  const { clock, deadlineMs, leaseMs } = context;
-  const startedAtMs = clock.monotonicMs();
-  const connection = await openConnection(source, context, operation);
-  const late = clock.setTimer(startedAtMs + deadlineMs - clock.monotonicMs(), () => connection.client.destroy());
-  try {
-    const { client, facts } = connection;
-    const installed = await schemaOf(client, source);
-    const path = installed !== "denied" && installed.version > 0 ? source.options.root : await nearestAbove(client, source.options.root);
-    const { tookMs, clock: reading, mayMake } = await trips(client, path, context);
-    return [
-      serverFinding(facts),
-      roundTripFinding(tookMs, leaseMs),
-      ...(reading === undefined ? [] : [clockFinding(reading)]),
-      await ensembleFinding(source, context, connection),
-      await writeFinding(client, source, { installed, path, mayMake }),
-      sessionFinding(connection, source, leaseMs),
-      tlsFinding(source),
-      schemaFinding(installed),
-    ];
-  } catch (error) {
-    throw mapZookeeperError(error, operation, source.label);
-  } finally {
-    late.cancel();
-    await closeConnection(connection, clock);
-  }
+  return await withConnection(source, context, { operation: "looking at the servers" }, async (connection) => await findingsOn(connection, source, context));
+}
+
+async function findingsOn(connection: Connection, source: ConnectionSource, context: DiagnoseContext): Promise<readonly Finding[]> {
+  const { client, facts } = connection;
+  const { leaseMs } = context;
+  const installed = await schemaOf(client, source);
+  const path = installed !== "denied" && installed.version > 0 ? source.options.root : await nearestAbove(client, source.options.root);
+  const { tookMs, clock: reading, mayMake } = await trips(client, path, context);
+  return [
+    serverFinding(facts),
+    roundTripFinding(tookMs, leaseMs),
+    ...(reading === undefined ? [] : [clockFinding(reading)]),
+    await ensembleFinding(source, context, connection),
+    await writeFinding(client, source, { installed, path, mayMake }),
+    sessionFinding(connection, source, leaseMs),
+    tlsFinding(source),
+    schemaFinding(installed),
+  ];
 }
 
 /** `"denied"`: this identity may not even look. */

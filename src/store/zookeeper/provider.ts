@@ -1,10 +1,9 @@
 import type { DiagnoseContext, Finding, OpenContext, StoreProvider, StoreSession } from "../index.ts";
 import { schemaStep } from "../index.ts";
-import { ConnectionSource, openConnection } from "./connection.ts";
+import { ConnectionSource, withConnection } from "./connection.ts";
 import type { Connection } from "./connection.ts";
 import { diagnose } from "./diagnose.ts";
 import { checkHistory } from "./epoch.ts";
-import { mapZookeeperError } from "./errors.ts";
 import { ZookeeperFences } from "./fenced.ts";
 import type { ZookeeperMulti, ZookeeperTransaction } from "./fenced.ts";
 import { checkOptions } from "./options.ts";
@@ -44,25 +43,11 @@ class ZookeeperProvider implements ZookeeperStore {
   }
 
   async open(context: OpenContext): Promise<StoreSession> {
-    const operation = "opening the store";
-    const startedAtMs = context.clock.monotonicMs();
-    const connection = await openConnection(this.#source, context, operation);
-    const late = context.clock.setTimer(startedAtMs + context.deadlineMs - context.clock.monotonicMs(), () => connection.client.destroy());
-    const callOff = () => connection.client.destroy();
-    context.signal?.addEventListener("abort", callOff, { once: true });
-    try {
+    return await withConnection(this.#source, context, { operation: "opening the store", keep: true }, async (connection) => {
       const storeClock = new StoreClock(context.clock);
       const root = await this.#prepare(connection, context, storeClock);
-      context.signal?.throwIfAborted();
       return new ZookeeperSession({ connection, source: this.#source, context, root, storeClock });
-    } catch (error) {
-      connection.client.destroy();
-      context.signal?.throwIfAborted();
-      throw mapZookeeperError(error, operation, this.label);
-    } finally {
-      late.cancel();
-      context.signal?.removeEventListener("abort", callOff);
-    }
+    });
   }
 
   async begin(): Promise<ZookeeperMulti> {

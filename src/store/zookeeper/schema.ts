@@ -3,10 +3,9 @@ import { SCHEMA_VERSION, SCHEMA_WORKS_WITH, schemaStep } from "../index.ts";
 import type { InstalledSchema, OpenContext, SchemaAdmin } from "../index.ts";
 import type { ZookeeperClient } from "./client/client.ts";
 import { isZookeeperError } from "./client/codes.ts";
-import { closeConnection, openConnection } from "./connection.ts";
+import { withConnection } from "./connection.ts";
 import type { ConnectionSource, Opening } from "./connection.ts";
 import { readData, writeData } from "./document.ts";
-import { mapZookeeperError } from "./errors.ts";
 
 /** What the root's znode holds. It is compared in each transaction, so nothing is written in an epoch that is over. */
 export interface RootData extends InstalledSchema {
@@ -88,16 +87,7 @@ export class ZookeeperSchema implements SchemaAdmin {
   }
 
   async #connected<T>(context: Opening, operation: string, work: (client: ZookeeperClient) => Promise<T>): Promise<T> {
-    const connection = await openConnection(this.#source, context, operation);
-    const late = context.clock.setTimer(context.deadlineMs, () => connection.client.destroy());
-    try {
-      return await work(connection.client);
-    } catch (error) {
-      throw mapZookeeperError(error, operation, this.#source.label);
-    } finally {
-      late.cancel();
-      await closeConnection(connection, context.clock);
-    }
+    return await withConnection(this.#source, context, { operation }, async ({ client }) => await work(client));
   }
 }
 

@@ -558,8 +558,8 @@ export class ZookeeperSession implements StoreSession {
   #follow(): void {
     const follow = async () => {
       if (await this.#fetch()) return;
-      const { stat } = await this.#client.request({ op: "exists", path: this.#paths.group, watch: true });
-      if (stat.version >= 0) await this.#fetch(); // it was made in between
+      await this.#client.request({ op: "exists", path: this.#paths.group, watch: true }); // throws where it still is not there, and is told when it is
+      await this.#fetch();
     };
     follow().catch(() => undefined);
   }

@@ -29,7 +29,7 @@ async function reconnected(member: Member): Promise<void> {
 }
 
 /** A node that leads as soon as it may, and what it has led. */
-function nodeOn(t: Context, options: { readonly url: string; readonly group: string; readonly node: string; readonly leaseMs?: number }): { readonly cluster: { start(): Promise<void> }; readonly terms: Term<ZookeeperTransaction>[]; leads(): boolean } {
+function nodeOn(t: Context, options: { readonly url: string; readonly group: string; readonly node: string; readonly leaseMs?: number }): { readonly cluster: { start(): Promise<void> }; readonly terms: Term<ZookeeperTransaction>[]; readonly leads: () => boolean } {
   const { url, group, node, leaseMs = 4_000 } = options;
   const cluster = createCluster({ group, node, store: zookeeper({ url }), leaseMs, beatMs: leaseMs / 8 });
   const terms: Term<ZookeeperTransaction>[] = [];
