@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
 import { promisify } from "node:util";
 import { isTribuneError } from "../../../src/kernel/index.ts";
 import { zookeeper } from "../../../src/store/zookeeper/index.ts";
+import { installOnDebian } from "../../support/postgres-server.ts";
 import { skipReason } from "../../support/required.ts";
 import { findZookeeper, freePort, startZookeeper } from "../../support/zookeeper-server.ts";
 import { sceneOn } from "./here.ts";
@@ -18,7 +20,11 @@ async function certificate(folder: string): Promise<{ readonly pem: string; read
   const [key, ca, pem] = ["key.pem", "ca.pem", "both.pem"].map((name) => join(folder, name)) as [string, string, string];
   const args = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out", ca];
   try {
-    await run("openssl", args);
+    await run("openssl", args).catch(async () => {
+      const trouble = await installOnDebian("openssl");
+      if (trouble !== undefined) throw new Error(trouble);
+      await run("openssl", args);
+    });
   } catch {
     return undefined;
   }
@@ -28,7 +34,7 @@ async function certificate(folder: string): Promise<{ readonly pem: string; read
 
 const programs = await findZookeeper();
 const folder = await mkdtemp(join(tmpdir(), "tribune-zookeeper-tls-"));
-process.once("exit", () => void rm(folder, { recursive: true, force: true }));
+process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 const made = await certificate(folder);
 
 if ("missing" in programs || made === undefined) {
@@ -40,10 +46,7 @@ if ("missing" in programs || made === undefined) {
       programs,
       settings: { secureClientPort: securePort, serverCnxnFactory: "org.apache.zookeeper.server.NettyServerCnxnFactory", "ssl.keyStore.location": made.pem, "ssl.keyStore.type": "PEM", "ssl.trustStore.location": made.ca, "ssl.trustStore.type": "PEM", "ssl.clientAuth": "none" },
     });
-    t.after(async () => {
-      await server.stop();
-      await rm(folder, { recursive: true, force: true });
-    });
+    t.after(async () => await server.stop());
     const address = `127.0.0.1:${securePort}`;
     const byUrl = await sceneOn(t, zookeeper({ url: `zookeeper://app:secret@${address}?ca=${made.ca}` })).member();
     assert.equal((await byUrl.beat()).accepted, true);
