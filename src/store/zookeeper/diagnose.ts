@@ -1,4 +1,4 @@
-import { clockFinding, roundTripFinding, roundTrips, SCHEMA_VERSION } from "../index.ts";
+import { clockFinding, roundTripFinding, roundTrips } from "../index.ts";
 import type { ClockReading, DiagnoseContext, Finding, InstalledSchema } from "../index.ts";
 import type { ZookeeperClient } from "./client/client.ts";
 import { isZookeeperError } from "./client/codes.ts";
@@ -33,7 +33,6 @@ async function findingsOn(connection: Connection, source: ConnectionSource, cont
     await writeFinding(client, source, { installed, path, mayMake }),
     sessionFinding(connection, source, leaseMs),
     tlsFinding(source),
-    schemaFinding(installed),
   ];
 }
 
@@ -182,11 +181,4 @@ function tlsFinding({ options }: ConnectionSource): Finding {
   if (options.tls !== undefined) return { check, level: "ok", found: "the way is encrypted (TLS)" };
   if (options.proof?.scheme === "digest") return { check, level: "warn", found: "the way is not encrypted, and a digest sends the password as it is", next: "use TLS (tls=true in the URL), or sasl" };
   return { check, level: "ok", found: "the way is not encrypted" };
-}
-
-function schemaFinding(installed: InstalledSchema | "denied"): Finding {
-  const check = "schema";
-  if (installed === "denied") return { check, level: "fail", found: "whether there is a schema cannot be seen", next: "mend the permissions first" };
-  if (installed.version === 0) return { check, level: "warn", found: "there is no schema yet", next: "nothing, if nodes may make it; otherwise run 'tribune migrate'" };
-  return { check, level: "ok", found: `schema ${installed.version}; this code needs ${SCHEMA_VERSION}` };
 }
