@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { ConnectionOptions } from "node:tls";
 import { TribuneError, withDeadline } from "../../kernel/index.ts";
 import type { Clock, Random } from "../../kernel/index.ts";
-import type { ZookeeperClient } from "./client/client.ts";
+import type { SessionKey, ZookeeperClient } from "./client/client.ts";
 import { connectToAny } from "./client/ensemble.ts";
 import { askFourLetters, factsOf } from "./client/four-letters.ts";
 import type { ServerFacts } from "./client/four-letters.ts";
@@ -19,6 +19,8 @@ import type { Epoch } from "./statements.ts";
 export const OLDEST = [3, 5, 0];
 /** How long a polite end may take before the socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 1_000;
+/** A process has few nodes, each with one session; more that are left at a time are let go. */
+const SESSIONS_LEFT = 16;
 /** How long the server is given to say of which version it is; many are set up not to. */
 const FACTS_TIMEOUT_MS = 1_000;
 
@@ -35,12 +37,20 @@ export interface Acknowledged extends Epoch {
   readonly version: number;
 }
 
+/** A session without a connection. */
+export interface LeftSession {
+  readonly key: SessionKey;
+  /** When the servers forget it, by our clock. */
+  readonly untilMs: number;
+}
+
 /** Where connections go, and what this process has seen there. */
 export class ConnectionSource {
   readonly options: CheckedOptions;
   readonly paths: StorePaths;
   /** With what znodes are made. */
   readonly acl: readonly Acl[];
+  readonly #left: LeftSession[] = [];
   readonly #acknowledged = new Map<string, Acknowledged>();
   /** What servers have said about themselves, by their address. */
   readonly facts = new Map<string, ServerFacts>();
@@ -85,6 +95,25 @@ export class ConnectionSource {
     this.#epoch = { epoch, number };
   }
 
+  /** A connection has broken: whoever opens one next, before the server forgets the session, goes on in it. */
+  leave({ key, sessionTimeoutMs }: ZookeeperClient, clock: Clock): void {
+    this.putBack({ key, untilMs: clock.monotonicMs() + sessionTimeoutMs });
+  }
+
+  /** A session that was left and has not expired by what we know; each is given to one at a time. */
+  takeLeft(clock: Clock): LeftSession | undefined {
+    for (;;) {
+      const left = this.#left.pop();
+      if (left === undefined || left.untilMs > clock.monotonicMs()) return left;
+    }
+  }
+
+  /** Nobody went on in it. */
+  putBack(left: LeftSession): void {
+    this.#left.push(left);
+    if (this.#left.length > SESSIONS_LEFT) this.#left.shift();
+  }
+
   /** What a connection has been told counts from now on. */
   remember(client: ZookeeperClient): void {
     if (client.lastZxid > this.#seenZxid) this.#seenZxid = client.lastZxid;
@@ -122,17 +151,18 @@ export interface Connection {
   readonly facts: ServerFacts;
 }
 
-/** Connects to any of the servers. Rejects with a coded error, within the deadline; then nothing is left open. */
-export async function openConnection(source: ConnectionSource, opening: Opening, operation: string): Promise<Connection> {
+/** Connects to any of the servers; `resume`: in a session that was left, if there is one. Rejects with a coded error, within the deadline; then nothing is left open. */
+export async function openConnection(source: ConnectionSource, opening: Opening, { operation, resume = false }: { readonly operation: string; readonly resume?: boolean }): Promise<Connection> {
   const { label } = source;
   let client: ZookeeperClient | undefined;
+  const left = resume ? source.takeLeft(opening.clock) : undefined;
   const givenUp = new AbortController();
   const { clock, random, deadlineMs, signal } = opening;
   const work = async (): Promise<Connection> => {
     const { servers, proof, sessionTimeoutMs } = source.options;
     const tls = await source.tls();
     // A little sooner than the deadline, so that what each server said can be told.
-    client = await connectToAny({ servers, tls, proof, sessionTimeoutMs, clock, random, deadlineMs: deadlineMs * 0.9, signal: givenUp.signal });
+    client = await connectToAny({ servers, tls, proof, resume: left?.key, sessionTimeoutMs, clock, random, deadlineMs: deadlineMs * 0.9, signal: givenUp.signal });
     if (givenUp.signal.aborted) throw new Error("it was too late");
     const facts = await factsAbout(client, source, { tls, clock });
     assertNewEnough(facts, label);
@@ -152,6 +182,7 @@ export async function openConnection(source: ConnectionSource, opening: Opening,
       },
     });
   } catch (error) {
+    if (client === undefined && left !== undefined) source.putBack(left);
     client?.destroy();
     throw mapZookeeperError(error, operation, label);
   }
@@ -161,7 +192,7 @@ export async function openConnection(source: ConnectionSource, opening: Opening,
 export async function withConnection<T>(source: ConnectionSource, opening: Opening, { operation, keep = false }: { readonly operation: string; readonly keep?: boolean }, work: (connection: Connection) => Promise<T>): Promise<T> {
   const { clock, deadlineMs, signal } = opening;
   const startedAtMs = clock.monotonicMs();
-  const connection = await openConnection(source, opening, operation);
+  const connection = await openConnection(source, opening, { operation, resume: keep });
   const destroy = () => connection.client.destroy();
   try {
     const result = await withDeadline(work(connection), { clock, ms: startedAtMs + deadlineMs - clock.monotonicMs(), operation: `${operation} on ${source.label}`, signal, onExpire: destroy });

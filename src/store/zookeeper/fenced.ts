@@ -148,7 +148,7 @@ export class ZookeeperFences implements FencedTransactions<ZookeeperTransaction>
   }
 
   #connect(clock: Clock, deadlineMs: number): Promise<Connection> {
-    const connecting = openConnection(this.#source, { clock, random: systemRandom, deadlineMs }, "transaction");
+    const connecting = openConnection(this.#source, { clock, random: systemRandom, deadlineMs }, { operation: "transaction" });
     const forget = () => {
       if (this.#connection === connecting) this.#connection = undefined;
     };

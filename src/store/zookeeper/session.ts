@@ -438,7 +438,9 @@ export class ZookeeperSession implements StoreSession {
 
   #leaveConnection(): void {
     this.#source.remember(this.#client);
-    if (!this.#saysGoodbye) this.#client.destroy();
+    if (this.#saysGoodbye) return;
+    this.#source.leave(this.#client, this.#context.clock);
+    this.#client.destroy();
   }
 
   // ---- changing

@@ -46,6 +46,17 @@ function nodeOn(t: Context, options: { readonly url: string; readonly group: str
   return { cluster, terms, leads: () => terms.at(-1)?.mayAct() === true };
 }
 
+/** The server that the session is connected to. */
+async function serverOf(servers: readonly ZookeeperServer[], session: string): Promise<ZookeeperServer> {
+  for (const server of servers) if ((await server.ask("cons")).includes(`sid=${session},`)) return server;
+  return assert.fail(`nobody has the session ${session}`);
+}
+
+/** What the servers know of sessions. */
+async function dumped(servers: readonly ZookeeperServer[]): Promise<string> {
+  return (await Promise.all(servers.map(async (server) => await server.ask("dump")))).join("\n");
+}
+
 async function revive(servers: readonly ZookeeperServer[]): Promise<void> {
   for (const server of servers) server.resume();
   await Promise.all(servers.filter((server) => !server.isRunning).map(async (server) => await server.start()));
@@ -96,6 +107,31 @@ await describeWithEnsemble("an ensemble of three", (ensemble) => {
       assert.ok(node.leads(), "it still leads");
     }
     assert.deepEqual(node.terms, [term]);
+  });
+
+  it("loses the server of a connection: the next one goes on in the same session of ZooKeeper, and in a new one once that has expired", async (t) => {
+    const provider = zookeeper({ url: ensemble.url, sessionTimeoutMs: 3_000 });
+    const member = await sceneOn(t, provider).member();
+    /** Sessions that were granted three seconds: this test's own. */
+    const sessions = async () => {
+      const lists = await Promise.all(ensemble.servers.map(async (server) => (server.isRunning ? await server.ask("cons") : "")));
+      return lists.flatMap((list) => [...list.matchAll(/sid=(0x[\da-f]+),[^)]*to=3000,/g)].map((match) => match[1] ?? ""));
+    };
+    const [first] = await sessions();
+    const used = await serverOf(ensemble.servers, first ?? "");
+    await used.kill("SIGKILL");
+    await reconnected(member);
+    assert.deepEqual(await sessions(), [first]);
+    assert.equal((await member.beat()).accepted, true);
+    await revive(ensemble.servers);
+    await Promise.all(ensemble.servers.map(async (server) => await server.kill("SIGKILL")));
+    await revive(ensemble.servers);
+    const since = performance.now();
+    await until("the ensemble has forgotten the session", async () => performance.now() - since > 3_500 && !(await dumped(ensemble.servers)).includes(first ?? ""));
+    await reconnected(member);
+    const [second] = await sessions();
+    assert.notEqual(second, first);
+    assert.equal((await member.beat()).accepted, true);
   });
 
   it("loses its majority: everybody stops within their lease, nobody is elected, and with the majority back somebody leads with a greater token", async (t) => {

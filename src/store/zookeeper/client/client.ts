@@ -22,6 +22,12 @@ export interface Proof extends Credentials {
   readonly scheme: "digest" | "sasl";
 }
 
+/** What a session is known by, to whom it belongs. */
+export interface SessionKey {
+  readonly sessionId: bigint;
+  readonly password: Uint8Array;
+}
+
 /** With what a connection is made. */
 export interface ClientOptions {
   readonly server: ServerAddress;
@@ -30,6 +36,8 @@ export interface ClientOptions {
   /** After how long without a word the server may end the session. It grants what lies between its own limits. */
   readonly sessionTimeoutMs: number;
   readonly proof?: Proof | undefined;
+  /** A session to go on with, which may have expired: then it is `SESSIONEXPIRED`. Absent: a new one. */
+  readonly resume?: SessionKey | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -37,6 +45,8 @@ export interface ClientOptions {
 /** Bytes that arrive late tell nothing of a server that is alive and slow; but who says nothing for this part of the session's time is not waited for. */
 const SILENCE_SHARE = 2 / 3;
 const PING_SHARE = 1 / 3;
+
+const NEW_SESSION: SessionKey = { sessionId: 0n, password: Buffer.alloc(16) };
 
 interface Waiting {
   readonly xid: number;
@@ -47,7 +57,7 @@ interface Waiting {
 
 /**
  * One session on one connection to one server. Requests are answered in the order in which they are made; those of one turn of the event loop leave in one packet. It does not
- * reconnect: when the connection breaks everything that waits is rejected with `BROKEN`, `onBroken` is told once, and whoever uses it makes another one.
+ * reconnect by itself: when the connection breaks everything that waits is rejected with `BROKEN`, `onBroken` is told once, and whoever uses it makes another one, in the same session if it likes.
  */
 export class ZookeeperClient {
   readonly server: ServerAddress;
@@ -105,8 +115,10 @@ export class ZookeeperClient {
     return this.#session?.readOnly ?? false;
   }
 
-  get sessionId(): bigint {
-    return this.#session?.sessionId ?? 0n;
+  /** With what another connection can go on in this session; never shown. */
+  get key(): SessionKey {
+    const { sessionId, password } = this.#session ?? NEW_SESSION;
+    return { sessionId, password };
   }
 
   /** What the server granted. */
@@ -161,7 +173,7 @@ export class ZookeeperClient {
     const greeted = new Promise<ConnectResponse>((resolve, reject) => (this.#greeted = { resolve, reject }));
     if (this.#broken !== undefined) throw this.#broken;
     // That a server without quorum will do is said so that it answers, and does not just close: whoever connects refuses it by name.
-    this.#send(encodeConnect({ timeoutMs: this.#options.sessionTimeoutMs, sessionId: 0n, password: Buffer.alloc(16), readOnly: true }));
+    this.#send(encodeConnect({ timeoutMs: this.#options.sessionTimeoutMs, ...(this.#options.resume ?? NEW_SESSION), readOnly: true }));
     const session = await greeted;
     if (session.timeoutMs <= 0) throw new ZookeeperError("SESSIONEXPIRED", "the server says that the session has expired");
   }

@@ -34,7 +34,7 @@ const LONGEST_TRY_MS = 2_000;
 
 /**
  * Opens a session on the first server that lets us, in an order of chance, so that the members of a group spread over the ensemble. Throws a {@link NoServerError} where none does;
- * a proof that one server refuses is refused by all, and not tried again.
+ * a proof that one server refuses is refused by all, and not tried again. Where a session to go on with has expired it is a new one.
  */
 export async function connectToAny(options: EnsembleOptions): Promise<ZookeeperClient> {
   const { servers, clock, random, deadlineMs, signal } = options;
@@ -60,8 +60,12 @@ export async function connectToAny(options: EnsembleOptions): Promise<ZookeeperC
 async function connectWithin(options: ClientOptions, limitMs: number, signal: AbortSignal | undefined): Promise<ZookeeperClient> {
   const late = new AbortController();
   const timer = options.clock.setTimer(limitMs, () => late.abort());
+  const either = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
   try {
-    return await ZookeeperClient.connect(options, signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]));
+    return await ZookeeperClient.connect(options, either).catch(async (error: unknown) => {
+      if (options.resume === undefined || !isZookeeperError(error, "SESSIONEXPIRED")) throw error;
+      return await ZookeeperClient.connect({ ...options, resume: undefined }, either);
+    });
   } catch (error) {
     if (late.signal.aborted) throw new Error(`no answer within ${Math.round(limitMs)} ms`, { cause: error });
     throw error;
