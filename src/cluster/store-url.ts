@@ -3,6 +3,7 @@ import { memory } from "../store/memory/index.ts";
 import { mysql } from "../store/mysql/index.ts";
 import { postgres } from "../store/postgres/index.ts";
 import { sqlite } from "../store/sqlite/index.ts";
+import { zookeeper } from "../store/zookeeper/index.ts";
 import type { StoreProvider } from "../store/index.ts";
 
 /** What each scheme makes of a URL. Making a provider does no I/O and loads no driver. */
@@ -13,10 +14,11 @@ const SCHEMES: Readonly<Record<string, (url: string) => StoreProvider>> = {
   postgresql: (url) => postgres({ url }),
   mysql: (url) => mysql({ url }),
   mariadb: (url) => mysql({ url }),
+  zookeeper: (url) => zookeeper({ url }),
 };
 
 /**
- * The provider for a store URL: `sqlite:PATH`, `postgres://…`, `mysql://…`, `memory:`. Throws `UNKNOWN_STORE` for anything else; the message never
+ * The provider for a store URL: `sqlite:PATH`, `postgres://…`, `mysql://…`, `zookeeper://…`, `memory:`. Throws `UNKNOWN_STORE` for anything else; the message never
  * repeats more of the URL than its scheme, since the rest may hold a password.
  */
 export function storeFromUrl(url: string): StoreProvider {

@@ -22,6 +22,7 @@ import type { PlannedFault } from "./plan.ts";
 import { writeRecord } from "./record.ts";
 import type { FaultSpan, FencingWindow, RunRecord } from "./record.ts";
 import { openMariadbPlace } from "./stores/mariadb.ts";
+import { openZookeeperPlace } from "./stores/zookeeper.ts";
 import type { StorePlace } from "./stores/place.ts";
 import { openPostgresPlace } from "./stores/postgres.ts";
 import { openSqlitePlace } from "./stores/sqlite.ts";
@@ -91,6 +92,8 @@ export async function runFaults(options: FaultOptions, audience: Audience = SILE
 
 async function openWorld({ storeKind, loopback, seed }: FaultOptions, nodes: readonly string[]): Promise<World> {
   if (storeKind === "sqlite") return openLoopback("this host");
+  // It has no socket file, by which a server in a namespace could be looked at from outside.
+  if (storeKind === "zookeeper") return openLoopback("loopback with a TCP proxy for each node");
   const missing = loopback ? "no namespaces were wanted" : namespacesMissing();
   const loopbackWorld = (why: string) => openLoopback(`loopback with a TCP proxy for each node (${why})`);
   if (missing !== undefined) return loopbackWorld(missing);
@@ -110,6 +113,8 @@ async function openPlace(options: FaultOptions, world: World, nodes: readonly st
       return await openPostgresPlace(world, nodes, folder, { clock: wanted.includes("server-clock"), replica: wanted.includes("promote") });
     case "mariadb":
       return await openMariadbPlace(world, nodes, folder, { clock: wanted.includes("server-clock"), replica: wanted.includes("promote") });
+    case "zookeeper":
+      return await openZookeeperPlace(world, nodes, folder);
     default:
       return options.storeKind satisfies never;
   }

@@ -40,6 +40,7 @@ describe("torture", () => {
   for (const [name, store] of [
     ["PostgreSQL", "postgres"],
     ["MariaDB", "mariadb"],
+    ["ZooKeeper", "zookeeper"],
   ] as const) {
     it(`of processes on ${name} finds no violation`, async (t) => {
       try {
