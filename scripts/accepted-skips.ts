@@ -3,8 +3,8 @@
  * `TRIBUNE_TEST_REQUIRE=all` lets them pass. All others are lacks, and fail then.
  */
 export const ACCEPTED_SKIPS: readonly AcceptedSkip[] = [
-  { where: /(?:(?:memory|postgres|mysql|simulation).conformance|postgres.privileges)\.test\.ts$/, reason: /^transactions of this store are asynchronous$/, why: "the case is about stores with synchronous ones" },
-  { where: /(?:(?:memory|postgres|mysql|simulation|sqlite).conformance|postgres.(?:privileges|pooler))\.test\.ts$/, reason: /^open transactions of this store hold the fence /, why: "the case is about stores whose commits compare it" },
+  { where: /(?:(?:memory|postgres|mysql|zookeeper|simulation).conformance|zookeeper.ensemble-conformance|postgres.privileges)\.test\.ts$/, reason: /^transactions of this store are asynchronous$/, why: "the case is about stores with synchronous ones" },
+  { where: /(?:(?:memory|postgres|mysql|zookeeper|simulation|sqlite).conformance|zookeeper.ensemble-conformance|postgres.(?:privileges|pooler))\.test\.ts$/, reason: /^open transactions of this store hold the fence /, why: "the case is about stores whose commits compare it" },
   { where: /etcd\/(?:conformance|ensemble)\.test\.ts$/, reason: /^open transactions of this store hold up nobody /, why: "the case is about stores whose open transactions hold the fence" },
   { where: /etcd\/(?:conformance|ensemble)\.test\.ts$/, reason: /^the store has no evidence of death /, why: "etcd tells nobody that a client's process is gone; the README of the store says so" },
   { where: /etcd\/(?:conformance|ensemble)\.test\.ts$/, reason: /^transactions of this store are asynchronous$/, why: "the case is about stores with synchronous ones" },
@@ -15,6 +15,7 @@ export const ACCEPTED_SKIPS: readonly AcceptedSkip[] = [
   { where: /(?:memory|simulation).conformance\.test\.ts$/, reason: /^the place offers no (?:schemaAt|readOnly)$/, why: "memory has no schema, and no permissions; neither has its engine in the simulation" },
   { where: /postgres.privileges\.test\.ts$/, reason: /^the place offers no schemaAt$/, why: "the role may not make a schema; test/integration/postgres/conformance.test.ts has the case" },
   { where: /simulation.conformance\.test\.ts$/, reason: /^this store has no diagnosis$/, why: "a simulated store has no server, way or privileges to look at" },
+  { where: /zookeeper\/(?:ensemble-)?conformance\.test\.ts$/, reason: /^the store has no evidence of death /, why: "a session of ZooKeeper ends by silence, which proves nothing; the README of the store says so" },
   { where: /mysql\/conformance\.test\.ts$/, reason: /^the store has no hints /, why: "MySQL pushes nothing; the README of the store says so" },
   { where: /mysql\/conformance\.test\.ts$/, reason: /^TRIBUNE_TEST_MYSQL_URL names no MySQL server$/, why: "MySQL itself cannot be installed everywhere; the same suite runs on MariaDB in the same file" },
   {

@@ -44,6 +44,8 @@ export interface AdminSchema {
   migrate(ask?: Ask): Promise<{ readonly from: number; readonly to: number }>;
   /** The statements that lead from version `from` to the one that is needed. Asks nobody. */
   print(from: number): readonly string[];
+  /** What ends each of them where they are run from a file. */
+  readonly terminator: string;
 }
 
 const DEFAULT_TIMING: Timing = { ...PRESETS.default, stopBudgetMs: defaultStopBudgetMs(PRESETS.default.leaseMs) };
@@ -81,6 +83,7 @@ export class Admin implements AsyncDisposable {
       installed: (ask) => this.#within("schema", ask?.signal, () => schema.installed(this.#context(false))),
       migrate: (ask) => this.#within("migrate", ask?.signal, () => schema.migrate(this.#context(true))),
       print: (from) => schema.statements(from),
+      terminator: schema.terminator ?? ";",
     };
   }
 

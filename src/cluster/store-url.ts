@@ -4,6 +4,7 @@ import { memory } from "../store/memory/index.ts";
 import { mysql } from "../store/mysql/index.ts";
 import { postgres } from "../store/postgres/index.ts";
 import { sqlite } from "../store/sqlite/index.ts";
+import { zookeeper } from "../store/zookeeper/index.ts";
 import type { StoreProvider } from "../store/index.ts";
 
 /** What each scheme makes of a URL. Making a provider does no I/O and loads no driver. */
@@ -15,10 +16,11 @@ const SCHEMES: Readonly<Record<string, (url: string) => StoreProvider>> = {
   mysql: (url) => mysql({ url }),
   mariadb: (url) => mysql({ url }),
   etcd: (url) => etcd({ url }),
+  zookeeper: (url) => zookeeper({ url }),
 };
 
 /**
- * The provider for a store URL: `sqlite:PATH`, `postgres://…`, `mysql://…`, `etcd://…`, `memory:`. Throws `UNKNOWN_STORE` for anything else; the message never
+ * The provider for a store URL: `sqlite:PATH`, `postgres://…`, `mysql://…`, `etcd://…`, `zookeeper://…`, `memory:`. Throws `UNKNOWN_STORE` for anything else; the message never
  * repeats more of the URL than its scheme, since the rest may hold a password.
  */
 export function storeFromUrl(url: string): StoreProvider {

@@ -61,6 +61,20 @@ export const ERROR_CODES = {
   TRANSACTION_REQUIRED: { retryable: false, exit: 2 },
   COMMIT_UNKNOWN: { retryable: false, exit: 1 },
 
+  // Members talking to each other.
+  ADDRESS_IN_USE: { retryable: true, exit: 1 },
+  ADDRESS_UNUSABLE: { retryable: false, exit: 1 },
+  KEYS_MISSING: { retryable: true, exit: 1 },
+  TRANSPORT_TIMEOUT: { retryable: true, exit: 1 },
+  TRANSPORT_CLOSED: { retryable: false, exit: 1 },
+  PEER_UNREACHABLE: { retryable: true, exit: 1 },
+  PEER_REFUSED: { retryable: false, exit: 1 },
+  PROTOCOL_VIOLATION: { retryable: false, exit: 1 },
+  FRAME_TOO_LARGE: { retryable: false, exit: 1 },
+  BACKPRESSURE: { retryable: true, exit: 1 },
+  HANDLER_FAILED: { retryable: false, exit: 1 },
+  TOPIC_UNHANDLED: { retryable: false, exit: 1 },
+
   // Everything else.
   CURSOR_EXPIRED: { retryable: false, exit: 1 },
   ABORTED: { retryable: false, exit: 1 },

@@ -561,6 +561,8 @@ export interface SchemaAdmin {
   readonly version: number;
   /** The statements that bring a store from `from` (0: nothing there) to `version`, for people to read and run. */
   statements(from: number): readonly string[];
+  /** What ends each of them where they are run from a file. Default ";". */
+  readonly terminator?: string;
   /** What is in the store. */
   installed(context: OpenContext): Promise<InstalledSchema>;
   /** Brings the store up to date; returns what it did. Running it twice, or twice at once, does no harm. */

@@ -9,6 +9,7 @@ import type { GroupReading, StoreProvider } from "../../src/store/index.ts";
 import { findEtcd, startEtcd } from "../support/etcd-server.ts";
 import { postgresForTests } from "../support/postgres-server.ts";
 import { requireOrSkip } from "../support/required.ts";
+import { findZookeeper, startZookeeper } from "../support/zookeeper-server.ts";
 import { readmeProgram, Running, withStore, writeProject } from "./program.ts";
 
 const homes: string[] = [];
@@ -58,6 +59,21 @@ describe("the README's program", () => {
       await leadAndStop(home, file, () => storeFromUrl(cluster.url), text);
     } finally {
       await cluster.stop();
+    }
+    return undefined;
+  });
+
+  it("runs on ZooKeeper with only the store line changed", async (t) => {
+    const programs = await findZookeeper();
+    if ("missing" in programs) return requireOrSkip(t, "zookeeper", programs.missing);
+    const server = await startZookeeper({ programs });
+    try {
+      const { text, file } = readmeProgram();
+      const home = newHome();
+      writeProject(home, file, withStore(text, server.url));
+      await leadAndStop(home, file, () => storeFromUrl(server.url), text);
+    } finally {
+      await server.stop();
     }
     return undefined;
   });

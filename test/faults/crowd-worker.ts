@@ -8,6 +8,7 @@ import { COORDINATOR } from "../../src/store/index.ts";
 import { etcd } from "../../src/store/etcd/index.ts";
 import { mysql } from "../../src/store/mysql/index.ts";
 import { postgres } from "../../src/store/postgres/index.ts";
+import { zookeeper } from "../../src/store/zookeeper/index.ts";
 import type { StoreProvider } from "../../src/store/index.ts";
 import { hostMonotonicMs, HistoryWriter } from "../../src/testing/history/index.ts";
 import type { HistoryEntry } from "../../src/testing/history/index.ts";
@@ -76,5 +77,6 @@ await Promise.all(
 function providerOf(store: WorkerStore): StoreProvider {
   if (store.kind === "sqlite") throw new Error("there is no crowd on SQLite");
   if (store.kind === "etcd") return etcd({ url: store.url });
+  if (store.kind === "zookeeper") return zookeeper({ url: store.url });
   return store.kind === "mysql" ? mysql({ url: store.url }) : postgres({ url: store.url });
 }

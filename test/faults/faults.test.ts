@@ -52,6 +52,16 @@ describe("faults", () => {
     }
   });
 
+  it("on ZooKeeper break no promise", async (t) => {
+    try {
+      const { summary } = await run(t, { storeKind: "zookeeper", only: ["kill", "cut", "cut-requests", "stop-long", "flap", "server-kill", "server-restart"] });
+      assert.ok(summary.faults.length > 0);
+    } catch (error) {
+      if (!(error instanceof NoServer)) throw error;
+      requireOrSkip(t, "zookeeper", error.message);
+    }
+  });
+
   it("on MariaDB break no promise", async (t) => {
     try {
       const { summary } = await run(t, { storeKind: "mariadb", only: ["kill", "cut", "cut-requests", "stop-long", "loss", "terminate", "promote", "server-restart"] });

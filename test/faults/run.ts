@@ -23,6 +23,7 @@ import { writeRecord } from "./record.ts";
 import type { FaultSpan, FencingWindow, RunRecord } from "./record.ts";
 import { openEtcdPlace } from "./stores/etcd.ts";
 import { openMariadbPlace } from "./stores/mariadb.ts";
+import { openZookeeperPlace } from "./stores/zookeeper.ts";
 import type { StorePlace } from "./stores/place.ts";
 import { openPostgresPlace } from "./stores/postgres.ts";
 import { openSqlitePlace } from "./stores/sqlite.ts";
@@ -92,6 +93,8 @@ export async function runFaults(options: FaultOptions, audience: Audience = SILE
 
 async function openWorld({ storeKind, loopback, seed }: FaultOptions, nodes: readonly string[]): Promise<World> {
   if (storeKind === "sqlite") return openLoopback("this host");
+  // It has no socket file, by which a server in a namespace could be looked at from outside.
+  if (storeKind === "zookeeper") return openLoopback("loopback with a TCP proxy for each node");
   const missing = loopback ? "no namespaces were wanted" : namespacesMissing();
   const loopbackWorld = (why: string) => openLoopback(`loopback with a TCP proxy for each node (${why})`);
   if (missing !== undefined) return loopbackWorld(missing);
@@ -113,6 +116,8 @@ async function openPlace(options: FaultOptions, world: World, nodes: readonly st
       return await openMariadbPlace(world, nodes, folder, { clock: wanted.includes("server-clock"), replica: wanted.includes("promote") });
     case "etcd":
       return await openEtcdPlace(world, nodes, folder);
+    case "zookeeper":
+      return await openZookeeperPlace(world, nodes, folder);
     default:
       return options.storeKind satisfies never;
   }

@@ -3,16 +3,19 @@ import { createPool } from "mysql2/promise";
 import type { Pool, PoolConnection } from "mysql2/promise";
 import pg from "pg";
 import type { Term } from "../../src/index.ts";
+import { systemRandom } from "../../src/kernel/index.ts";
 import { etcd } from "../../src/store/etcd/index.ts";
 import type { EtcdTransaction } from "../../src/store/etcd/index.ts";
 import { mysql } from "../../src/store/mysql/index.ts";
 import { postgres } from "../../src/store/postgres/index.ts";
 import { sqlite } from "../../src/store/sqlite/index.ts";
+import { zookeeper } from "../../src/store/zookeeper/index.ts";
+import type { ZookeeperTransaction } from "../../src/store/zookeeper/index.ts";
 import type { StoreProvider } from "../../src/store/index.ts";
 import { ETCD_ROWS } from "./etcd-rows.ts";
 
 /** Where a worker keeps its state: told by the supervisor. */
-export type WorkerStore = { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" | "mysql" | "etcd"; readonly url: string };
+export type WorkerStore = { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" | "mysql" | "etcd" | "zookeeper"; readonly url: string };
 
 /** The fenced table, as the supervisor makes it, and its rows in order. In etcd it is a folder of keys; see `etcd-rows.ts`. */
 export const LEDGER = {
@@ -33,6 +36,9 @@ export const LEDGER = {
     rows: "select sequence, election, token, node, incarnation, `write`, t from fenced_rows order by sequence",
   },
 } as const;
+
+/** Its rows in ZooKeeper: a znode for each, below this one. */
+export const LEDGER_ZNODE = "/fenced_rows";
 
 /** What a worker writes about itself under the fence. */
 export interface Entry {
@@ -66,6 +72,7 @@ export interface Ledger {
 export function openLedger(store: WorkerStore, leaseMs: number): Ledger {
   if (store.kind === "etcd") return etcdLedger(store.url);
   if (store.kind === "mysql") return mysqlLedger(store.url, leaseMs);
+  if (store.kind === "zookeeper") return zookeeperLedger(store.url);
   return store.kind === "sqlite" ? sqliteLedger(store.path) : postgresLedger(store.url, leaseMs);
 }
 
@@ -295,4 +302,38 @@ function ignore(): void {
 
 function wait(ms: number): Promise<void> {
   return ms <= 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+// ---- ZooKeeper
+
+function zookeeperLedger(url: string): Ledger {
+  const provider = zookeeper({ url });
+  const insert = (tx: ZookeeperTransaction, entry: Entry) => void tx.create(`${LEDGER_ZNODE}/${systemRandom.id()}`, JSON.stringify(entry));
+  const perform = async (tx: ZookeeperTransaction, entry: Entry, manner: Manner) => {
+    if (manner.holdFirst) await wait(manner.holdMs);
+    insert(tx, entry);
+    if (!manner.holdFirst) await wait(manner.holdMs);
+  };
+  return {
+    provider,
+    write(term, entry, manner) {
+      if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as ZookeeperTransaction, entry, manner)));
+      return answered(async () => {
+        const tx = await provider.begin();
+        try {
+          await term.guard(tx);
+          await perform(tx, entry, manner);
+          await tx.commit();
+        } finally {
+          await tx.rollback();
+        }
+      });
+    },
+    async writeUnfenced(entry) {
+      const tx = await provider.begin();
+      insert(tx, entry);
+      await tx.commit();
+    },
+    close: async () => await provider.close(),
+  };
 }

@@ -17,9 +17,12 @@ import { findMariadb, startMariadb } from "../support/mariadb-server.ts";
 import type { MariadbServer } from "../support/mariadb-server.ts";
 import { findPostgres, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
+import { findZookeeper, startZookeeper } from "../support/zookeeper-server.ts";
+import type { ZookeeperServer } from "../support/zookeeper-server.ts";
 import { forgetEtcdRows, readEtcdRows } from "../fleet/etcd-rows.ts";
 import { LEDGER } from "../fleet/ledger.ts";
 import type { WorkerStore } from "../fleet/ledger.ts";
+import { dropZnodeLedger, makeZnodeLedger, rowsInZnodes } from "../fleet/znodes.ts";
 import type { TortureOptions } from "./options.ts";
 import type { FaultKind } from "./plan.ts";
 
@@ -56,6 +59,8 @@ export async function openPlace(options: TortureOptions, folder: string): Promis
   if (store === "etcd" || store === "etcd-ensemble") return await ownEtcdPlace(store === "etcd" ? 1 : 3);
   if (store.startsWith("etcd:")) return await etcdPlace(store, undefined, restartCommand);
   if (/^(mysql|mariadb):/.test(store)) return await mysqlPlace(store, undefined, restartCommand);
+  if (store === "zookeeper") return await ownZookeeperPlace();
+  if (store.startsWith("zookeeper:")) return await zookeeperPlace(store, undefined, restartCommand);
   if (store !== "postgres") return await postgresPlace(store, undefined, restartCommand);
   const programs = await findPostgres();
   if ("missing" in programs) throw new NoServer(programs.missing);
@@ -232,6 +237,60 @@ async function mysqlPlace(url: string, server: MariadbServer | undefined, restar
       await links?.close();
       if (server !== undefined) return await server.stop();
       await mysqlQuery(url, "drop table fenced_rows").catch(() => undefined);
+    },
+  };
+}
+
+// ---- ZooKeeper
+
+async function ownZookeeperPlace(): Promise<Place> {
+  const programs = await findZookeeper();
+  if ("missing" in programs) throw new NoServer(programs.missing);
+  const server = await startZookeeper({ programs });
+  try {
+    return await zookeeperPlace(server.url, server, undefined);
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+async function zookeeperPlace(url: string, server: ZookeeperServer | undefined, restartCommand: string | undefined): Promise<Place> {
+  await makeZnodeLedger(url);
+  const links = server === undefined ? undefined : new Links(server, (port) => `zookeeper://127.0.0.1:${port}`);
+  const restarts: readonly OutageKind[] = restartCommand === undefined ? [] : ["store-restart"];
+  return {
+    label: server === undefined ? url.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/, "") : `ZooKeeper ${server.version}, a server of its own`,
+    storeOf: async (node) => ({ kind: "zookeeper", url: links === undefined ? url : await links.urlOf(node) }),
+    links: links !== undefined,
+    async disturb(node, fault) {
+      const proxy = await links?.of(node);
+      if (fault.kind === "reset") proxy?.resetAll();
+      else await proxy?.mode(fault);
+    },
+    outages: server === undefined ? restarts : ["store-crash", "store-restart", "store-freeze"],
+    async outage(kind, ms, down, up) {
+      down();
+      if (server === undefined) {
+        await promisify(exec)(restartCommand as string);
+        await untilAnswering(url, async () => await rowsInZnodes(url));
+      } else if (kind === "store-freeze") {
+        await server.pause();
+        await pause(ms);
+        server.resume();
+      } else {
+        await server.kill(kind === "store-crash" ? "SIGKILL" : "SIGTERM");
+        await pause(ms);
+        await server.start();
+      }
+      up();
+    },
+    isStuck: () => Promise.resolve(false), // a frozen client holds up its own fence only
+    rows: async () => await rowsInZnodes(url),
+    async close() {
+      await links?.close();
+      if (server !== undefined) return await server.stop();
+      await dropZnodeLedger(url).catch(() => undefined);
     },
   };
 }

@@ -41,6 +41,7 @@ describe("torture", () => {
     ["PostgreSQL", "postgres"],
     ["MariaDB", "mariadb"],
     ["three members of etcd", "etcd-ensemble"],
+    ["ZooKeeper", "zookeeper"],
   ] as const) {
     it(`of processes on ${name} finds no violation`, async (t) => {
       try {

@@ -36,7 +36,7 @@ export function migrateCommand(program: Command, shell: Shell): void {
       try {
         if (options.print === true) {
           const from = options.from ?? (await admin.schema.installed()).version;
-          print(shell, options, { from, to: admin.schema.needed, worksWith: admin.schema.worksWith, statements: admin.schema.print(from) });
+          print(shell, options, { from, to: admin.schema.needed, worksWith: admin.schema.worksWith, statements: admin.schema.print(from) }, admin.schema.terminator);
         } else {
           const { from, to } = await admin.schema.migrate();
           const { worksWith } = admin.schema;
@@ -50,14 +50,14 @@ export function migrateCommand(program: Command, shell: Shell): void {
     });
 }
 
-function print(shell: Shell, options: MigrateOptions, plan: { readonly from: number; readonly to: number; readonly worksWith: number; readonly statements: readonly string[] }): void {
+function print(shell: Shell, options: MigrateOptions, plan: { readonly from: number; readonly to: number; readonly worksWith: number; readonly statements: readonly string[] }, terminator: string): void {
   if (options.json === true) {
     shell.printJson(plan);
     return;
   }
   const { from, to, worksWith, statements } = plan;
   const title = statements.length === 0 ? `-- schema version ${from} is there; version ${to} is needed: nothing to do` : `-- from schema version ${from} to ${to}; ${whoWorks(worksWith)}`;
-  shell.print(title, ...statements.map((statement) => `${statement};\n`));
+  shell.print(title, ...statements.map((statement) => `${statement}${terminator}\n`));
 }
 
 /** Whether nodes can be restarted one after the other. */

@@ -22,11 +22,18 @@ export interface Client {
   answersMs(): readonly number[];
 }
 
+/** What the sender of a statement that somebody is dead had heard when it sent it; times on its own clock. */
+export interface Declaring {
+  readonly sentMs: number;
+  /** When its sender had been answered beats and looks. */
+  readonly answersMs: readonly number[];
+}
+
 /** What is at the far end of a connection. */
 export interface Server {
   readonly network: Network;
-  /** A client has sent a statement. */
-  sent(kind: StatementKind, connection: Connection): void;
+  /** A client has sent a statement. Answers what there is to be known of it when it takes effect. */
+  sent(kind: StatementKind, connection: Connection): Declaring | undefined;
   /** A statement has arrived. `run` lets it take effect and sends the answer. */
   arrive(kind: StatementKind, connection: Connection, run: () => void): void;
   /** Neither side uses the connection any more. */
@@ -44,6 +51,8 @@ export class Connection {
   isClosed = false;
   /** Whether its process knows that it has ended, or is dead. */
   isOverForClient = false;
+  /** Of the statement that takes effect now. */
+  declaring: Declaring | undefined;
   readonly #server: Server;
   readonly #requests: Flow;
   readonly #replies: Flow;
@@ -64,12 +73,16 @@ export class Connection {
   /** Sends one statement; settles as it does, if an answer ever comes. */
   call<T>(kind: StatementKind, statement: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#server.sent(kind, this);
+      const declaring = this.#server.sent(kind, this);
       const answered = (value: T) => {
         if (kind === "beat" || kind === "look") this.client.answered();
         resolve(value);
       };
-      this.#requests.send(() => this.#server.arrive(kind, this, () => this.#reply(attempt(statement, answered, reject))));
+      const takeEffect = () => {
+        this.declaring = declaring;
+        return statement();
+      };
+      this.#requests.send(() => this.#server.arrive(kind, this, () => this.#reply(attempt(takeEffect, answered, reject))));
     });
   }
 

@@ -4,7 +4,7 @@ import { MemoryEngine } from "../../store/memory/index.ts";
 import type { EngineState } from "../../store/memory/index.ts";
 import type { DeclaredDead, EndOfSession, FencedRow, HistoryEntry, HistoryEvent } from "../history/index.ts";
 import { Connection } from "./connection.ts";
-import type { Client, Server } from "./connection.ts";
+import type { Client, Declaring, Server } from "./connection.ts";
 import type { Network } from "./network.ts";
 import type { Schedule } from "./schedule.ts";
 import { STORE_PLACE } from "./statements.ts";
@@ -55,13 +55,6 @@ const POOLER_RECYCLES_MS = 3_000;
 /** What the store knows of an incarnation that is being declared dead, and of who does it; see `DeclaredDead`. */
 type Silence = Required<Pick<Extract<HistoryEvent, { kind: "declared-dead" }>, "silentMs" | "leaseMs" | "alive" | "held" | "blindMs">>;
 
-/** A statement that somebody is dead, on its way; times on its sender's clock. */
-interface Declaring {
-  readonly sentMs: number;
-  /** When its sender had been answered beats and looks. */
-  readonly answersMs: readonly number[];
-}
-
 /** The longest that a sender had gone without an answer when it got one, within `leaseMs` before it sent this. */
 function blindMs({ sentMs, answersMs }: Declaring, leaseMs: number): number {
   return answersMs.reduce((most, atMs, index) => (atMs <= sentMs - leaseMs ? most : Math.max(most, atMs - (answersMs[index - 1] ?? atMs))), 0);
@@ -86,8 +79,6 @@ export class SimulatedStore implements Server {
   readonly #locks = new Map<string, Set<object>>();
   /** When the store last took a beat of an incarnation, or its join, in true time. */
   readonly #heard = new Map<string, { readonly atMs: number; readonly leaseMs: number }>();
-  /** Of each `declareDead` that is on its way: when it was sent, and what its sender had heard by then. Those of one connection arrive in order. */
-  readonly #declaring = new WeakMap<Connection, Declaring[]>();
   readonly #traps = new Set<Trap>();
   /** Evidence that is held: that of each connection which is served. */
   readonly #evidence = new Set<string>();
@@ -240,9 +231,9 @@ export class SimulatedStore implements Server {
   }
 
   /** A client has sent a statement. */
-  sent(kind: StatementKind, connection: Connection): void {
-    if (kind === "declareDead") this.#declaring.set(connection, [...(this.#declaring.get(connection) ?? []), { sentMs: connection.client.process.monotonicMs(), answersMs: connection.client.answersMs() }]);
+  sent(kind: StatementKind, connection: Connection): Declaring | undefined {
     if (this.#traps.size > 0) this.#spring(kind, connection, "sent");
+    return kind === "declareDead" ? { sentMs: connection.client.process.monotonicMs(), answersMs: connection.client.answersMs() } : undefined;
   }
 
   /** A statement has arrived. `run` lets it take effect and sends the answer. */
@@ -295,7 +286,7 @@ export class SimulatedStore implements Server {
 
   /** Lets one operation of the port take effect, and writes down what only the store knows of it. */
   execute(operation: Operation, connection: Connection, { group, armed }: { readonly group: string; readonly armed: boolean }, input: unknown): unknown {
-    const declaring = operation === "declareDead" ? this.#declaring.get(connection)?.shift() : undefined;
+    const { declaring } = connection;
     const proof = operation === "declareDead" ? this.#proofOf(group, input as DeclareDeadInput) : undefined;
     const result = (this.engine[operation] as (group: string, input: unknown, armedWith?: string) => unknown).call(this.engine, group, input, armed ? connection.evidenceKey : undefined);
     if (operation === "join" || operation === "beat") this.#hear(operation, input as JoinInput | BeatInput, result as JoinResult | BeatReply);

@@ -1,0 +1,197 @@
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { Channel } from "../../src/channel/index.ts";
+import { silentLogger, systemClock, systemRandom } from "../../src/kernel/index.ts";
+import { decodeRing, HeldKeys, tcp } from "../../src/transport/index.ts";
+import type { Endpoint, KnownPeer, Link } from "../../src/transport/index.ts";
+import { securityByKeys } from "../../src/transport/tcp/security.ts";
+import type { Orders } from "./protocol.ts";
+
+const WAIT = { deadlineMs: 30_000 };
+
+/** A line to one other process, whatever carries it. */
+export interface Line {
+  /** `false`: wait for `ready` before the next one. */
+  send(bytes: Uint8Array): boolean;
+  ready(): Promise<void>;
+}
+
+/** Begins to listen; `received` is called with each message. */
+export async function listen(orders: Orders, received: (bytes: Uint8Array, from: Line) => void): Promise<string> {
+  if (isRaw(orders)) return listenRaw(orders, received);
+  return orders.carrier.startsWith("channel") ? (await openChannel(orders, received)).address : (await openEndpoint(orders, received)).address;
+}
+
+/** Lines to all targets. */
+export async function dial(orders: Orders, received: (bytes: Uint8Array) => void): Promise<Line[]> {
+  if (isRaw(orders)) return Promise.all(orders.targets.map(({ address }) => dialRaw(orders, address, received)));
+  if (orders.carrier.startsWith("channel")) {
+    const channel = await openChannel(orders, received);
+    while (orders.targets.some(({ name }) => channel.reachability(name)?.connected !== true)) await new Promise((resolve) => setTimeout(resolve, 5));
+    return orders.targets.map(({ name }) => new ChannelLine(channel, name));
+  }
+  const up: Array<() => void> = [];
+  const endpoint = await openEndpoint(orders, received, () => up.splice(0).forEach((wake) => wake()));
+  const links = orders.targets.map(({ name }) => endpoint.link({ node: name, incarnation: name }));
+  while (links.some((link) => link.state !== "up")) await new Promise<void>((resolve) => up.push(resolve));
+  return links.map((link) => new LinkLine(link));
+}
+
+class LinkLine implements Line {
+  readonly #link: Link;
+  constructor(link: Link) {
+    this.#link = link;
+  }
+  send(bytes: Uint8Array): boolean {
+    const outcome = this.#link.send(1, bytes);
+    if (outcome === "down") throw new Error("the connection ended");
+    return outcome === "queued";
+  }
+  ready(): Promise<void> {
+    return this.#link.writable(1, WAIT);
+  }
+}
+
+/** Asynchronous messages of a channel. The wait for room is the channel's own. */
+class ChannelLine implements Line {
+  readonly #channel: Channel;
+  readonly #to: readonly string[];
+  #last: Promise<unknown> = Promise.resolve();
+  #unawaited = 0;
+  constructor(channel: Channel, name: string) {
+    this.#channel = channel;
+    this.#to = [name];
+  }
+  send(bytes: Uint8Array): boolean {
+    if (this.#unawaited >= 256) return false;
+    this.#unawaited++;
+    this.#last = this.#channel.send("bench", bytes, { to: this.#to, mode: "async", deadlineMs: 60_000 }).then(() => this.#unawaited--);
+    return true;
+  }
+  async ready(): Promise<void> {
+    await this.#last;
+  }
+}
+
+async function openChannel(orders: Orders, received: (bytes: Uint8Array, from: Line) => void): Promise<Channel> {
+  const channel = new Channel(
+    { group: "bench", node: orders.name, incarnation: orders.name, transport: tcp({ host: "127.0.0.1", security: orders.carrier === "channel-keys" ? "keys" : "plaintext" }), keys: new HeldKeys(decodeRing(orders.ring)), clock: systemClock, random: systemRandom, logger: silentLogger },
+    { keptBytes: 2 ** 22, maxRetries: 1 },
+  );
+  const lines = new Map<string, Line>();
+  const lineTo = (name: string) => lines.get(name) ?? lines.set(name, new ChannelLine(channel, name)).get(name);
+  channel.listen("bench", ({ payload, from }) => received(payload, lineTo(from.node) as Line));
+  await channel.start(WAIT);
+  const peers = orders.role === "sender" ? orders.targets : [{ name: "sender", address: undefined }];
+  channel.setView({ version: 1, members: [...peers, { name: orders.name, address: channel.address }].map(({ name, address }) => ({ node: name, incarnation: name, address })), coordinator: null });
+  return channel;
+}
+
+function isRaw({ carrier }: Orders): boolean {
+  return carrier === "raw-tcp" || carrier === "raw-tls";
+}
+
+async function openEndpoint(orders: Orders, received: (bytes: Uint8Array, from: Line) => void, up: () => void = () => {}): Promise<Endpoint> {
+  const peers = new Map<string, KnownPeer>(orders.targets.map(({ name, address }) => [name, { node: name, incarnation: name, address }]));
+  const lines = new WeakMap<Link, Line>();
+  return tcp({ host: "127.0.0.1", security: orders.carrier === "keys" ? "keys" : "plaintext" }).open({
+    group: "bench",
+    node: orders.name,
+    incarnation: orders.name,
+    known: (incarnation) => peers.get(incarnation) ?? { node: incarnation, incarnation },
+    keys: new HeldKeys(decodeRing(orders.ring)),
+    handlers: {
+      up: ({ link }) => {
+        lines.set(link, new LinkLine(link));
+        up();
+      },
+      down: ({ reason }) => {
+        if (reason === "protocol") throw new Error("the protocol was broken");
+      },
+      unreachable() {},
+      frame: (frame) => {
+        received(frame.bytes, lines.get(frame.link) as Line);
+        frame.link.consumed(frame);
+      },
+    },
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+    ...WAIT,
+  });
+}
+
+// ---- the limit: a length of four bytes, and the message; batched by hand -----------------------------------------
+
+async function listenRaw(orders: Orders, received: (bytes: Uint8Array, from: Line) => void): Promise<string> {
+  const accept = (socket: Socket) => {
+    const line = new RawLine(socket);
+    readRaw(socket, (bytes) => received(bytes, line));
+  };
+  const server = orders.carrier === "raw-tcp" ? createServer({ noDelay: true }, accept) : createTlsServer({ ...securityByKeys(new HeldKeys(decodeRing(orders.ring)), "bench").server, noDelay: true }, accept);
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function dialRaw(orders: Orders, address: string, received: (bytes: Uint8Array) => void): Promise<Line> {
+  const target = { host: "127.0.0.1", port: Number(address.split(":")[1]) };
+  const socket = await new Promise<Socket>((resolve) => {
+    const opened: Socket = orders.carrier === "raw-tcp" ? connect({ ...target, noDelay: true }, () => resolve(opened)) : connectTls({ ...securityByKeys(new HeldKeys(decodeRing(orders.ring)), "bench").client().options, ...target }, () => resolve(opened));
+  });
+  socket.setNoDelay(true);
+  readRaw(socket, received);
+  return new RawLine(socket);
+}
+
+const BATCH = 64 * 1024;
+
+class RawLine implements Line {
+  readonly #socket: Socket;
+  #batch = Buffer.allocUnsafeSlow(BATCH);
+  #at = 0;
+  #due = false;
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+  send(bytes: Uint8Array): boolean {
+    if (this.#at + 4 + bytes.length > BATCH) this.#flush();
+    this.#at = this.#batch.writeUInt32BE(bytes.length, this.#at);
+    this.#batch.set(bytes, this.#at);
+    this.#at += bytes.length;
+    if (!this.#due) {
+      this.#due = true;
+      process.nextTick(() => {
+        this.#due = false;
+        this.#flush();
+      });
+    }
+    return this.#socket.writableLength < 256 * 1024;
+  }
+  ready(): Promise<void> {
+    if (!this.#socket.writableNeedDrain) return Promise.resolve();
+    return new Promise((resolve) => this.#socket.once("drain", resolve));
+  }
+  #flush(): void {
+    if (this.#at === 0) return;
+    this.#socket.write(this.#batch.subarray(0, this.#at));
+    this.#batch = Buffer.allocUnsafeSlow(BATCH);
+    this.#at = 0;
+  }
+}
+
+function readRaw(socket: Socket, received: (bytes: Uint8Array) => void): void {
+  let held: Buffer | undefined;
+  socket.on("error", () => undefined);
+  socket.on("data", (chunk: Buffer) => {
+    const bytes = held === undefined ? chunk : Buffer.concat([held, chunk]);
+    let at = 0;
+    while (bytes.length - at >= 4) {
+      const length = bytes.readUInt32BE(at);
+      if (bytes.length - at - 4 < length) break;
+      received(bytes.subarray(at + 4, at + 4 + length));
+      at += 4 + length;
+    }
+    held = at === bytes.length ? undefined : bytes.subarray(at);
+  });
+}

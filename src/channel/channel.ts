@@ -1,0 +1,293 @@
+import { abortError, Events, guardedLogger, TribuneError } from "../kernel/index.ts";
+import type { Clock, Logger, Random } from "../kernel/index.ts";
+import type { ConnectionDown, Endpoint, KeyRing, KnownPeer, PeerIdentity, PeerUnreachable, Transport, Wait } from "../transport/index.ts";
+import { Delivery } from "./delivery.ts";
+import type { DeliveryResult } from "./delivery.ts";
+import { checkTopic, codeOf } from "./messages.ts";
+import type { MessageWord, Outcome } from "./messages.ts";
+import { channelSettings } from "./options.ts";
+import type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
+import { PeerFlows } from "./peer.ts";
+import type { Kept } from "./peer.ts";
+import { resolveTargets } from "./targets.ts";
+import type { ChannelView, Targets } from "./targets.ts";
+
+/** What a channel stands on. */
+export interface ChannelPorts {
+  readonly group: string;
+  readonly node: string;
+  readonly incarnation: string;
+  readonly transport: Transport;
+  readonly keys?: KeyRing | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** A message as its handlers get it. */
+export interface Message {
+  readonly topic: string;
+  readonly from: PeerIdentity;
+  /** The receiver's to keep; a window of what came. */
+  readonly payload: Uint8Array;
+  /** Of the sender's view when it was sent. */
+  readonly view: number;
+  /** The sender's fencing token, if it gave one. */
+  readonly token: number | undefined;
+  /** What was left of the sender's deadline when it was sent again or first, in milliseconds; 0: it has none. */
+  readonly deadlineMs: number;
+}
+
+/** Called with each message; the message is handled when what it returns has settled. */
+export type MessageHandler = (message: Message) => unknown;
+
+/** What a message is sent with. */
+export interface SendOptions {
+  /** Default "others". */
+  readonly to?: Targets;
+  /** Default: the channel's. */
+  readonly mode?: SendMode;
+  /** How long it is tried, in milliseconds. Default: the channel's. */
+  readonly deadlineMs?: number;
+  /** Ends the wait, not the message. */
+  readonly signal?: AbortSignal;
+  readonly token?: number;
+}
+
+/** What became of a message: one result per target. In mode `async` there are none but for targets that do not exist. */
+export interface SendReport {
+  /** By node, in order of joining. */
+  readonly results: ReadonlyMap<string, DeliveryResult>;
+  /** Every target has handled it. `false` in mode `async`, in which nobody knows. */
+  readonly ok: boolean;
+}
+
+/** Events of a channel. */
+export interface ChannelEvents {
+  /** A sender has given up a message to this member: it will not come. In its place in the order. */
+  gap: { readonly topic: string; readonly from: PeerIdentity; readonly number: number };
+  /** A message of this member that nobody awaited was given up. */
+  undelivered: { readonly topic: string; readonly to: PeerIdentity; readonly result: DeliveryResult };
+  /** A connection with a member began or ended. Says nothing about whether it lives. */
+  reachability: { readonly peer: PeerIdentity; readonly connected: boolean; readonly detail: string };
+}
+
+/** Whether a member can be talked to now. */
+export interface Reachability {
+  readonly connected: boolean;
+  /** On the monotonic clock that was handed in. */
+  readonly sinceMs: number;
+}
+
+/** Messages between the members of one group, as one of them. */
+export class Channel {
+  readonly #ports: ChannelPorts;
+  readonly #settings: ChannelSettings;
+  readonly #logger: Logger;
+  readonly #events: Events<ChannelEvents>;
+  readonly #peers = new Map<string, PeerFlows>();
+  readonly #topics = new Map<string, Set<MessageHandler>>();
+  /** The last message to this member itself, by topic. */
+  readonly #own = new Map<string, Promise<void>>();
+  #view: ChannelView = { version: 0, members: [], coordinator: null };
+  #known = new Map<string, KnownPeer>();
+  #endpoint: Endpoint | undefined;
+  #isStopped = false;
+
+  /** Throws `INVALID_OPTIONS`. */
+  constructor(ports: ChannelPorts, options: ChannelOptions = {}) {
+    this.#ports = ports;
+    this.#settings = channelSettings(options);
+    this.#logger = guardedLogger(ports.logger);
+    this.#events = new Events<ChannelEvents>((error, event) => this.#logger.error({ code: "LISTENER_FAILED", event, error: error instanceof Error ? error.message : String(error) }, "a listener of the channel threw"));
+  }
+
+  /** Begins to listen. Rejects as `Transport.open` does. Afterwards `address` is what others dial. */
+  async start(wait: Wait): Promise<void> {
+    const { group, node, incarnation, keys, clock, random } = this.#ports;
+    this.#endpoint = await this.#ports.transport.open({
+      group,
+      node,
+      incarnation,
+      known: (each) => this.#known.get(each),
+      handlers: {
+        up: ({ link }) => {
+          this.#peer(link.peer).up();
+          this.#events.emit("reachability", { peer: link.peer, connected: true, detail: "a connection began" });
+        },
+        down: (event) => this.#down(event),
+        unreachable: (event) => this.#down(event),
+        frame: (frame) => this.#peer(frame.link.peer).frame(frame),
+      },
+      keys,
+      clock,
+      random,
+      logger: this.#logger,
+      ...wait,
+    });
+  }
+
+  /** For the member's metadata. */
+  get address(): string {
+    return this.#started().address;
+  }
+
+  on<Name extends keyof ChannelEvents>(name: Name, listener: (event: ChannelEvents[Name]) => unknown): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /** A new view came. Who is in it no more is not waited for; who is new is dialled. */
+  setView(view: ChannelView): void {
+    this.#view = view;
+    this.#known = new Map(view.members.filter(({ incarnation }) => incarnation !== this.#ports.incarnation).map((member) => [member.incarnation, member]));
+    for (const [incarnation, peer] of this.#peers) {
+      if (this.#known.has(incarnation)) continue;
+      this.#peers.delete(incarnation);
+      peer.leave();
+    }
+    const endpoint = this.#started();
+    endpoint.review();
+    for (const member of this.#known.values()) endpoint.link(member);
+  }
+
+  /** Whether a member can be talked to now; `undefined` for who is no member. */
+  reachability(incarnation: string): Reachability | undefined {
+    const link = this.#endpoint?.links.find((each) => each.peer.incarnation === incarnation);
+    return link === undefined ? undefined : { connected: link.state === "up", sinceMs: link.sinceMs };
+  }
+
+  /** Calls `handler` with each message of the topic; several handlers of one run one after the other. The returned function ends that. Throws `INVALID_NAME`. */
+  listen(topic: string, handler: MessageHandler): () => void {
+    checkTopic(topic);
+    let handlers = this.#topics.get(topic);
+    if (handlers === undefined) this.#topics.set(topic, (handlers = new Set()));
+    handlers.add(handler);
+    return () => void handlers.delete(handler);
+  }
+
+  /**
+   * Sends bytes, which must not be changed afterwards. In mode `ack` it resolves when every target has a result; in mode `async` when it is kept for every target.
+   * Rejects with `INVALID_NAME`, `FRAME_TOO_LARGE`, `BACKPRESSURE` (those targets that had room get it all the same), `ABORTED` (likewise), `TRANSPORT_CLOSED`. What a target's handler throws is a result, not a rejection.
+   */
+  async send(topic: string, payload: Uint8Array, options: SendOptions = {}): Promise<SendReport> {
+    checkTopic(topic);
+    this.#started();
+    const { clock, random, incarnation } = this.#ports;
+    const { signal, to = "others", mode = this.#settings.mode, deadlineMs = this.#settings.deadlineMs, token } = options;
+    if (signal?.aborted === true) throw abortError(signal, "sending");
+    if (payload.length > this.#settings.maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `a message of ${payload.length} bytes was to be sent on ${topic}`, { about: topic, next: `send at most ${this.#settings.maxMessageBytes} bytes, or raise maxMessageBytes` });
+    const awaited = mode === "ack";
+    const { members, missing } = resolveTargets(to, this.#view, incarnation, random);
+    const delivery = new Delivery(members.map((member) => member.incarnation));
+    let finish = () => {};
+    const done = new Promise<void>((resolve) => (finish = resolve));
+    if (delivery.done) finish();
+    // Nothing is waited for before all targets have it or wait for room, each in the order of the calls.
+    const taking = members.map((member) => {
+      const settle = (result: DeliveryResult) => {
+        delivery.settle(member.incarnation, result);
+        if (delivery.done) finish();
+        if (!awaited) this.#events.emit("undelivered", { topic, to: { node: member.node, incarnation: member.incarnation }, result });
+      };
+      return this.#sendTo(member, topic, { payload, view: this.#view.version, token, deadlineMs: clock.monotonicMs() + deadlineMs, settle }, awaited, signal);
+    });
+    if (taking.includes("full")) throw new TribuneError("BACKPRESSURE", `a message on ${topic} was not taken for every target`, { about: topic, next: "send more slowly, or let send wait" });
+    const waiting = taking.filter((each) => each instanceof Promise);
+    if (waiting.length > 0) await unlessAborted(Promise.all(waiting), signal);
+    if (awaited) await unlessAborted(done, signal);
+    const found = delivery.results();
+    const results = new Map<string, DeliveryResult>(missing.map((node) => [node, { status: "left" }]));
+    for (const member of members) {
+      const result = found.get(member.incarnation);
+      if (result !== undefined) results.set(member.node, result);
+    }
+    return { results, ok: awaited && [...results.values()].every(({ status }) => status === "delivered") };
+  }
+
+  /** Takes no more, says goodbye to everybody, and closes. What is awaited is answered `left`. May be called twice. */
+  async stop(wait: Wait): Promise<void> {
+    this.#isStopped = true;
+    await this.#endpoint?.close(wait);
+    for (const peer of this.#peers.values()) peer.leave();
+    this.#peers.clear();
+  }
+
+  // ---- sending -----------------------------------------------------------------------------------------------
+
+  #sendTo(member: KnownPeer, topic: string, kept: Kept, awaited: boolean, signal: AbortSignal | undefined): Promise<void> | "full" | undefined {
+    const ordered = !this.#settings.unordered.includes(topic);
+    if (member.incarnation !== this.#ports.incarnation) return this.#peer(member).send(topic, ordered, kept, { awaited, waits: this.#settings.whenFull === "wait", signal });
+    const message: Message = { topic, from: member, payload: kept.payload, view: kept.view, token: kept.token, deadlineMs: 0 };
+    const before = ordered ? (this.#own.get(topic) ?? Promise.resolve()) : Promise.resolve();
+    const handled = before.then(() => this.#handle(message)).then((outcome) => void (awaited && kept.settle(outcome)));
+    if (ordered) this.#own.set(topic, handled);
+    return undefined;
+  }
+
+  // ---- receiving ---------------------------------------------------------------------------------------------
+
+  #receive(from: PeerIdentity, word: MessageWord): Promise<Outcome> {
+    const { topic, payload, view, token, deadlineMs } = word;
+    return this.#handle({ topic, from, payload, view, token, deadlineMs });
+  }
+
+  /** Runs all handlers, one after the other; the first failure is the outcome. Never rejects. */
+  async #handle(message: Message): Promise<Outcome> {
+    const handlers = [...(this.#topics.get(message.topic) ?? [])];
+    if (handlers.length === 0) return { status: "failed", code: "TOPIC_UNHANDLED", message: `${this.#ports.node} has no handler for ${message.topic}` };
+    let outcome: Outcome = { status: "delivered" };
+    for (const handler of handlers) {
+      try {
+        await handler(message);
+      } catch (error) {
+        if (outcome.status === "delivered") outcome = { status: "failed", code: codeOf(error), message: error instanceof Error ? error.message : String(error) };
+        this.#logger.warn({ code: codeOf(error), topic: message.topic, from: message.from.node }, "a handler of a message failed");
+      }
+    }
+    return outcome;
+  }
+
+  // ---- members -----------------------------------------------------------------------------------------------
+
+  #peer(identity: PeerIdentity): PeerFlows {
+    let peer = this.#peers.get(identity.incarnation);
+    if (peer === undefined) {
+      peer = new PeerFlows({
+        clock: this.#ports.clock,
+        limits: this.#settings,
+        link: () => (this.#isStopped || this.#endpoint?.ended.aborted === true ? undefined : this.#endpoint?.link(identity)),
+        handle: (word) => this.#receive(identity, word),
+        gap: ({ topic, number }) => this.#events.emit("gap", { topic, from: identity, number }),
+        broken: (detail) => this.#broken(identity, detail),
+      });
+      this.#peers.set(identity.incarnation, peer);
+    }
+    return peer;
+  }
+
+  #down({ link, detail }: ConnectionDown | PeerUnreachable): void {
+    this.#events.emit("reachability", { peer: link.peer, connected: false, detail });
+  }
+
+  /** Its connection ends; it may come again, with the next thing that is sent to it. */
+  #broken(peer: PeerIdentity, detail: string): void {
+    this.#logger.warn({ code: "PROTOCOL_VIOLATION", node: peer.node, detail }, "a connection was ended: the peer broke the protocol of the channel");
+    if (this.#known.has(peer.incarnation)) this.#endpoint?.link(peer).close();
+  }
+
+  #started(): Endpoint {
+    if (this.#endpoint !== undefined && !this.#isStopped) return this.#endpoint;
+    throw new TribuneError("TRANSPORT_CLOSED", `the channel of ${this.#ports.node} is not open`, { about: this.#ports.node, next: this.#isStopped ? "begin again as a new incarnation" : "start it first" });
+  }
+}
+
+/** The wait is over when the signal aborts; what was waited for goes on. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(abortError(signal, "sending"));
+    if (signal.aborted) return aborted();
+    signal.addEventListener("abort", aborted, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
+  });
+}

@@ -1,0 +1,20 @@
+/**
+ * Messages between members: acknowledged, ordered, at most once.
+ * @module
+ */
+export { Channel } from "./channel.ts";
+export type { ChannelEvents, ChannelPorts, Message, MessageHandler, Reachability, SendOptions, SendReport } from "./channel.ts";
+export { DEFAULT_CHANNEL_OPTIONS } from "./options.ts";
+export type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
+export { resolveTargets } from "./targets.ts";
+export type { ChannelView, Targets } from "./targets.ts";
+export { Delivery } from "./delivery.ts";
+export type { DeliveryResult } from "./delivery.ts";
+export { FlowReceiver } from "./flow-receiver.ts";
+export type { Arrival } from "./flow-receiver.ts";
+export { gather, repliesNeeded } from "./gathering.ts";
+export type { ReplyPolicy, Tally } from "./gathering.ts";
+export { Outbox } from "./outbox.ts";
+export type { GivenUp, GiveUpReason, OutboxLimits, Outgoing } from "./outbox.ts";
+export { SequenceWindow, WINDOW_SIZE } from "./window.ts";
+export type { Seen } from "./window.ts";

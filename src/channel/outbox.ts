@@ -1,0 +1,197 @@
+import { TribuneError } from "../kernel/index.ts";
+
+/** What bounds an outbox. */
+export interface OutboxLimits {
+  /** Messages that are kept until they were received, in bytes. One is always taken when nothing is kept. */
+  readonly keptBytes: number;
+  /** Messages whose outcome is awaited. */
+  readonly awaited: number;
+  /** How often a message may be sent again after its connection ended. */
+  readonly maxRetries: number;
+}
+
+/** What is to be sent at one place of a flow. */
+export type Outgoing<Message> =
+  | { readonly kind: "message"; readonly number: number; readonly message: Message; /** It was sent before. */ readonly again: boolean }
+  /** The message of this number was given up: the receiver is to say so, and to go on. */
+  | { readonly kind: "gap"; readonly number: number };
+
+/** Why a message was given up before it was known to be received. */
+export type GiveUpReason = "deadline" | "retries";
+
+/** A message that was given up. */
+export interface GivenUp<Message> {
+  readonly number: number;
+  readonly message: Message;
+  readonly reason: GiveUpReason;
+}
+
+interface Entry<Message> {
+  readonly number: number;
+  /** `undefined`: given up. Its place is kept until the receiver knows. */
+  message: Message | undefined;
+  readonly bytes: number;
+  readonly deadlineMs: number;
+  sends: number;
+}
+
+/**
+ * The sender's side of one flow: numbers what is sent, keeps it until it was received, says what goes (again) and in which order, and what was given up. Knows no clock and no connection: it is told.
+ *
+ *     add ─▶ due ──sent──▶ under way ──received──▶ (awaited) ──outcome──▶ settled
+ *              ▲               │ the connection ended
+ *              └───────────────┤
+ *                              └─ deadline, retries ──▶ given up: a gap, at its place, until that was received
+ */
+export class Outbox<Message> {
+  readonly #limits: OutboxLimits;
+  /** By number, without holes from `#firstKept` on: what is not known to be received. */
+  readonly #kept: Entry<Message>[] = [];
+  #head = 0;
+  #lastNumber = 0;
+  #keptBytes = 0;
+  /** Those below are sent on the present connection. */
+  #nextToSend = 1;
+  /** Those below were sent at some time. */
+  #everSentBelow = 1;
+  /** Awaited outcomes, in the order of numbers. */
+  readonly #awaited = new Set<number>();
+
+  constructor(limits: OutboxLimits) {
+    this.#limits = limits;
+  }
+
+  /** Whether another message would be taken. */
+  get hasRoom(): boolean {
+    return this.#awaited.size < this.#limits.awaited && (this.#keptBytes === 0 || this.#keptBytes < this.#limits.keptBytes);
+  }
+
+  /** Bytes of messages that are kept. */
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
+  /** The number that the last message got; 0 if there was none. */
+  get lastNumber(): number {
+    return this.#lastNumber;
+  }
+
+  /** All below are known to be received, or to be gaps that were. */
+  get receivedBelow(): number {
+    return this.#kept[this.#head]?.number ?? this.#lastNumber + 1;
+  }
+
+  /** All below have their outcome, or nobody awaits it: the receiver may forget theirs. */
+  get settledBelow(): number {
+    const [oldest] = this.#awaited;
+    return Math.min(oldest ?? Infinity, this.#lastNumber + 1);
+  }
+
+  /** Takes a message; ask `hasRoom` first. `deadlineMs` is on the caller's clock. Returns its number. */
+  add(message: Message, about: { readonly bytes: number; readonly deadlineMs: number; readonly awaited: boolean }): number {
+    const number = ++this.#lastNumber;
+    this.#kept.push({ number, message, bytes: about.bytes, deadlineMs: about.deadlineMs, sends: 0 });
+    this.#keptBytes += about.bytes;
+    if (about.awaited) this.#awaited.add(number);
+    return number;
+  }
+
+  /** What is to be sent next on the present connection; `undefined`: nothing. Say `sent` when the transport has taken it. */
+  due(): Outgoing<Message> | undefined {
+    const entry = this.#entryOf(Math.max(this.#nextToSend, this.receivedBelow));
+    if (entry === undefined) return undefined;
+    if (entry.message === undefined) return { kind: "gap", number: entry.number };
+    return { kind: "message", number: entry.number, message: entry.message, again: entry.sends > 0 };
+  }
+
+  /** The transport has taken what was due. */
+  sent(): void {
+    const entry = this.#entryOf(Math.max(this.#nextToSend, this.receivedBelow));
+    if (entry === undefined) return;
+    entry.sends++;
+    this.#nextToSend = entry.number + 1;
+    this.#everSentBelow = Math.max(this.#everSentBelow, this.#nextToSend);
+  }
+
+  /** A connection began: what is not known to be received is due again, from the first on. */
+  connectionBegan(): void {
+    this.#nextToSend = this.receivedBelow;
+  }
+
+  /** The receiver has everything below `next`. Throws `PROTOCOL_VIOLATION` for what was never sent. */
+  received(next: number): void {
+    if (!Number.isSafeInteger(next) || next < 1 || next > this.#everSentBelow) throw violation(`that it received below ${next}, where ${this.#everSentBelow - 1} was the last that was sent`);
+    for (let entry = this.#kept[this.#head]; entry !== undefined && entry.number < next; entry = this.#kept[this.#head]) {
+      if (entry.message !== undefined) this.#keptBytes -= entry.bytes;
+      this.#kept[this.#head++] = GONE;
+    }
+    if (this.#head < 1_024 && this.#head < this.#kept.length) return;
+    this.#kept.splice(0, this.#head);
+    this.#head = 0;
+  }
+
+  /** The receiver misses what comes from `next` on: it is due again. */
+  goBackTo(next: number): void {
+    this.received(next);
+    this.#nextToSend = Math.min(this.#nextToSend, Math.max(next, this.receivedBelow));
+  }
+
+  /** The outcome of a message came. Returns whether it was awaited: what comes twice, or too late, is not. Throws `PROTOCOL_VIOLATION` for a number that was never given. */
+  settle(number: number): boolean {
+    if (!Number.isSafeInteger(number) || number < 1 || number > this.#lastNumber) throw violation(`an outcome of message ${number}, which does not exist`);
+    return this.#awaited.delete(number);
+  }
+
+  /**
+   * Gives up what is past its deadline, or was sent too often, and is not known to be received; its place becomes a gap. An awaited outcome is awaited no more. To be called when a connection began, and when the earliest deadline has come.
+   */
+  giveUp(nowMs: number): Array<GivenUp<Message>> {
+    const givenUp: Array<GivenUp<Message>> = [];
+    for (let at = this.#head; at < this.#kept.length; at++) {
+      const entry = this.#kept[at] as Entry<Message>;
+      if (entry.message === undefined) continue;
+      const underWay = entry.number < this.#nextToSend;
+      const reason = nowMs >= entry.deadlineMs ? "deadline" : !underWay && entry.sends > this.#limits.maxRetries ? "retries" : undefined;
+      if (reason === undefined) continue;
+      givenUp.push({ number: entry.number, message: entry.message, reason });
+      // What is under way on this connection arrives, or the connection ends: then the gap goes in its place on the next one.
+      this.#makeGap(entry);
+    }
+    return givenUp;
+  }
+
+  /** The transport will never take what is due: its place becomes a gap. Returns the message. */
+  refuseDue(): Message | undefined {
+    const entry = this.#entryOf(Math.max(this.#nextToSend, this.receivedBelow));
+    const message = entry?.message;
+    if (entry !== undefined && message !== undefined) this.#makeGap(entry);
+    return message;
+  }
+
+  #makeGap(entry: Entry<Message>): void {
+    entry.message = undefined;
+    this.#keptBytes -= entry.bytes;
+    this.#awaited.delete(entry.number);
+  }
+
+  /** When `giveUp` has something to do at the latest, on the caller's clock; `Infinity`: never. */
+  get earliestDeadlineMs(): number {
+    let earliest = Infinity;
+    for (let at = this.#head; at < this.#kept.length; at++) {
+      const entry = this.#kept[at] as Entry<Message>;
+      if (entry.message !== undefined && entry.deadlineMs < earliest) earliest = entry.deadlineMs;
+    }
+    return earliest;
+  }
+
+  #entryOf(number: number): Entry<Message> | undefined {
+    return this.#kept[this.#head + number - this.receivedBelow];
+  }
+}
+
+/** In the place of what was received, so that its bytes are not held. */
+const GONE: Entry<never> = { number: 0, message: undefined, bytes: 0, deadlineMs: Infinity, sends: 0 };
+
+function violation(found: string): TribuneError {
+  return new TribuneError("PROTOCOL_VIOLATION", `the peer said ${found}`, { about: "flow", next: "run the same version of Tribune on all members" });
+}

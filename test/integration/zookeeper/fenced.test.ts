@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { isTribuneError, systemClock } from "../../../src/kernel/index.ts";
+import { foreign, zookeeper, ZookeeperError } from "../../../src/store/zookeeper/index.ts";
+import type { ForeignMulti, ZookeeperTransaction } from "../../../src/store/zookeeper/index.ts";
+import type { Operation } from "../../../src/store/zookeeper/client/records.ts";
+import type { Member } from "../../../src/testing/conformance/scene.ts";
+import { startTcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
+import { describeWithServer, fenceOf, sceneOn, until } from "./here.ts";
+import { once } from "./place.ts";
+
+const ELECTION = "scheduler";
+
+/** The successor takes the election of a holder that stopped answering; the fence stays where it was. */
+async function claimFrom(successor: Member, holder: Member): Promise<number> {
+  await successor.declareDead(holder);
+  return (await successor.claim(ELECTION))?.token ?? 0;
+}
+
+await describeWithServer("fenced transactions on ZooKeeper", {}, async (server) => {
+  const read = async (path: string) => await once(server.url, async (client) => await client.request({ op: "getData", path }).then(({ data }) => data.toString(), () => undefined));
+  const namesBelow = async (path: string) => await once(server.url, async (client) => (await client.request({ op: "getChildren", path })).children);
+
+  it("do all of their operations or none: one that is refused is told by its place, and nothing else is done", async (t) => {
+    const provider = zookeeper({ url: server.url });
+    const member = await sceneOn(t, provider).member();
+    const fence = fenceOf(member, ELECTION, await member.lead(ELECTION));
+    await provider.fenced.transaction(fence, (tx) => void tx.create("/app").create("/app/a", "1").create("/app/b", "1"));
+    const failing = provider.fenced.transaction(fence, (tx) => void tx.set("/app/a", "2").check("/app/b", 7).delete("/app/b"));
+    await assert.rejects(failing, (error) => error instanceof ZookeeperError && error.code === "BADVERSION" && error.index === 1 && error.path === "/app/b");
+    assert.deepEqual([await read("/app/a"), await read("/app/b")], ["1", "1"]);
+    await provider.fenced.transaction(fence, async (tx) => {
+      const a = await tx.get("/app/a");
+      assert.deepEqual([a?.data.toString(), a?.version, await tx.get("/app/none"), (await tx.children("/app")).toSorted()], ["1", 0, null, ["a", "b"]]);
+      tx.set("/app/a", "3", a?.version).delete("/app/b");
+    });
+    assert.deepEqual([await read("/app/a"), await read("/app/b")], ["3", undefined]);
+  });
+
+  it("leave nothing behind, whether they commit, fail or are given up", async (t) => {
+    const provider = zookeeper({ url: server.url });
+    const scene = sceneOn(t, provider);
+    const member = await scene.member();
+    const fence = fenceOf(member, ELECTION, await member.lead(ELECTION));
+    await provider.fenced.transaction(fence, () => undefined);
+    await assert.rejects(provider.fenced.transaction(fence, (tx) => void tx.delete("/nowhere")), ZookeeperError);
+    await assert.rejects(provider.fenced.transaction(fence, () => Promise.reject(new Error("mine"))), /mine/);
+    const tx = await provider.begin();
+    await provider.fenced.guard(fence, tx);
+    await tx.rollback();
+    assert.deepEqual(await namesBelow(`/tribune/groups/${scene.group}/fences/${ELECTION}/open`), []);
+  });
+
+  it("know paths inside the chroot, and refuse what is no path, and what comes after the end", async (t) => {
+    const provider = zookeeper({ url: `${server.url}/apps/one` });
+    const member = await sceneOn(t, provider).member();
+    const fence = fenceOf(member, ELECTION, await member.lead(ELECTION));
+    let kept: ZookeeperTransaction | undefined;
+    await provider.fenced.transaction(fence, (tx) => {
+      kept = tx.create("/state", "here");
+    });
+    assert.equal(await read("/apps/one/state"), "here");
+    assert.throws(() => kept?.set("/state", "late"), { code: "TRANSACTION_REQUIRED" });
+    for (const path of ["state", "/state/", "", "/a//b"]) await assert.rejects(provider.fenced.transaction(fence, (tx) => void tx.set(path, "x")), { code: "INVALID_OPTIONS" });
+  });
+
+  it("guard puts the comparison into a list of operations of another client: it is carried out only while no later term has passed", async (t) => {
+    const provider = zookeeper({ url: `${server.url}/apps/two` });
+    const scene = sceneOn(t, provider);
+    const [a, b] = [await scene.member(), await scene.member()];
+    const fence = fenceOf(a, ELECTION, await a.lead(ELECTION));
+    /** As clients have it that know a chroot of their own. */
+    const another = () => {
+      const operations: Operation[] = [];
+      const multi: ForeignMulti = { check: (path, version) => operations.push({ op: "check", path: `/apps/two${path}`, version }) };
+      const commit = async () => await once(server.url, async (client) => await client.request({ op: "multi", operations: [...operations, { op: "create", path: `/apps/two/row-${operations.length}-${scene.random.id()}`, data: Buffer.alloc(0), acl: [{ permissions: 31, scheme: "world", id: "anyone" }] }] }));
+      return { multi, commit };
+    };
+    const first = another();
+    await provider.fenced.guard(fence, foreign(first.multi));
+    await first.commit();
+    const late = another();
+    await provider.fenced.guard(fence, foreign(late.multi));
+    const token = await claimFrom(b, a);
+    assert.equal(await b.passFence(ELECTION, token), "passed", "the successor does not wait for it");
+    await assert.rejects(late.commit(), (error) => error instanceof ZookeeperError && error.code === "BADVERSION" && error.index === 0);
+    await assert.rejects(provider.fenced.guard(fence, foreign(another().multi)), { code: "TERM_LOST" });
+    for (const no of [undefined, {}, 5]) await assert.rejects(provider.fenced.guard(fenceOf(b, ELECTION, token), no as never), { code: "TRANSACTION_REQUIRED" });
+  });
+
+  it("hold the successor up for a lease from when they began, and not longer; then they cannot commit", async (t) => {
+    const provider = zookeeper({ url: server.url });
+    const scene = sceneOn(t, provider);
+    const [a, b] = [await scene.member(), await scene.member()];
+    const fence = fenceOf(a, ELECTION, await a.lead(ELECTION), { leaseMs: 600 });
+    const token = await claimFrom(b, a);
+    const sinceMs = systemClock.monotonicMs();
+    const tx = await provider.begin();
+    await provider.fenced.guard(fence, tx);
+    tx.create(`/frozen-${scene.random.id()}`);
+    assert.equal(await b.passFence(ELECTION, token), "busy");
+    await until("the successor passes", async () => (await b.passFence(ELECTION, token)) === "passed");
+    assert.ok(systemClock.monotonicMs() - sinceMs >= 590);
+    await assert.rejects(tx.commit(), { code: "TERM_LOST" });
+  });
+
+  it("of a process that has been dead for a lease hold nobody up", async (t) => {
+    const provider = zookeeper({ url: server.url });
+    const scene = sceneOn(t, provider);
+    const [a, b] = [await scene.member(), await scene.member()];
+    const tx = await provider.begin();
+    await provider.fenced.guard(fenceOf(a, ELECTION, await a.lead(ELECTION), { leaseMs: 300 }), tx);
+    const sinceMs = systemClock.monotonicMs();
+    await until("a lease is over", () => systemClock.monotonicMs() - sinceMs > 600);
+    assert.equal(await b.passFence(ELECTION, await claimFrom(b, a)), "passed", "at the first attempt");
+    await assert.rejects(tx.commit(), { code: "TERM_LOST" });
+  });
+
+  it("whose connection breaks before the commit wrote nothing; during the commit, it is COMMIT_UNKNOWN; the next one has a new connection", async (t) => {
+    const proxy = await startTcpFaultProxy({ targetHost: server.host, targetPort: server.port });
+    t.after(async () => await proxy.close());
+    const provider = zookeeper({ url: `zookeeper://127.0.0.1:${proxy.port}` });
+    const direct = sceneOn(t, zookeeper({ url: server.url }));
+    t.after(async () => await provider.close());
+    const member = await direct.member();
+    const fence = fenceOf(member, ELECTION, await member.lead(ELECTION), { leaseMs: 1_000 });
+    const path = `/unknown-${direct.random.id()}`;
+    const before = provider.fenced.transaction(fence, async (tx) => {
+      proxy.resetAll();
+      await tx.get("/zookeeper");
+    });
+    await assert.rejects(before, { code: "STORE_SESSION_ENDED" });
+    const during = provider.fenced.transaction(fence, async (tx) => {
+      tx.create(path, "x");
+      await proxy.mode({ kind: "blackhole", direction: "toClient" });
+    });
+    await assert.rejects(during, (error) => isTribuneError(error, "COMMIT_UNKNOWN"));
+    assert.equal(await read(path), "x", "this time it was carried out");
+    await proxy.mode({ kind: "pass" });
+    await provider.fenced.transaction(fence, (tx) => void tx.delete(path));
+    assert.equal(await read(path), undefined);
+  });
+});
