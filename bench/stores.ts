@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { findEtcd, startEtcd } from "../test/support/etcd-server.ts";
 import { findMariadb, startMariadb } from "../test/support/mariadb-server.ts";
 import { findPostgres, startPostgres } from "../test/support/postgres-server.ts";
+import { findZookeeper, startZookeeper } from "../test/support/zookeeper-server.ts";
 
 /** A kind of store to measure on. Another one is another entry in {@link STORES}. */
 export interface BenchStore {
@@ -53,6 +54,7 @@ export const STORES: readonly BenchStore[] = [
   { name: "mariadb", title: "MariaDB", targets: { killP50Ms: GRACE_MS + 20, killP99Ms: GRACE_MS + 250, handoverP50Ms: 25 }, evidence: true, boundsFrozenTransactions: true, beats: SERVER_BEATS, open: openMariadb },
   // A transaction that is frozen before its commit is nobody's concern: the commit compares the fence.
   { name: "etcd", title: "etcd", targets: { killP50Ms: Number.NaN, killP99Ms: undefined, handoverP50Ms: 20 }, evidence: false, boundsFrozenTransactions: false, beats: { ...SERVER_BEATS, members: [1, 10, 100, 1_000] }, open: openEtcd },
+  { name: "zookeeper", title: "ZooKeeper", targets: { killP50Ms: Number.NaN, killP99Ms: undefined, handoverP50Ms: 20 }, evidence: false, boundsFrozenTransactions: true, beats: { ...SERVER_BEATS, members: [1, 10, 100, 1_000] }, open: openZookeeper },
 ];
 
 /** More than this many sessions take more than the server's default. */
@@ -113,6 +115,20 @@ async function openEtcd(): Promise<StorePlace | { readonly missing: string }> {
       return { rowsWritten: counted("etcd_debugging_mvcc_put_total") + counted("etcd_debugging_mvcc_delete_total"), logBytes: counted("etcd_disk_wal_write_bytes_total") };
     },
     close: () => cluster.stop(),
+  };
+}
+
+async function openZookeeper(): Promise<StorePlace | { readonly missing: string }> {
+  const programs = await findZookeeper();
+  if ("missing" in programs) return programs;
+  const server = await startZookeeper({ programs });
+  let roots = 0;
+  return {
+    label: `ZooKeeper ${server.version}, one server, maxClientCnxns = 0, Java heap of 128 MB`,
+    fresh: () => Promise.resolve(`${server.url}?root=${encodeURIComponent(`/bench-${++roots}`)}`),
+    serverPid: () => Promise.resolve(server.pid),
+    counters: () => Promise.resolve(undefined),
+    close: () => server.stop(),
   };
 }
 
