@@ -358,6 +358,14 @@ describe("certificates of one's own", () => {
     assert.equal(one.ups[0]?.security.provedBy, "certificate");
   });
 
+  it("are not taken without an authority, or without a key that fits", () => {
+    for (const ca of ["", "\n", "nothing of the kind", new Uint8Array(0)]) assert.throws(() => tcp({ security: { ...a, ca } }), (error) => isTribuneError(error, "INVALID_OPTIONS") && error.message.includes("security.ca"), String(ca));
+    for (const broken of [{ ...a, key: b.key }, { ...a, cert: "" }, { ...a, key: "no PEM" }]) {
+      assert.throws(() => tcp({ security: broken }), (error) => isTribuneError(error, "INVALID_OPTIONS") && error.message.includes("security.key") && !error.message.includes("no PEM\n"));
+    }
+    assert.throws(() => tcp({ security: { ...a, nodeOf: "CN" as unknown as () => string } }), (error) => isTribuneError(error, "INVALID_OPTIONS"));
+  });
+
   it("of another authority are refused, and so are keys and plaintext", async () => {
     const self = await member({ options: { security: a } });
     for (const stranger of [await member({ options: { security: fromElsewhere } }), await member(), await member({ options: { security: "plaintext" } })]) {
