@@ -59,13 +59,9 @@ class WireEndpoint implements Endpoint {
   }
 
   async listen(wait: Wait): Promise<void> {
-    const early: Wire[] = [];
     const listener = await this.#network.listen(
       {
-        accept: (wire) => {
-          if (this.#ports === undefined) early.push(wire);
-          else this.#accept(wire);
-        },
+        accept: (wire) => this.#accept(wire),
         refused: (reason, remote, detail) => this.#refusals.add(reason, remote, detail),
       },
       wait,
@@ -74,7 +70,6 @@ class WireEndpoint implements Endpoint {
     this.#ports = this.#portsFor(listener.address);
     this.#forgetKeys = this.#context.keys?.onChange(() => this.#keysChanged());
     this.#tickLater();
-    for (const wire of early) this.#accept(wire);
   }
 
   get address(): string {
@@ -139,7 +134,8 @@ class WireEndpoint implements Endpoint {
   // ---- connections of others ---------------------------------------------------------------------------------
 
   #accept(wire: Wire): void {
-    if (this.#ended.signal.aborted || this.#closing !== undefined) return wire.destroy();
+    // Before it is open nobody knows this incarnation's address: whoever comes looks for an earlier one.
+    if (this.#ports === undefined || this.#ended.signal.aborted || this.#closing !== undefined) return wire.destroy();
     this.#makeRoom();
     const giveUp = hear(wire, readHello, { clock: this.#context.clock, deadlineMs: this.#settings.connectMs }, (heard) => {
       this.#strangers.delete(wire);

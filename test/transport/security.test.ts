@@ -406,6 +406,28 @@ describe("a TCP endpoint", () => {
     await assert.rejects(tcp({ ...LOCAL, security: "plaintext", advertise: () => "x y" }).open(contextOf({ node: "n", incarnation: "i" })), (error) => isTribuneError(error, "ADDRESS_UNUSABLE"));
   });
 
+  it("does not open later than it may, however long it takes to say what to advertise, and keeps nobody who came before", async () => {
+    const clients: Socket[] = [];
+    const early: Array<Promise<void>> = [];
+    const advertise = ({ host, port }: { readonly host: string; readonly port: number }) => {
+      const client = connect({ host, port });
+      client.on("error", () => undefined);
+      sockets.push(client);
+      clients.push(client);
+      early.push(ended(client));
+      return new Promise<string>(() => undefined);
+    };
+    const controller = new AbortController();
+    const opening = tcp({ ...LOCAL, security: "plaintext", advertise }).open(contextOf({ node: "n", incarnation: "i", signal: controller.signal }));
+    const outcome = opening.then(() => "open", (error: unknown) => (isTribuneError(error, "ABORTED") ? "aborted" : error));
+    while (early.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await early[0];
+    controller.abort();
+    assert.equal(await outcome, "aborted");
+    const timely = tcp({ ...LOCAL, security: "plaintext", advertise }).open(contextOf({ node: "n", incarnation: "i", deadlineMs: 50 }));
+    await assert.rejects(timely, (error) => isTribuneError(error, "TRANSPORT_TIMEOUT"));
+  });
+
   it("in plaintext listens on this machine alone unless told otherwise", async () => {
     const endpoint = await tcp({ security: "plaintext" }).open(contextOf({ node: "n", incarnation: "i" }));
     assert.match(endpoint.address, /^127\.0\.0\.1:\d+$/);
