@@ -165,6 +165,10 @@ class WireEndpoint implements Endpoint {
       wire.destroy();
       return this.#refusals.add("malformed", wire.remote, "something came before the welcome");
     }
+    if (!this.#isAccepted(wire.security.provedBy)) {
+      wire.destroy();
+      return this.#refusals.add("unauthenticated", wire.remote, "its key was retired before it said hello");
+    }
     const standing = this.#links.get(hello.incarnation)?.standing ?? { kind: "none" as const };
     const admission = admit(hello, this.#context, this.#context.known(hello.incarnation), standing, wire.speaksFor);
     if (admission.refuse !== undefined) return this.#refuse(wire, admission.refuse, hello);
@@ -208,6 +212,7 @@ class WireEndpoint implements Endpoint {
       network: this.#network,
       introduction: this.#introduction(address),
       known: (incarnation) => this.#context.known(incarnation),
+      isAccepted: (provedBy) => this.#isAccepted(provedBy),
       nextConnection: () => ++this.#connections,
       up: (event) => this.#tell(() => handlers.up(event)),
       down: (link, connection, reason, detail) => this.#down(link, connection, reason, detail),
@@ -246,8 +251,13 @@ class WireEndpoint implements Endpoint {
   #keysChanged(): void {
     for (const link of this.#links.values()) {
       const id = link.provedBy;
-      if (id !== null && id !== "certificate" && this.#context.keys?.find(id) === undefined) link.renew("key-retired", `the key ${id} is not accepted any more`);
+      if (!this.#isAccepted(id)) link.renew("key-retired", `the key ${id} is not accepted any more`);
     }
+  }
+
+  /** Whether what a peer proved itself with still counts: a key may be retired at any moment, also between TLS and the handshake behind it. */
+  #isAccepted(provedBy: string | null): boolean {
+    return provedBy === null || provedBy === "certificate" || this.#context.keys?.find(provedBy) !== undefined;
   }
 
   #tickLater(): void {

@@ -23,6 +23,8 @@ export interface LinkPorts {
   /** What this side says of itself. */
   readonly introduction: Introduction;
   known(incarnation: string): KnownPeer | undefined;
+  /** Whether what a peer proved itself with still counts. */
+  isAccepted(provedBy: string | null): boolean;
   nextConnection(): number;
   /** Events, in order; never from inside of a call of the port. */
   up(event: ConnectionUp): void;
@@ -235,6 +237,10 @@ export class PeerLink implements Link {
     const giveUp = hear(wire, readAnswer, { clock, deadlineMs }, (heard) => {
       dial.abort.signal.removeEventListener("abort", abandoned);
       if (this.#dial !== dial) return wire.destroy();
+      if (!this.#ports.isAccepted(wire.security.provedBy)) {
+        wire.destroy();
+        return this.#failed(dial, "unauthenticated", "the key was retired during the handshake");
+      }
       if (heard.kind === "heard" && !("refused" in heard.value)) {
         const stranger = recognize(heard.value, this.peer, introduction.group, wire.speaksFor);
         if (stranger === undefined) return this.adopt(wire, { id: connectionId, version: heard.value.version, limits: heard.value.limits, rest: heard.rest, replaces: "this side dialled again" });

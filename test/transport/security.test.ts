@@ -10,6 +10,7 @@ import { isTribuneError, systemRandom } from "../../src/kernel/index.ts";
 import type { LogFields, Logger } from "../../src/kernel/index.ts";
 import { activateKey, HeldKeys, introduceKey, newRing, retireKey, tcp } from "../../src/transport/index.ts";
 import type { ConnectionUp, Endpoint, KnownPeer, PeerUnreachable, TcpOptions } from "../../src/transport/index.ts";
+import { encodeHello, encodeWelcome } from "../../src/transport/hello.ts";
 import { securityByKeys } from "../../src/transport/tcp/security.ts";
 import { transportConformance } from "../../src/testing/index.ts";
 import { requireOrSkip } from "../support/required.ts";
@@ -332,6 +333,48 @@ describe("the rotation of keys", () => {
     late.endpoint.link(a.known);
     await late.until("it is refused", () => late.failures.some(({ reason }) => reason === "unauthenticated"));
     assert.ok(a.endpoint.counts.refused.unauthenticated > before);
+  });
+
+  it("leaves nobody in whose key was retired between TLS and the handshake behind it, on either side", async () => {
+    const introduced = introduceKey(ring, systemRandom, 1);
+    const [old, fresh] = introduced.keys;
+    assert.ok(old !== undefined && fresh !== undefined);
+    const retired = retireKey(activateKey(introduced, fresh.id), old.id);
+
+    // One that dials: it was let in by TLS, and says who it is when its key is gone.
+    const keys = new HeldKeys(introduced);
+    const [self, other] = [await member({ keys }), await member()];
+    const client = securityByKeys(new HeldKeys(ring), GROUP).client();
+    const slow = connectTls({ ...client.options, ...portOf(self) });
+    sockets.push(slow);
+    slow.on("error", () => undefined);
+    let said = 0;
+    slow.on("data", (chunk: Buffer) => (said += chunk.length));
+    await once(slow, "secureConnect");
+    keys.replace(retired);
+    const limits = { maxFrameBytes: 2 ** 20, windowBytes: 2 ** 20, assemblyBytes: 2 ** 20, beatMs: 1_000 };
+    slow.write(encodeHello({ group: GROUP, ...other.known, address: other.endpoint.address, limits, newestVersion: 1, oldestVersion: 1, to: self.known.incarnation, connectionId: "c", lostId: "" }));
+    await ended(slow);
+    assert.deepEqual([said, self.ups, self.endpoint.counts.refused.unauthenticated], [0, [], 1]);
+
+    // One that is dialled: it answers when the key of the dial is gone.
+    const dialling = new HeldKeys(introduced);
+    const server = createTlsServer({ ...securityByKeys(new HeldKeys(ring), GROUP).server }, (socket) => {
+      sockets.push(socket);
+      socket.on("error", () => undefined);
+      socket.once("data", () => {
+        dialling.replace(retired);
+        socket.write(encodeWelcome({ group: GROUP, ...peer, limits, version: 1 }));
+      });
+    }).on("tlsClientError", () => undefined);
+    servers.push(server.listen(0, "127.0.0.1"));
+    await once(server, "listening");
+    const peer = { node: "late", incarnation: "late", address: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+    const dialler = await member({ keys: dialling });
+    dialler.view.set(peer.incarnation, peer);
+    dialler.endpoint.link(peer);
+    await dialler.until("it is refused", () => dialler.failures.length > 0 || dialler.ups.length > 0);
+    assert.deepEqual([dialler.failures[0]?.reason, dialler.ups], ["unauthenticated", []]);
   });
 
   it("shows no secret where keys are printed", () => {
