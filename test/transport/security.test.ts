@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
-import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { connect as connectTls, createSecureContext, createServer as createTlsServer } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import { after, afterEach, describe, it } from "node:test";
 import { inspect } from "node:util";
@@ -19,6 +19,9 @@ import { contextOf, LOCAL, tcpPlace } from "./tcp-place.ts";
 
 const GROUP = "billing";
 const ring = newRing(systemRandom, 0);
+
+/** What a connection by a key is bound to by TLS. */
+const TLS_BY_KEY = { minVersion: "TLSv1.3", maxVersion: "TLSv1.3", ciphers: "TLS_AES_128_GCM_SHA256" } as const;
 
 /** A member with an endpoint on this machine, and what it was told. */
 interface Member {
@@ -180,7 +183,7 @@ describe("a connection by the group's keys", () => {
     assert.deepEqual([a.failures[0]?.reason, a.ups], ["unauthenticated", []]);
     // Also if this process trusted that authority by default: the proof is looked at again.
     const client = securityByKeys(new HeldKeys(ring), GROUP).client();
-    const trusting = connectTls({ ...client.options, host: "localhost", port: (server.address() as AddressInfo).port, ca, checkServerIdentity: () => undefined });
+    const trusting = connectTls({ ...client.options, host: "localhost", port: (server.address() as AddressInfo).port, secureContext: createSecureContext({ ...TLS_BY_KEY, ca }), checkServerIdentity: () => undefined });
     sockets.push(trusting);
     await once(trusting, "secureConnect");
     assert.equal(client.proof(trusting), undefined);
@@ -223,11 +226,35 @@ describe("a connection by the group's keys", () => {
   it("is refused for anything older than TLS 1.3", async () => {
     const self = await member();
     const { options } = securityByKeys(new HeldKeys(ring), GROUP).client();
-    const old = connectTls({ ...options, ...portOf(self), minVersion: "TLSv1.2", maxVersion: "TLSv1.2", ciphers: "PSK-AES128-GCM-SHA256" });
+    const old = connectTls({ ...options, ...portOf(self), secureContext: createSecureContext({ minVersion: "TLSv1.2", maxVersion: "TLSv1.2", ciphers: "PSK-AES128-GCM-SHA256" }) });
     sockets.push(old);
     const [error] = (await once(old, "error")) as [NodeJS.ErrnoException];
     assert.match(error.code ?? "", /^ERR_SSL|ECONNRESET/);
     assert.deepEqual(self.ups, []);
+  });
+
+  it("asks for nothing else, with what is made once for all dials", async () => {
+    const security = securityByKeys(new HeldKeys(ring), GROUP);
+    const [one, other] = [security.client().options, security.client().options];
+    assert.ok(one.secureContext !== undefined && one.secureContext === other.secureContext);
+    const asked: Buffer[] = [];
+    const server = createServer((socket) => {
+      sockets.push(socket);
+      socket.on("error", () => undefined).once("data", (chunk: Buffer) => {
+        asked.push(chunk);
+        socket.destroy();
+      });
+    }).listen(0, "127.0.0.1");
+    servers.push(server);
+    await once(server, "listening");
+    const client = connectTls({ ...one, host: "127.0.0.1", port: (server.address() as AddressInfo).port });
+    sockets.push(client);
+    await once(client, "error");
+    // Of a client's hello: behind 11 bytes of headers and version, 32 of randomness and the session's id there is the list of suites.
+    const hello = asked[0] ?? Buffer.alloc(0);
+    const suites = 43 + 1 + (hello[43] ?? 0);
+    const offered = hello.subarray(suites + 2, suites + 2 + hello.readUInt16BE(suites)).toString("hex").match(/..../g);
+    assert.deepEqual(offered?.filter((suite) => suite !== "00ff"), ["1301"]);
   });
 });
 
