@@ -1,5 +1,5 @@
 import { guardedLogger, TribuneError, withDeadline } from "../kernel/index.ts";
-import type { Logger, Timer } from "../kernel/index.ts";
+import type { Timer } from "../kernel/index.ts";
 import { admit } from "./admission.ts";
 import type { Connection } from "./connection.ts";
 import { hear } from "./exchange.ts";
@@ -31,7 +31,6 @@ class WireEndpoint implements Endpoint {
   readonly #network: WireNetwork;
   readonly #settings: LinkSettings;
   readonly #context: TransportContext;
-  readonly #logger: Logger;
   readonly #lines: RareLines;
   readonly #refusals: Refusals;
   readonly #ended = new AbortController();
@@ -53,8 +52,7 @@ class WireEndpoint implements Endpoint {
     this.#network = network;
     this.#settings = settings;
     this.#context = context;
-    this.#logger = guardedLogger(context.logger);
-    this.#lines = new RareLines(context.clock, this.#logger);
+    this.#lines = new RareLines(context.clock, guardedLogger(context.logger));
     this.#refusals = new Refusals(this.#lines);
   }
 
@@ -287,7 +285,7 @@ class WireEndpoint implements Endpoint {
     try {
       event();
     } catch (error) {
-      this.#logger.error({ code: "LISTENER_FAILED", error: error instanceof Error ? error.message : String(error) }, "a handler of the transport threw");
+      this.#lines.say("a handler", "error", { code: "LISTENER_FAILED", error: error instanceof Error ? error.message : String(error) }, "a handler of the transport threw");
     }
   }
 }
