@@ -3,6 +3,7 @@ import type { Timer } from "../kernel/index.ts";
 import { admit } from "./admission.ts";
 import type { Connection } from "./connection.ts";
 import { hear } from "./exchange.ts";
+import { whoGivesWay } from "./giving-way.ts";
 import { encodeRefusal, encodeWelcome, readHello } from "./hello.ts";
 import type { Hello, Introduction, ToldRefusal } from "./hello.ts";
 import { PeerLink } from "./link.ts";
@@ -148,14 +149,12 @@ class WireEndpoint implements Endpoint {
     });
   }
 
-  /** The oldest strangers give way: who is honest proves itself within milliseconds. */
   #makeRoom(): void {
     if (this.#strangers.size < this.#settings.maxHalfOpen) return;
-    for (const [wire, forget] of this.#strangers) {
-      forget();
-      this.#refusals.add("crowded", wire.remote, `more than ${this.#settings.maxHalfOpen} connections had not said whose they are`);
-      return;
-    }
+    const wire = whoGivesWay(Array.from(this.#strangers.keys(), (each) => [each, each.remote] as const));
+    if (wire === undefined) return;
+    this.#strangers.get(wire)?.();
+    this.#refusals.add("crowded", wire.remote, `more than ${this.#settings.maxHalfOpen} connections had not said whose they are`);
   }
 
   #greet(wire: Wire, hello: Hello, rest: Uint8Array): void {

@@ -23,7 +23,7 @@ export interface LinkOptions {
   readonly firstPauseMs?: number;
   /** The ceiling that those pauses grow to, in milliseconds. Default 5000. */
   readonly longestPauseMs?: number;
-  /** How many connections may be there that have not proved whose they are; the oldest of them give way. Default 256. */
+  /** How many connections may be there that have not proved whose they are; then the oldest gives way, of the host that has the most of them. Default 256. */
   readonly maxHalfOpen?: number;
 }
 

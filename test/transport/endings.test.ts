@@ -80,10 +80,10 @@ describe("a connection on which nothing is said", () => {
     a.link({ node: "b", incarnation: "b" });
     await clock.advance(1_000);
     assert.deepEqual(told, ["up", "up"]);
-    const before = [network.bytes("a", "b"), network.bytes("b", "a")];
+    const [beforeA, beforeB] = [network.bytes("a", "b"), network.bytes("b", "a")];
     await clock.advance(60_000);
     assert.deepEqual(told, ["up", "up"]);
-    const [fromA = 0, fromB = 0] = [network.bytes("a", "b") - (before[0] ?? 0), network.bytes("b", "a") - (before[1] ?? 0)];
+    const [fromA, fromB] = [network.bytes("a", "b") - beforeA, network.bytes("b", "a") - beforeB];
     assert.ok(fromA >= 59 * HEADER_BYTES && fromB >= 19 * HEADER_BYTES, `${fromA} and ${fromB} bytes`);
     for (const endpoint of [a, b]) endpoint.destroy(new Error("the test is over"));
   });

@@ -305,6 +305,28 @@ describe("the port of a member with keys", () => {
     assert.deepEqual(self.downs, []);
   });
 
+  it("lets one host that floods it push out nobody else's handshake", async (t) => {
+    if (process.platform !== "linux") return requireOrSkip(t, "a second loopback address", "only Linux has one without being asked");
+    const hello = await clientHello();
+    for (const security of ["keys", "plaintext"] as const) {
+      const self = await member({ options: { maxHalfOpen: 8, security } });
+      const honest = await rawTo(self);
+      honest.on("close", () => assert.fail("it was closed"));
+      if (security === "keys") honest.write(hello.subarray(0, 20));
+      for (let n = 0; n < 60; n++) {
+        const flood = connect({ ...portOf(self), localAddress: "127.0.0.2" });
+        sockets.push(flood);
+        flood.on("error", () => undefined);
+        await once(flood, "connect");
+      }
+      await self.until("the flood is cut off", () => self.lines.some(({ reason }) => reason === "crowded"));
+      honest.removeAllListeners("close");
+      assert.deepEqual([honest.destroyed, honest.readableEnded, self.endpoint.counts.halfOpen], [false, false, 8]);
+      honest.write(security === "keys" ? hello.subarray(20) : "no");
+      await (security === "keys" ? once(honest, "data") : ended(honest)); // it is still listened to
+    }
+  });
+
   it("takes nothing from a recording of a member's connection", async () => {
     const self = await member();
     const recorded: Buffer[] = [];

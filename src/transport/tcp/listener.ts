@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import { abortError, toTribuneError, TribuneError, withDeadline } from "../../kernel/index.ts";
 import type { Clock, Timer } from "../../kernel/index.ts";
+import { whoGivesWay } from "../giving-way.ts";
 import type { RefusalReason, Wait } from "../transport.ts";
 import type { ListenHooks, Listener } from "../wire.ts";
 import { formatAddress, parseAddress, reachableHost } from "./address.ts";
@@ -119,8 +120,8 @@ export class SocketListener {
   #makeRoom(): void {
     const { maxHalfOpen } = this.#parts.settings.link;
     if (this.#strangers.size < maxHalfOpen) return;
-    const [oldest] = this.#strangers.keys();
-    if (oldest !== undefined) this.#end(oldest, "crowded", `more than ${maxHalfOpen} connections had not proved themselves`);
+    const remote = whoGivesWay(Array.from(this.#strangers.keys(), (each) => [each, each] as const));
+    if (remote !== undefined) this.#end(remote, "crowded", `more than ${maxHalfOpen} connections had not proved themselves`);
   }
 
   #secured(socket: TLSSocket, security: SocketSecurity): void {
