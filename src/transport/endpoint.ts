@@ -248,7 +248,8 @@ class WireEndpoint implements Endpoint {
   #keysChanged(): void {
     for (const link of this.#links.values()) {
       const id = link.provedBy;
-      if (!this.#isAccepted(id)) link.renew("key-retired", `the key ${id} is not accepted any more`);
+      if (this.#isAccepted(id)) link.keysChanged();
+      else link.renew("key-retired", `the key ${id} is not accepted any more`);
     }
   }
 

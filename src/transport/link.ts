@@ -195,6 +195,13 @@ export class PeerLink implements Link {
     connection.begin(agreed.rest);
   }
 
+  /** A dial that failed for its key is tried again at once. */
+  keysChanged(): void {
+    if (this.#lastFailure !== "unauthenticated") return;
+    this.#cancelPause();
+    this.wake();
+  }
+
   /** Ends the connection, and makes another one. */
   renew(reason: DownReason, detail: string): void {
     this.#connection?.end(reason, detail);

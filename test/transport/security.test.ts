@@ -384,6 +384,17 @@ describe("the rotation of keys", () => {
     assert.ok(a.endpoint.counts.refused.unauthenticated > before);
   });
 
+  it("makes who had the old key for longer than the others dial again as soon as it has the new one", async () => {
+    const fresh = newRing(systemRandom, 1);
+    const keys = new HeldKeys(ring);
+    const [late, self] = [await member({ keys, options: { firstPauseMs: 600_000, longestPauseMs: 600_000 } }), await member({ keys: new HeldKeys(fresh) })];
+    const link = late.endpoint.link(self.known);
+    await late.until("it is refused", () => late.failures.length === 1);
+    keys.replace(fresh);
+    await late.until("it is up", () => link.state === "up");
+    assert.deepEqual(late.failures.map(({ reason }) => reason), ["unauthenticated"]);
+  });
+
   it("leaves nobody in whose key was retired between TLS and the handshake behind it, on either side", async () => {
     const introduced = introduceKey(ring, systemRandom, 1);
     const [old, fresh] = introduced.keys;
