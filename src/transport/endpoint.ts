@@ -21,6 +21,10 @@ const LEAVE_TAKING_MS = 1_000;
 /** A timer of this process that comes later than this many beats says that the process stood still. */
 const LATE_BEATS = 2;
 
+/** So many dials begin in one turn, and so many more each time after as many milliseconds: a thousand at once would hold up all else that this process does, beats of its session with the store among it, for longer than a second. */
+const DIALS_AT_ONCE = 16;
+const DIALS_EVERY_MS = 10;
+
 /** Opens an endpoint on a network of wires: the same for sockets and for the simulated network. */
 export async function openEndpoint(network: WireNetwork, settings: LinkSettings, context: TransportContext): Promise<Endpoint> {
   const endpoint = new WireEndpoint(network, settings, context);
@@ -44,6 +48,9 @@ class WireEndpoint implements Endpoint {
   #ports: LinkPorts | undefined;
   #connections = 0;
   #ticker: Timer | undefined;
+  /** Dials that are to begin. */
+  readonly #dialsDue: Array<() => void> = [];
+  #dialPause: Timer | undefined;
   #forgetKeys: (() => void) | undefined;
   #closing: Promise<void> | undefined;
   readonly #untold: Array<() => void> = [];
@@ -108,6 +115,7 @@ class WireEndpoint implements Endpoint {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort(reason);
     this.#ticker?.cancel();
+    this.#dialPause?.cancel();
     this.#forgetKeys?.();
     for (const link of this.#links.values()) link.destroy("the endpoint ended");
     for (const connection of this.#leaving.keys()) connection.end("closed", "the endpoint ended");
@@ -211,6 +219,7 @@ class WireEndpoint implements Endpoint {
       known: (incarnation) => this.#context.known(incarnation),
       isAccepted: (provedBy) => this.#isAccepted(provedBy),
       nextConnection: () => ++this.#connections,
+      beginDial: (begin) => this.#beginDial(begin),
       up: (event) => this.#tell(() => handlers.up(event)),
       down: (link, connection, reason, detail) => this.#down(link, connection, reason, detail),
       unreachable: (link, reason, detail, attempts) => this.#tell(() => handlers.unreachable({ link, reason, detail, attempts })),
@@ -220,6 +229,19 @@ class WireEndpoint implements Endpoint {
       },
       closed: (link, leaving) => this.#linkClosed(link, leaving),
     };
+  }
+
+  #beginDial(begin: () => void): void {
+    this.#dialsDue.push(begin);
+    if (this.#dialsDue.length === 1 && this.#dialPause === undefined) queueMicrotask(() => this.#beginDials());
+  }
+
+  #beginDials(): void {
+    this.#dialPause = undefined;
+    if (this.#ended.signal.aborted) return;
+    const { length } = this.#dialsDue;
+    for (const begin of this.#dialsDue.splice(0, DIALS_AT_ONCE)) begin();
+    if (length > DIALS_AT_ONCE) this.#dialPause = this.#context.clock.setTimer(DIALS_EVERY_MS, () => this.#beginDials());
   }
 
   #introduction(address: string): Introduction {

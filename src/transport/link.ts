@@ -26,6 +26,8 @@ export interface LinkPorts {
   /** Whether what a peer proved itself with still counts. */
   isAccepted(provedBy: string | null): boolean;
   nextConnection(): number;
+  /** Calls back when a dial may begin: from a call stack of its own, and not with too many others at once. */
+  beginDial(begin: () => void): void;
   /** Events, in order; never from inside of a call of the port. */
   up(event: ConnectionUp): void;
   down(link: Link, connection: number, reason: DownReason, detail: string): void;
@@ -162,7 +164,7 @@ export class PeerLink implements Link {
     if (this.#state !== "connecting" || this.#dial !== undefined || this.#pause !== undefined) return;
     const dial = { abort: new AbortController(), saidHello: false };
     this.#dial = dial;
-    queueMicrotask(() => void this.#attempt(dial));
+    this.#ports.beginDial(() => void this.#attempt(dial));
   }
 
   /** A connection that was agreed upon, by either side. Ends what was there before. */
