@@ -11,7 +11,7 @@ import type { LogFields, Logger } from "../../src/kernel/index.ts";
 import { activateKey, HeldKeys, introduceKey, newRing, retireKey, tcp } from "../../src/transport/index.ts";
 import type { ConnectionUp, Endpoint, KnownPeer, PeerUnreachable, TcpOptions } from "../../src/transport/index.ts";
 import { encodeHello, encodeWelcome } from "../../src/transport/hello.ts";
-import { securityByKeys } from "../../src/transport/tcp/security.ts";
+import { securityByCertificates, securityByKeys } from "../../src/transport/tcp/security.ts";
 import { transportConformance } from "../../src/testing/index.ts";
 import { requireOrSkip } from "../support/required.ts";
 import { makeCertificates } from "./certificates.ts";
@@ -467,6 +467,28 @@ describe("certificates of one's own", () => {
       assert.throws(() => tcp({ security: broken }), (error) => isTribuneError(error, "INVALID_OPTIONS") && error.message.includes("security.key") && !error.message.includes("no PEM\n"));
     }
     assert.throws(() => tcp({ security: { ...a, nodeOf: "CN" as unknown as () => string } }), (error) => isTribuneError(error, "INVALID_OPTIONS"));
+  });
+
+  it("are shown each time: a session of an earlier connection is not resumed", async () => {
+    const security = securityByCertificates(a);
+    const reused: boolean[] = [];
+    const server = createTlsServer(security.server, (socket) => {
+      sockets.push(socket);
+      reused.push(socket.isSessionReused());
+      socket.on("error", () => undefined).end("x");
+    });
+    servers.push(server.listen(0, "127.0.0.1"));
+    await once(server, "listening");
+    let session: Buffer | undefined;
+    for (let n = 0; n < 2; n++) {
+      const client = connectTls({ ...security.client().options, host: "127.0.0.1", port: (server.address() as AddressInfo).port, ...(session === undefined ? {} : { session }) });
+      sockets.push(client);
+      client.on("session", (given: Buffer) => (session = given));
+      await once(client, "secureConnect");
+      assert.ok(security.client().proof(client) !== undefined);
+      await ended(client);
+    }
+    assert.deepEqual([reused, session !== undefined], [[false, false], true]);
   });
 
   it("of another authority are refused, and so are keys and plaintext", async () => {
