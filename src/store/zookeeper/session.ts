@@ -39,7 +39,7 @@ import type { Connection, ConnectionSource } from "./connection.ts";
 import { electionIn, presenceIn, readData, readDocument, stamp, stampedEvents, stampTerm, writeData, writeDocument } from "./document.ts";
 import type { BeatData, GroupDocument, MemberData } from "./document.ts";
 import { beginEpoch } from "./epoch.ts";
-import { endsSession, LARGEST_REQUEST_BYTES, mapZookeeperError, tooLarge } from "./errors.ts";
+import { endsSession, LARGEST_REQUEST_BYTES, mapZookeeperError, sizeOf, tooLarge } from "./errors.ts";
 import { hintsBetween } from "./hints.ts";
 import { OpenTransactions } from "./open-transactions.ts";
 import type { GroupPaths } from "./paths.ts";
@@ -501,7 +501,7 @@ export class ZookeeperSession implements StoreSession {
    */
   async #transact(operation: string, operations: readonly Operation[]): Promise<readonly (Stat | null)[] | undefined> {
     const check: Operation = { op: "check", path: this.#source.paths.root, version: this.#root.version };
-    const sizeBytes = operations.reduce((sum, each) => sum + each.path.length + 32 + ("data" in each ? each.data.length : 0), 0);
+    const sizeBytes = sizeOf(operations);
     if (sizeBytes > LARGEST_REQUEST_BYTES) throw tooLarge(operation, sizeBytes, this.#label);
     try {
       const { results } = await this.#client.request({ op: "multi", operations: [check, ...operations] });
