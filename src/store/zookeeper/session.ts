@@ -437,10 +437,15 @@ export class ZookeeperSession implements StoreSession {
   }
 
   #leaveConnection(): void {
-    this.#source.remember(this.#client);
+    this.#rememberSeen();
     if (this.#saysGoodbye) return;
     this.#source.leave(this.#client, this.#context.clock);
     this.#client.destroy();
+  }
+
+  /** What this session has seen counts from now on; not if another one has found out meanwhile that it is of an epoch which is over. */
+  #rememberSeen(): void {
+    if (this.#source.epoch?.epoch === this.#root.data.epoch) this.#source.remember(this.#client);
   }
 
   // ---- changing
@@ -657,14 +662,16 @@ export class ZookeeperSession implements StoreSession {
     reading.catch(() => undefined);
     if (!(await refreshed)) throw this.#groupUnknown();
     const own = await reading;
-    if (own === undefined) return void this.#ownBeats.delete(incarnation);
-    if (acknowledged !== undefined && own.version < acknowledged.version) {
+    // Whoever died has no such znode, and that is no loss; but the number of those who have joined is never less than it was.
+    const isGone = own === undefined ? this.#documentOrThrow().joinOrder < (acknowledged?.joinOrder ?? 0) : own.version < (acknowledged?.version ?? 0);
+    if (isGone) {
       const { random, logger } = this.#context;
       await beginEpoch(this.#client, this.#source, { random, logger, known: acknowledged });
       this.#source.forget();
       await this.#readRoot();
     }
-    this.#rememberBeat(incarnation, own);
+    if (own === undefined) this.#ownBeats.delete(incarnation);
+    else this.#rememberBeat(incarnation, own);
   }
 
   #rememberBeat(incarnation: string, own: Versioned<BeatData>): void {
@@ -672,7 +679,8 @@ export class ZookeeperSession implements StoreSession {
     if (this.#ownBeats.size >= BEATS_REMEMBERED) this.#ownBeats.clear();
     this.#ownBeats.set(incarnation, own);
     const { epoch, number } = this.#root.data;
-    this.#source.acknowledge(this.#paths.beat(incarnation), { version: own.version, epoch, number });
+    const joinOrder = this.#known === undefined ? 0 : (presenceIn(this.#known.document, incarnation)?.joinOrder ?? 0);
+    this.#source.acknowledge(this.#paths.beat(incarnation), { version: own.version, joinOrder, epoch, number });
   }
 
   #documentOrThrow(): GroupDocument {
@@ -686,7 +694,7 @@ export class ZookeeperSession implements StoreSession {
     return this.#gate.run(operation, call, async () => {
       try {
         const result = await work(untilMs);
-        this.#source.remember(this.#client);
+        this.#rememberSeen();
         return result;
       } catch (error) {
         const mapped = mapZookeeperError(error, operation, this.#label);
