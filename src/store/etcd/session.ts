@@ -78,6 +78,8 @@ export class EtcdSession implements StoreSession {
   readonly #context: OpenContext;
   readonly #label: string;
   readonly #memory: Memory;
+  /** The history that this session was opened in. */
+  readonly #history: Memory["history"];
   readonly #store: StoreKeys;
   readonly #keys: GroupKeys;
   readonly #operations: Operations;
@@ -116,6 +118,7 @@ export class EtcdSession implements StoreSession {
     this.#context = context;
     this.#label = source.label;
     this.#memory = memory;
+    this.#history = memory.history;
     this.#store = storeKeys(prefix);
     this.#keys = keys;
     this.#operations = new Operations(keys, this.#store, context.group);
@@ -180,7 +183,7 @@ export class EtcdSession implements StoreSession {
           const answer = await this.#ask({ compare: reading.unchanged, success: [...decision, ...everything], failure: everything }, ms);
           [reading, fresh] = [this.#noted(answer, everything, reads), true];
           if (!answer.succeeded) continue;
-          this.#memory.beat = { key: this.#keys.beat(input.incarnation), beat: input.beat, revision: answer.header.revision };
+          if (this.#isOfToday) this.#memory.beat = { key: this.#keys.beat(input.incarnation), beat: input.beat, revision: answer.header.revision };
           return this.#beatReply(reading, input, { accepted: true, nowMs });
         }
         // What does not count, does not by what is there now, not by what was there when the last beat was answered.
@@ -440,7 +443,7 @@ export class EtcdSession implements StoreSession {
   }
 
   async #ask(txn: Txn, timeoutMs: number): Promise<TxnAnswer> {
-    const before = this.#memory.revision;
+    const before = this.#isOfToday ? this.#memory.revision : 0;
     let answer: TxnAnswer;
     try {
       answer = await this.#connection.txn(txn, timeoutMs);
@@ -453,8 +456,13 @@ export class EtcdSession implements StoreSession {
       this.#gate.end(stale);
       throw stale;
     }
-    this.#memory.revision = Math.max(this.#memory.revision, answer.header.revision);
+    if (this.#isOfToday) this.#memory.revision = Math.max(this.#memory.revision, answer.header.revision);
     return answer;
+  }
+
+  /** Whether this session is of the last history that its process knows: one that was left behind, and is answered late by what was there before, is not. */
+  get #isOfToday(): boolean {
+    return this.#memory.history === this.#history;
   }
 
   /** Whole milliseconds of this machine's wall clock: etcd has none to offer. */
