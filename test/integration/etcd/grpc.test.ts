@@ -92,7 +92,7 @@ describe("gRPC over HTTP/2", () => {
     const authority = await serverOf(t, (stream) => answering(stream, [frame(message)], { "grpc-status": "0" }));
     const connection = new GrpcConnection(authority);
     let copiedBytes = 0;
-    const concat = Buffer.concat;
+    const concat = Buffer.concat.bind(Buffer);
     t.mock.method(Buffer, "concat", (list: readonly Uint8Array[], total?: number) => {
       const joined = concat(list, total);
       copiedBytes += joined.length;
