@@ -2,6 +2,7 @@ import { connect, createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { Channel } from "../../src/channel/index.ts";
+import type { SendOptions, Targets } from "../../src/channel/index.ts";
 import { silentLogger, systemClock, systemRandom } from "../../src/kernel/index.ts";
 import { decodeRing, HeldKeys, tcp } from "../../src/transport/index.ts";
 import type { Endpoint, KnownPeer, Link } from "../../src/transport/index.ts";
@@ -10,11 +11,20 @@ import type { Orders } from "./protocol.ts";
 
 const WAIT = { deadlineMs: 30_000 };
 
-/** A line to one other process, whatever carries it. */
+/** A line to other processes, whatever carries it. */
 export interface Line {
-  /** `false`: wait for `ready` before the next one. */
-  send(bytes: Uint8Array): boolean;
-  ready(): Promise<void>;
+  /** Nothing if more may follow at once; otherwise what to wait for. */
+  send(bytes: Uint8Array): Promise<unknown> | undefined;
+}
+
+/** What the sender has. */
+export interface Lines {
+  /** To all targets. */
+  readonly all: Line;
+  /** To the first one. */
+  readonly first: Line;
+  /** Resolves when every target has handled the message; only where that exists. */
+  readonly acknowledged: ((bytes: Uint8Array) => Promise<unknown>) | undefined;
 }
 
 /** Begins to listen; `received` is called with each message. */
@@ -23,19 +33,28 @@ export async function listen(orders: Orders, received: (bytes: Uint8Array, from:
   return orders.carrier.startsWith("channel") ? (await openChannel(orders, received)).address : (await openEndpoint(orders, received)).address;
 }
 
-/** Lines to all targets. */
-export async function dial(orders: Orders, received: (bytes: Uint8Array) => void): Promise<Line[]> {
-  if (isRaw(orders)) return Promise.all(orders.targets.map(({ address }) => dialRaw(orders, address, received)));
+/** Lines to the targets. */
+export async function dial(orders: Orders, received: (bytes: Uint8Array) => void): Promise<Lines> {
+  if (isRaw(orders)) return linesOf(await Promise.all(orders.targets.map(({ address }) => dialRaw(orders, address, received))));
   if (orders.carrier.startsWith("channel")) {
     const channel = await openChannel(orders, received);
     while (orders.targets.some(({ name }) => channel.reachability(name)?.connected !== true)) await new Promise((resolve) => setTimeout(resolve, 5));
-    return orders.targets.map(({ name }) => new ChannelLine(channel, name));
+    return { all: new ChannelLine(channel, "others"), first: new ChannelLine(channel, ["receiver-1"]), acknowledged: (bytes) => channel.send("bench", bytes, { mode: "ack" }) };
   }
   const up: Array<() => void> = [];
   const endpoint = await openEndpoint(orders, received, () => up.splice(0).forEach((wake) => wake()));
   const links = orders.targets.map(({ name }) => endpoint.link({ node: name, incarnation: name }));
   while (links.some((link) => link.state !== "up")) await new Promise<void>((resolve) => up.push(resolve));
-  return links.map((link) => new LinkLine(link));
+  return linesOf(links.map((link) => new LinkLine(link)));
+}
+
+function linesOf(lines: readonly Line[]): Lines {
+  const send = (bytes: Uint8Array) => {
+    let waiting: Promise<unknown> | undefined;
+    for (const line of lines) waiting = line.send(bytes) ?? waiting;
+    return waiting;
+  };
+  return { all: { send }, first: lines[0] as Line, acknowledged: undefined };
 }
 
 class LinkLine implements Line {
@@ -43,34 +62,23 @@ class LinkLine implements Line {
   constructor(link: Link) {
     this.#link = link;
   }
-  send(bytes: Uint8Array): boolean {
+  send(bytes: Uint8Array): Promise<unknown> | undefined {
     const outcome = this.#link.send(1, bytes);
     if (outcome === "down") throw new Error("the connection ended");
-    return outcome === "queued";
-  }
-  ready(): Promise<void> {
-    return this.#link.writable(1, WAIT);
+    return outcome === "queued" ? undefined : this.#link.writable(1, WAIT).then(() => this.send(bytes));
   }
 }
 
-/** Asynchronous messages of a channel. The wait for room is the channel's own. */
+/** Asynchronous messages of a channel: what it says is waited for each time, as its users would. */
 class ChannelLine implements Line {
   readonly #channel: Channel;
-  readonly #to: readonly string[];
-  #last: Promise<unknown> = Promise.resolve();
-  #unawaited = 0;
-  constructor(channel: Channel, name: string) {
+  readonly #options: SendOptions;
+  constructor(channel: Channel, to: Targets) {
     this.#channel = channel;
-    this.#to = [name];
+    this.#options = { to, mode: "async", deadlineMs: 60_000 };
   }
-  send(bytes: Uint8Array): boolean {
-    if (this.#unawaited >= 256) return false;
-    this.#unawaited++;
-    this.#last = this.#channel.send("bench", bytes, { to: this.#to, mode: "async", deadlineMs: 60_000 }).then(() => this.#unawaited--);
-    return true;
-  }
-  async ready(): Promise<void> {
-    await this.#last;
+  send(bytes: Uint8Array): Promise<unknown> {
+    return this.#channel.send("bench", bytes, this.#options);
   }
 }
 
@@ -80,7 +88,7 @@ async function openChannel(orders: Orders, received: (bytes: Uint8Array, from: L
     { keptBytes: 2 ** 22, maxRetries: 1 },
   );
   const lines = new Map<string, Line>();
-  const lineTo = (name: string) => lines.get(name) ?? lines.set(name, new ChannelLine(channel, name)).get(name);
+  const lineTo = (name: string) => lines.get(name) ?? lines.set(name, new ChannelLine(channel, [name])).get(name);
   channel.listen("bench", ({ payload, from }) => received(payload, lineTo(from.node) as Line));
   await channel.start(WAIT);
   const peers = orders.role === "sender" ? orders.targets : [{ name: "sender", address: undefined }];
@@ -154,7 +162,7 @@ class RawLine implements Line {
   constructor(socket: Socket) {
     this.#socket = socket;
   }
-  send(bytes: Uint8Array): boolean {
+  send(bytes: Uint8Array): Promise<unknown> | undefined {
     if (this.#at + 4 + bytes.length > BATCH) this.#flush();
     this.#at = this.#batch.writeUInt32BE(bytes.length, this.#at);
     this.#batch.set(bytes, this.#at);
@@ -166,10 +174,7 @@ class RawLine implements Line {
         this.#flush();
       });
     }
-    return this.#socket.writableLength < 256 * 1024;
-  }
-  ready(): Promise<void> {
-    if (!this.#socket.writableNeedDrain) return Promise.resolve();
+    if (this.#socket.writableLength < 256 * 1024) return undefined;
     return new Promise((resolve) => this.#socket.once("drain", resolve));
   }
   #flush(): void {

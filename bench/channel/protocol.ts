@@ -20,4 +20,13 @@ export interface Orders {
 /** What a process says. */
 export type Report =
   | { readonly kind: "listening"; readonly address: string }
-  | { readonly kind: "done"; readonly broadcastMs: number; readonly echoUs: readonly number[]; readonly inFlightPerSecond: number };
+  | {
+      readonly kind: "done";
+      readonly broadcastMs: number;
+      readonly echoUs: readonly number[];
+      readonly inFlightPerSecond: number;
+      readonly inFlightUs: readonly number[];
+      /** Broadcasts that every target has handled; only of the channel. */
+      readonly ackUs?: readonly number[];
+      readonly ackInFlightUs?: readonly number[];
+    };

@@ -1,5 +1,5 @@
 import { dial, listen } from "./lines.ts";
-import type { Line } from "./lines.ts";
+import type { Line, Lines } from "./lines.ts";
 import type { Orders, Report } from "./protocol.ts";
 
 /** The first byte of a message says what is to be done with it. */
@@ -12,7 +12,7 @@ process.once("message", (message) => {
 async function run(orders: Orders): Promise<void> {
   if (orders.role === "receiver") {
     const address = await listen(orders, (bytes, from) => {
-      if (bytes[0] !== KIND.one) from.send(bytes);
+      if (bytes[0] !== KIND.one) void from.send(bytes);
     });
     report({ kind: "listening", address });
     return;
@@ -25,33 +25,23 @@ async function run(orders: Orders): Promise<void> {
       answered = () => --missing === 0 && resolve();
     });
   const broadcastMs = await broadcast(lines, orders, answers);
-  const [first] = lines as [Line];
-  const echoUs = await echo(first, orders, (callback) => (answered = callback));
-  report({ kind: "done", broadcastMs, echoUs, inFlightPerSecond: await inFlight(first, orders, (callback) => (answered = callback)) });
+  const echoUs = await echo(lines.first, orders, (callback) => (answered = callback));
+  const flight = await inFlight(lines.first, orders, (callback) => (answered = callback));
+  report({ kind: "done", broadcastMs, echoUs, inFlightPerSecond: flight.perSecond, inFlightUs: flight.us, ...(await acknowledged(lines, orders)) });
 }
 
 /** From the first message until every receiver has said that it has the last one. */
-async function broadcast(lines: readonly Line[], orders: Orders, answers: (count: number) => Promise<void>): Promise<number> {
+async function broadcast({ all: line }: Lines, orders: Orders, answers: (count: number) => Promise<void>): Promise<number> {
   const message = new Uint8Array(orders.bytes);
   const last = new Uint8Array(orders.bytes).fill(KIND.last, 0, 1);
   let beganMs = 0;
   for (const messages of [Math.ceil(orders.messages / 5), orders.messages]) { // the first is to warm up
-    const all = answers(lines.length);
+    const all = answers(orders.targets.length);
     beganMs = performance.now();
-    for (let n = 1; n <= messages; n++) for (const line of lines) await sendOn(line, n === messages ? last : message);
+    for (let n = 1; n <= messages; n++) await line.send(n === messages ? last : message);
     await all;
   }
   return performance.now() - beganMs;
-}
-
-/** Waits only where it must: a promise for each message would be most of what is measured. */
-function sendOn(line: Line, message: Uint8Array): Promise<void> | undefined {
-  return line.send(message) ? undefined : again(line, message);
-}
-
-async function again(line: Line, message: Uint8Array): Promise<void> {
-  do await line.ready();
-  while (!line.send(message));
 }
 
 async function echo(line: Line, orders: Orders, onAnswer: (callback: () => void) => void): Promise<number[]> {
@@ -60,26 +50,52 @@ async function echo(line: Line, orders: Orders, onAnswer: (callback: () => void)
   for (let n = 0; n < orders.echoes; n++) {
     const beganMs = performance.now();
     const answer = new Promise<void>((resolve) => onAnswer(resolve));
-    line.send(message);
+    void line.send(message);
     await answer;
     timesUs.push((performance.now() - beganMs) * 1_000);
   }
   return timesUs.slice(Math.floor(orders.echoes / 5));
 }
 
-function inFlight(line: Line, orders: Orders, onAnswer: (callback: () => void) => void): Promise<number> {
+/** 64 echoes at a time. Answers come in the order of the questions. */
+function inFlight(line: Line, orders: Orders, onAnswer: (callback: () => void) => void): Promise<{ readonly perSecond: number; readonly us: readonly number[] }> {
   const message = new Uint8Array(orders.bytes).fill(KIND.echo, 0, 1);
   const total = orders.echoes * 10;
+  const begun: number[] = [];
+  const us: number[] = [];
+  const ask = () => {
+    begun.push(performance.now());
+    void line.send(message);
+  };
   return new Promise((resolve) => {
     const beganMs = performance.now();
-    let sent = 0;
-    let came = 0;
     onAnswer(() => {
-      if (++came === total) resolve(total / ((performance.now() - beganMs) / 1_000));
-      else if (sent++ < total) line.send(message);
+      us.push((performance.now() - (begun[us.length] ?? 0)) * 1_000);
+      if (us.length === total) resolve({ perSecond: total / ((performance.now() - beganMs) / 1_000), us });
+      else if (begun.length < total) ask();
     });
-    for (; sent < orders.inFlight; sent++) line.send(message);
+    while (begun.length < orders.inFlight) ask();
   });
+}
+
+/** Broadcasts that every target has handled: one after the other, and 64 at a time. */
+async function acknowledged({ acknowledged: send }: Lines, orders: Orders): Promise<{ readonly ackUs?: number[]; readonly ackInFlightUs?: number[] }> {
+  if (send === undefined) return {};
+  const message = new Uint8Array(orders.bytes);
+  const times = async (lanes: number) => {
+    const timesUs: number[] = [];
+    let begun = 0;
+    const lane = async () => {
+      while (begun++ < orders.echoes * Math.ceil(lanes / 16)) {
+        const beganMs = performance.now();
+        await send(message);
+        timesUs.push((performance.now() - beganMs) * 1_000);
+      }
+    };
+    await Promise.all(Array.from({ length: lanes }, lane));
+    return timesUs.slice(Math.floor(timesUs.length / 5));
+  };
+  return { ackUs: await times(1), ackInFlightUs: await times(orders.inFlight) };
 }
 
 function report(what: Report): void {

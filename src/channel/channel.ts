@@ -3,12 +3,12 @@ import type { Clock, Logger, Random } from "../kernel/index.ts";
 import type { ConnectionDown, Endpoint, KeyRing, KnownPeer, PeerIdentity, PeerUnreachable, Transport, Wait } from "../transport/index.ts";
 import { Delivery } from "./delivery.ts";
 import type { DeliveryResult } from "./delivery.ts";
-import { checkTopic, codeOf } from "./messages.ts";
+import { checkTopic, codeOf, DELIVERED } from "./messages.ts";
 import type { MessageWord, Outcome } from "./messages.ts";
 import { channelSettings } from "./options.ts";
 import type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
 import { PeerFlows } from "./peer.ts";
-import type { Kept } from "./peer.ts";
+import type { Flow, Kept } from "./peer.ts";
 import { resolveTargets } from "./targets.ts";
 import type { ChannelView, Targets } from "./targets.ts";
 
@@ -79,6 +79,24 @@ export interface Reachability {
   readonly sinceMs: number;
 }
 
+/** One member that a message is for. */
+interface Target {
+  readonly member: KnownPeer;
+  /** `undefined`: this member itself. */
+  readonly way: { readonly peer: PeerFlows; readonly flow: Flow } | undefined;
+}
+
+/** Whom messages of one topic go to, worked out once for each view. */
+interface Routes {
+  readonly topic: string;
+  readonly ordered: boolean;
+  readonly byTargets: Map<string, readonly Target[]>;
+}
+
+/** What asynchronous messages resolve to that were taken at once. */
+const TAKEN: SendReport = Object.freeze({ results: new Map(), ok: false });
+const TAKEN_AT_ONCE = Promise.resolve(TAKEN);
+
 /** Messages between the members of one group, as one of them. */
 export class Channel {
   readonly #ports: ChannelPorts;
@@ -86,7 +104,9 @@ export class Channel {
   readonly #logger: Logger;
   readonly #events: Events<ChannelEvents>;
   readonly #peers = new Map<string, PeerFlows>();
-  readonly #topics = new Map<string, Set<MessageHandler>>();
+  readonly #topics = new Map<string, readonly MessageHandler[]>();
+  readonly #unordered: ReadonlySet<string>;
+  #routes = new Map<string, Routes>();
   /** The last message to this member itself, by topic. */
   readonly #own = new Map<string, Promise<void>>();
   #view: ChannelView = { version: 0, members: [], coordinator: null };
@@ -98,6 +118,7 @@ export class Channel {
   constructor(ports: ChannelPorts, options: ChannelOptions = {}) {
     this.#ports = ports;
     this.#settings = channelSettings(options);
+    this.#unordered = new Set(this.#settings.unordered);
     this.#logger = guardedLogger(ports.logger);
     this.#events = new Events<ChannelEvents>((error, event) => this.#logger.error({ code: "LISTENER_FAILED", event, error: error instanceof Error ? error.message : String(error) }, "a listener of the channel threw"));
   }
@@ -112,7 +133,7 @@ export class Channel {
       known: (each) => this.#known.get(each),
       handlers: {
         up: ({ link }) => {
-          this.#peer(link.peer).up();
+          this.#peer(link.peer).up(link);
           this.#events.emit("reachability", { peer: link.peer, connected: true, detail: "a connection began" });
         },
         down: (event) => this.#down(event),
@@ -139,6 +160,7 @@ export class Channel {
   /** A new view came. Who is in it no more is not waited for; who is new is dialled. */
   setView(view: ChannelView): void {
     this.#view = view;
+    this.#routes = new Map();
     this.#known = new Map(view.members.filter(({ incarnation }) => incarnation !== this.#ports.incarnation).map((member) => [member.incarnation, member]));
     for (const [incarnation, peer] of this.#peers) {
       if (this.#known.has(incarnation)) continue;
@@ -159,49 +181,22 @@ export class Channel {
   /** Calls `handler` with each message of the topic; several handlers of one run one after the other. The returned function ends that. Throws `INVALID_NAME`. */
   listen(topic: string, handler: MessageHandler): () => void {
     checkTopic(topic);
-    let handlers = this.#topics.get(topic);
-    if (handlers === undefined) this.#topics.set(topic, (handlers = new Set()));
-    handlers.add(handler);
-    return () => void handlers.delete(handler);
+    const own: MessageHandler = (message) => handler(message); // the same function may be given twice
+    this.#topics.set(topic, [...(this.#topics.get(topic) ?? []), own]);
+    return () => void this.#topics.set(topic, (this.#topics.get(topic) ?? []).filter((each) => each !== own));
   }
 
   /**
    * Sends bytes, which must not be changed afterwards. In mode `ack` it resolves when every target has a result; in mode `async` when it is kept for every target.
    * Rejects with `INVALID_NAME`, `FRAME_TOO_LARGE`, `BACKPRESSURE` (those targets that had room get it all the same), `ABORTED` (likewise), `TRANSPORT_CLOSED`. What a target's handler throws is a result, not a rejection.
    */
-  async send(topic: string, payload: Uint8Array, options: SendOptions = {}): Promise<SendReport> {
-    checkTopic(topic);
-    this.#started();
-    const { clock, random, incarnation } = this.#ports;
-    const { signal, to = "others", mode = this.#settings.mode, deadlineMs = this.#settings.deadlineMs, token } = options;
-    if (signal?.aborted === true) throw abortError(signal, "sending");
-    if (payload.length > this.#settings.maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `a message of ${payload.length} bytes was to be sent on ${topic}`, { about: topic, next: `send at most ${this.#settings.maxMessageBytes} bytes, or raise maxMessageBytes` });
-    const awaited = mode === "ack";
-    const { members, missing } = resolveTargets(to, this.#view, incarnation, random);
-    const delivery = new Delivery(members.map((member) => member.incarnation));
-    let finish = () => {};
-    const done = new Promise<void>((resolve) => (finish = resolve));
-    if (delivery.done) finish();
-    // Nothing is waited for before all targets have it or wait for room, each in the order of the calls.
-    const taking = members.map((member) => {
-      const settle = (result: DeliveryResult) => {
-        delivery.settle(member.incarnation, result);
-        if (delivery.done) finish();
-        if (!awaited) this.#events.emit("undelivered", { topic, to: { node: member.node, incarnation: member.incarnation }, result });
-      };
-      return this.#sendTo(member, topic, { payload, view: this.#view.version, token, deadlineMs: clock.monotonicMs() + deadlineMs, settle }, awaited, signal);
-    });
-    if (taking.includes("full")) throw new TribuneError("BACKPRESSURE", `a message on ${topic} was not taken for every target`, { about: topic, next: "send more slowly, or let send wait" });
-    const waiting = taking.filter((each) => each instanceof Promise);
-    if (waiting.length > 0) await unlessAborted(Promise.all(waiting), signal);
-    if (awaited) await unlessAborted(done, signal);
-    const found = delivery.results();
-    const results = new Map<string, DeliveryResult>(missing.map((node) => [node, { status: "left" }]));
-    for (const member of members) {
-      const result = found.get(member.incarnation);
-      if (result !== undefined) results.set(member.node, result);
+  send(topic: string, payload: Uint8Array, options: SendOptions = {}): Promise<SendReport> {
+    // Not an async function: a broadcast that is taken at once makes no promise of its own.
+    try {
+      return this.#send(topic, payload, options);
+    } catch (error) {
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
-    return { results, ok: awaited && [...results.values()].every(({ status }) => status === "delivered") };
   }
 
   /** Takes no more, says goodbye to everybody, and closes. What is awaited is answered `left`. May be called twice. */
@@ -214,37 +209,126 @@ export class Channel {
 
   // ---- sending -----------------------------------------------------------------------------------------------
 
-  #sendTo(member: KnownPeer, topic: string, kept: Kept, awaited: boolean, signal: AbortSignal | undefined): Promise<void> | "full" | undefined {
-    const ordered = !this.#settings.unordered.includes(topic);
-    if (member.incarnation !== this.#ports.incarnation) return this.#peer(member).send(topic, ordered, kept, { awaited, waits: this.#settings.whenFull === "wait", signal });
+  #send(topic: string, payload: Uint8Array, options: SendOptions): Promise<SendReport> {
+    this.#started();
+    const { signal, to = "others", mode = this.#settings.mode, deadlineMs = this.#settings.deadlineMs, token } = options;
+    if (signal?.aborted === true) throw abortError(signal, "sending");
+    const routes = this.#routesOf(topic);
+    if (payload.length > this.#settings.maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `a message of ${payload.length} bytes was to be sent on ${topic}`, { about: topic, next: `send at most ${this.#settings.maxMessageBytes} bytes, or raise maxMessageBytes` });
+    const targets = this.#targets(routes, to);
+    const missing = typeof to === "string" ? [] : to.filter((node) => !this.#view.members.some((member) => member.node === node));
+    const nowMs = this.#ports.clock.monotonicMs();
+    const about = { payload, view: this.#view.version, token, deadlineMs: nowMs + deadlineMs };
+    if (mode === "async") {
+      const taking = this.#hand(routes, targets, { ...about, awaited: false, settle: (incarnation, result) => this.#undelivered(topic, targets, incarnation, result) }, nowMs, signal);
+      if (taking === undefined && missing.length === 0) return TAKEN_AT_ONCE;
+      return unlessAborted(Promise.resolve(taking), signal).then(() => ({ results: leftAlready(missing), ok: false }));
+    }
+    const delivery = new Delivery(targets.map(({ member }) => member.incarnation));
+    const done = new Promise<void>((resolve) => {
+      if (delivery.done) resolve();
+      const settle = (incarnation: string, result: DeliveryResult) => void (delivery.settle(incarnation, result) && delivery.done && resolve());
+      void this.#hand(routes, targets, { ...about, awaited: true, settle }, nowMs, signal);
+    });
+    return unlessAborted(done, signal).then(() => {
+      const results = leftAlready(missing);
+      const found = delivery.results();
+      for (const { member } of targets) {
+        const result = found.get(member.incarnation);
+        if (result !== undefined) results.set(member.node, result);
+      }
+      return { results, ok: missing.length === 0 && [...found.values()].every(({ status }) => status === "delivered") };
+    });
+  }
+
+  /** Nothing is waited for before all targets have it or wait for room, each in the order of the calls. Returns what to wait for until all have it. */
+  #hand({ topic, ordered }: Routes, targets: readonly Target[], kept: Kept, nowMs: number, signal: AbortSignal | undefined): Promise<unknown> | undefined {
+    const waits = this.#settings.whenFull === "wait";
+    let waiting: Array<Promise<void>> | undefined;
+    let full = false;
+    for (const { member, way } of targets) {
+      if (way === undefined) {
+        this.#handToSelf(topic, ordered, member, kept);
+        continue;
+      }
+      const taking = way.peer.send(way.flow, kept, nowMs, waits, signal);
+      if (taking === "full") full = true;
+      else if (taking !== undefined) (waiting ??= []).push(taking);
+    }
+    if (full) throw new TribuneError("BACKPRESSURE", `a message on ${topic} was not taken for every target`, { about: topic, next: "send more slowly, or let send wait" });
+    return waiting === undefined ? undefined : Promise.all(waiting);
+  }
+
+  #handToSelf(topic: string, ordered: boolean, member: KnownPeer, kept: Kept): void {
     const message: Message = { topic, from: member, payload: kept.payload, view: kept.view, token: kept.token, deadlineMs: 0 };
     const before = ordered ? (this.#own.get(topic) ?? Promise.resolve()) : Promise.resolve();
-    const handled = before.then(() => this.#handle(message)).then((outcome) => void (awaited && kept.settle(outcome)));
+    const handled = before.then(() => this.#handle(message)).then((outcome) => void (kept.awaited && kept.settle(member.incarnation, outcome)));
     if (ordered) this.#own.set(topic, handled);
-    return undefined;
+  }
+
+  #undelivered(topic: string, targets: readonly Target[], incarnation: string, result: DeliveryResult): void {
+    const to = targets.find(({ member }) => member.incarnation === incarnation)?.member;
+    if (to !== undefined) this.#events.emit("undelivered", { topic, to: { node: to.node, incarnation }, result });
+  }
+
+  #routesOf(topic: string): Routes {
+    let routes = this.#routes.get(topic);
+    if (routes === undefined) this.#routes.set(checkTopic(topic), (routes = { topic, ordered: !this.#unordered.has(topic), byTargets: new Map() }));
+    return routes;
+  }
+
+  #targets(routes: Routes, to: Targets): readonly Target[] {
+    const name = typeof to === "string" ? to : to.length === 1 ? `node ${to[0]}` : undefined;
+    const known = name === undefined ? undefined : routes.byTargets.get(name);
+    if (known !== undefined) return known;
+    const { incarnation, random } = this.#ports;
+    const targets = resolveTargets(to, this.#view, incarnation, random).members.map((member): Target => {
+      if (member.incarnation === incarnation) return { member, way: undefined };
+      const peer = this.#peer(member);
+      return { member, way: { peer, flow: peer.flow(routes.topic, routes.ordered) } };
+    });
+    if (name !== undefined && name !== "any" && targets.length > 0) routes.byTargets.set(name, targets);
+    return targets;
   }
 
   // ---- receiving ---------------------------------------------------------------------------------------------
 
-  #receive(from: PeerIdentity, word: MessageWord): Promise<Outcome> {
-    const { topic, payload, view, token, deadlineMs } = word;
+  #receive(from: PeerIdentity, { topic, payload, view, token, deadlineMs }: MessageWord): Outcome | Promise<Outcome> {
     return this.#handle({ topic, from, payload, view, token, deadlineMs });
   }
 
-  /** Runs all handlers, one after the other; the first failure is the outcome. Never rejects. */
-  async #handle(message: Message): Promise<Outcome> {
-    const handlers = [...(this.#topics.get(message.topic) ?? [])];
-    if (handlers.length === 0) return { status: "failed", code: "TOPIC_UNHANDLED", message: `${this.#ports.node} has no handler for ${message.topic}` };
-    let outcome: Outcome = { status: "delivered" };
-    for (const handler of handlers) {
+  /** Runs all handlers, one after the other; the first failure is the outcome. Never rejects; a promise only if a handler gives one. */
+  #handle(message: Message): Outcome | Promise<Outcome> {
+    const handlers = this.#topics.get(message.topic);
+    if (handlers === undefined || handlers.length === 0) return { status: "failed", code: "TOPIC_UNHANDLED", message: `${this.#ports.node} has no handler for ${message.topic}` };
+    let outcome = DELIVERED;
+    for (const [at, handler] of handlers.entries()) {
       try {
-        await handler(message);
+        const returned = handler(message);
+        if (isThenable(returned)) return this.#handleOn(message, returned, handlers.slice(at + 1), outcome);
       } catch (error) {
-        if (outcome.status === "delivered") outcome = { status: "failed", code: codeOf(error), message: error instanceof Error ? error.message : String(error) };
-        this.#logger.warn({ code: codeOf(error), topic: message.topic, from: message.from.node }, "a handler of a message failed");
+        outcome = this.#failed(message, error, outcome);
       }
     }
     return outcome;
+  }
+
+  async #handleOn(message: Message, running: PromiseLike<unknown>, handlers: readonly MessageHandler[], before: Outcome): Promise<Outcome> {
+    let outcome = before;
+    for (const handle of [() => running, ...handlers]) {
+      try {
+        await handle(message);
+      } catch (error) {
+        outcome = this.#failed(message, error, outcome);
+      }
+    }
+    return outcome;
+  }
+
+  #failed(message: Message, error: unknown, before: Outcome): Outcome {
+    const code = codeOf(error);
+    this.#logger.warn({ code, topic: message.topic, from: message.from.node }, "a handler of a message failed");
+    return before.status === "delivered" ? { status: "failed", code, message: error instanceof Error ? error.message : String(error) } : before;
   }
 
   // ---- members -----------------------------------------------------------------------------------------------
@@ -252,7 +336,7 @@ export class Channel {
   #peer(identity: PeerIdentity): PeerFlows {
     let peer = this.#peers.get(identity.incarnation);
     if (peer === undefined) {
-      peer = new PeerFlows({
+      peer = new PeerFlows(identity.incarnation, {
         clock: this.#ports.clock,
         limits: this.#settings,
         link: () => (this.#isStopped || this.#endpoint?.ended.aborted === true ? undefined : this.#endpoint?.link(identity)),
@@ -279,6 +363,14 @@ export class Channel {
     if (this.#endpoint !== undefined && !this.#isStopped) return this.#endpoint;
     throw new TribuneError("TRANSPORT_CLOSED", `the channel of ${this.#ports.node} is not open`, { about: this.#ports.node, next: this.#isStopped ? "begin again as a new incarnation" : "start it first" });
   }
+}
+
+function leftAlready(missing: readonly string[]): Map<string, DeliveryResult> {
+  return new Map(missing.map((node) => [node, { status: "left" }]));
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 
 /** The wait is over when the signal aborts; what was waited for goes on. */

@@ -79,7 +79,9 @@ export class FlowReceiver<Outcome> {
   /** The sender has all outcomes below, or does not await them. */
   settled(below: number): void {
     if (below <= this.#settledBelow) return;
+    // Mostly it is one number more; a peer may say any number.
+    if (below - this.#settledBelow <= this.#outcomes.size) for (let number = this.#settledBelow; number < below; number++) this.#outcomes.delete(number);
+    else for (const number of this.#outcomes.keys()) if (number < below) this.#outcomes.delete(number);
     this.#settledBelow = below;
-    for (const number of this.#outcomes.keys()) if (number < below) this.#outcomes.delete(number);
   }
 }

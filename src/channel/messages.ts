@@ -11,10 +11,11 @@ import { checkName, TribuneError } from "../kernel/index.ts";
  *     received: 3 · flags · topic · next
  *     missing:  4 · flags · topic · next
  *     outcome:  5 · flags · topic · next · number · status · code · text
+ *     handled:  6 · flags · topic · next · first · last
  *
  * Topics and codes are a length (1 byte) and ASCII, texts a length (2) and UTF-8, numbers 6 bytes, views and tokens 8, milliseconds 4; all big-endian.
  */
-export type Word = MessageWord | GapWord | ReceivedWord | OutcomeWord;
+export type Word = MessageWord | GapWord | ReceivedWord | OutcomeWord | HandledWord;
 
 /** A message of a flow. */
 export interface MessageWord {
@@ -61,6 +62,16 @@ export interface OutcomeWord {
   readonly outcome: Outcome;
 }
 
+/** All awaited messages from `first` to `last` were handled, and no handler failed. */
+export interface HandledWord {
+  readonly kind: "handled";
+  readonly topic: string;
+  readonly ordered: boolean;
+  readonly next: number;
+  readonly first: number;
+  readonly last: number;
+}
+
 /** What the handlers made of a message. */
 export type Outcome = { readonly status: "delivered" } | { readonly status: "failed"; readonly code: string; readonly message: string };
 
@@ -69,10 +80,14 @@ const GAP = 2;
 const RECEIVED = 3;
 const MISSING = 4;
 const OUTCOME = 5;
+const HANDLED = 6;
 
 const AWAITED = 1;
 const TOKEN = 2;
 const UNORDERED = 4;
+
+/** The outcome of most messages. */
+export const DELIVERED: Outcome = { status: "delivered" };
 
 /** The longest text of an outcome, in bytes. */
 const LONGEST_TEXT = 1_024;
@@ -86,28 +101,35 @@ export function encodeMessageHead(word: Omit<MessageWord, "kind" | "payload">): 
   head[0] = MESSAGE;
   head[1] = (word.awaited ? AWAITED : 0) | (hasToken ? TOKEN : 0) | (word.ordered ? 0 : UNORDERED);
   let at = writeName(head, 2, word.topic);
-  at = head.writeUIntBE(word.number, at, 6);
-  at = head.writeUIntBE(word.settledBelow, at, 6);
+  at = writeNumber(head, at, word.number);
+  at = writeNumber(head, at, word.settledBelow);
   at = writeLarge(head, at, word.view);
-  at = head.writeUInt32BE(Math.min(word.deadlineMs, 0xffffffff), at);
+  at = writeUint32(head, at, Math.min(word.deadlineMs, 0xffffffff));
   if (word.token !== undefined) writeLarge(head, at, word.token);
   return head;
 }
 
 /** Any other word, as a whole. */
-export function encodeWord(word: GapWord | ReceivedWord | OutcomeWord): Uint8Array {
+export function encodeWord(word: GapWord | ReceivedWord | OutcomeWord | HandledWord): Uint8Array {
   if (word.kind === "gap") {
     const out = Buffer.alloc(3 + word.topic.length + 12);
     out[0] = GAP;
     out[1] = word.ordered ? 0 : UNORDERED;
-    out.writeUIntBE(word.settledBelow, out.writeUIntBE(word.number, writeName(out, 2, word.topic), 6), 6);
+    writeNumber(out, writeNumber(out, writeName(out, 2, word.topic), word.number), word.settledBelow);
+    return out;
+  }
+  if (word.kind === "handled") {
+    const out = Buffer.alloc(3 + word.topic.length + 18);
+    out[0] = HANDLED;
+    out[1] = word.ordered ? 0 : UNORDERED;
+    writeNumber(out, writeNumber(out, writeNumber(out, writeName(out, 2, word.topic), word.next), word.first), word.last);
     return out;
   }
   if (word.kind !== "outcome") {
     const out = Buffer.alloc(3 + word.topic.length + 6);
     out[0] = word.kind === "received" ? RECEIVED : MISSING;
     out[1] = word.ordered ? 0 : UNORDERED;
-    out.writeUIntBE(word.next, writeName(out, 2, word.topic), 6);
+    writeNumber(out, writeName(out, 2, word.topic), word.next);
     return out;
   }
   const { outcome } = word;
@@ -116,7 +138,7 @@ export function encodeWord(word: GapWord | ReceivedWord | OutcomeWord): Uint8Arr
   const out = Buffer.alloc(3 + word.topic.length + 12 + 1 + 1 + code.length + 2 + text.length);
   out[0] = OUTCOME;
   out[1] = word.ordered ? 0 : UNORDERED;
-  let at = out.writeUIntBE(word.number, out.writeUIntBE(word.next, writeName(out, 2, word.topic), 6), 6);
+  let at = writeNumber(out, writeNumber(out, writeName(out, 2, word.topic), word.next), word.number);
   at = out.writeUInt8(outcome.status === "delivered" ? 0 : 1, at);
   at = out.writeUInt16BE(text.length, writeName(out, at, code));
   text.copy(out, at);
@@ -133,7 +155,10 @@ export function decodeWord(frame: Uint8Array): Word {
   if ((flags & ~(kind === MESSAGE ? AWAITED | TOKEN | UNORDERED : UNORDERED)) !== 0) throw violation();
   switch (kind) {
     case MESSAGE: {
-      const [number, settledBelow, view, deadlineMs] = [reader.number(), reader.number(), reader.large(), reader.milliseconds()];
+      const number = reader.number();
+      const settledBelow = reader.number();
+      const view = reader.large();
+      const deadlineMs = reader.milliseconds();
       const token = (flags & TOKEN) === 0 ? undefined : reader.large();
       if (number === 0) break;
       return { kind: "message", topic, ordered, number, settledBelow, awaited: (flags & AWAITED) !== 0, view, deadlineMs, token, payload: reader.rest() };
@@ -146,9 +171,14 @@ export function decodeWord(frame: Uint8Array): Word {
     case RECEIVED:
     case MISSING:
       return reader.last({ kind: kind === RECEIVED ? "received" : "missing", topic, ordered, next: reader.number() });
+    case HANDLED: {
+      const [next, first, last] = [reader.number(), reader.number(), reader.number()];
+      if (first === 0 || first > last) break;
+      return reader.last({ kind: "handled", topic, ordered, next, first, last });
+    }
     case OUTCOME: {
       const [next, number, status, code, message] = [reader.number(), reader.number(), reader.byte(), reader.ascii(), reader.text()];
-      if (status === 0) return reader.last({ kind: "outcome", topic, ordered, next, number, outcome: { status: "delivered" } });
+      if (status === 0) return reader.last({ kind: "outcome", topic, ordered, next, number, outcome: DELIVERED });
       if (status !== 1 || !CODE.test(code)) break;
       return reader.last({ kind: "outcome", topic, ordered, next, number, outcome: { status: "failed", code, message } });
     }
@@ -168,48 +198,50 @@ export function codeOf(error: unknown): string {
 }
 
 class WordReader {
-  readonly #bytes: Buffer;
+  readonly #bytes: Uint8Array;
   #at = 0;
 
   constructor(frame: Uint8Array) {
-    this.#bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+    this.#bytes = frame;
   }
 
   byte(): number {
-    return this.#take(1)[0] ?? 0;
+    return this.#bytes[this.#pass(1)] ?? 0;
   }
 
   number(): number {
-    return this.#take(6).readUIntBE(0, 6);
+    const at = this.#pass(6);
+    return ((this.#bytes[at] ?? 0) * 256 + (this.#bytes[at + 1] ?? 0)) * 2 ** 32 + readUint32(this.#bytes, at + 2);
   }
 
   milliseconds(): number {
-    return this.#take(4).readUInt32BE();
+    return readUint32(this.#bytes, this.#pass(4));
   }
 
   large(): number {
-    const bytes = this.#take(8);
-    const value = bytes.readUInt32BE(0) * 2 ** 32 + bytes.readUInt32BE(4);
+    const at = this.#pass(8);
+    const value = readUint32(this.#bytes, at) * 2 ** 32 + readUint32(this.#bytes, at + 4);
     if (!Number.isSafeInteger(value)) throw violation();
     return value;
   }
 
   ascii(): string {
-    return this.#take(this.byte()).toString("latin1");
+    const length = this.byte();
+    const at = this.#pass(length);
+    return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + at, length).toString("latin1");
   }
 
   topic(): string {
-    try {
-      return checkTopic(this.ascii());
-    } catch {
-      throw violation();
-    }
+    const length = this.byte();
+    const at = this.#pass(length);
+    return topicNames.read(this.#bytes, at, length);
   }
 
   text(): string {
-    const length = this.#take(2).readUInt16BE();
+    const at = this.#pass(2);
+    const length = (this.#bytes[at] ?? 0) * 256 + (this.#bytes[at + 1] ?? 0);
     if (length > LONGEST_TEXT) throw violation();
-    return this.#take(length).toString("utf8");
+    return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + this.#pass(length), length).toString("utf8");
   }
 
   rest(): Uint8Array {
@@ -221,22 +253,67 @@ class WordReader {
     return word;
   }
 
-  #take(length: number): Buffer {
-    if (this.#at + length > this.#bytes.length) throw violation();
-    this.#at += length;
-    return this.#bytes.subarray(this.#at - length, this.#at);
+  #pass(length: number): number {
+    const at = this.#at;
+    if (at + length > this.#bytes.length) throw violation();
+    this.#at = at + length;
+    return at;
   }
 }
 
-function writeName(into: Buffer, at: number, name: string): number {
+/** Remembers names that were read lately, so that a name which comes with each message is checked once. A fixed number of places. */
+class TopicNames {
+  readonly #names: Array<string | undefined> = Array.from({ length: 256 });
+
+  read(bytes: Uint8Array, at: number, length: number): string {
+    const place = (length * 31 + (bytes[at] ?? 0) * 7 + (bytes[at + length - 1] ?? 0)) & 255;
+    const known = this.#names[place];
+    if (known !== undefined && known.length === length && isSame(known, bytes, at)) return known;
+    let name;
+    try {
+      name = checkTopic(Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString("latin1"));
+    } catch {
+      throw violation();
+    }
+    this.#names[place] = name;
+    return name;
+  }
+}
+
+const topicNames = new TopicNames();
+
+function isSame(name: string, bytes: Uint8Array, at: number): boolean {
+  for (let n = 0; n < name.length; n++) if (name.charCodeAt(n) !== bytes[at + n]) return false;
+  return true;
+}
+
+function writeName(into: Uint8Array, at: number, name: string): number {
   into[at] = name.length;
-  into.write(name, at + 1, "latin1");
+  for (let n = 0; n < name.length; n++) into[at + 1 + n] = name.charCodeAt(n);
   return at + 1 + name.length;
 }
 
-function writeLarge(into: Buffer, at: number, value: number): number {
-  into.writeUInt32BE(Math.floor(value / 2 ** 32), at);
-  return into.writeUInt32BE(value % 2 ** 32, at + 4);
+function writeUint32(into: Uint8Array, at: number, value: number): number {
+  into[at] = value >>> 24;
+  into[at + 1] = value >>> 16;
+  into[at + 2] = value >>> 8;
+  into[at + 3] = value;
+  return at + 4;
+}
+
+function writeNumber(into: Uint8Array, at: number, value: number): number {
+  const high = Math.floor(value / 2 ** 32);
+  into[at] = high >>> 8;
+  into[at + 1] = high;
+  return writeUint32(into, at + 2, value % 2 ** 32);
+}
+
+function writeLarge(into: Uint8Array, at: number, value: number): number {
+  return writeUint32(into, writeUint32(into, at, Math.floor(value / 2 ** 32)), value % 2 ** 32);
+}
+
+function readUint32(from: Uint8Array, at: number): number {
+  return (from[at] ?? 0) * 0x1000000 + ((from[at + 1] ?? 0) << 16) + ((from[at + 2] ?? 0) << 8) + (from[at + 3] ?? 0);
 }
 
 function violation(): TribuneError {

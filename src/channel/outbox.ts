@@ -35,6 +35,11 @@ interface Entry<Message> {
   sends: number;
 }
 
+interface Awaited<Message> {
+  readonly message: Message;
+  readonly deadlineMs: number;
+}
+
 /**
  * The sender's side of one flow: numbers what is sent, keeps it until it was received, says what goes (again) and in which order, and what was given up. Knows no clock and no connection: it is told.
  *
@@ -54,8 +59,9 @@ export class Outbox<Message> {
   #nextToSend = 1;
   /** Those below were sent at some time. */
   #everSentBelow = 1;
-  /** Awaited outcomes, in the order of numbers. */
-  readonly #awaited = new Set<number>();
+  /** Messages whose outcome is awaited, in the order of numbers. */
+  readonly #awaited = new Map<number, Awaited<Message>>();
+  #settledBelow = 1;
 
   constructor(limits: OutboxLimits) {
     this.#limits = limits;
@@ -83,8 +89,9 @@ export class Outbox<Message> {
 
   /** All below have their outcome, or nobody awaits it: the receiver may forget theirs. */
   get settledBelow(): number {
-    const [oldest] = this.#awaited;
-    return Math.min(oldest ?? Infinity, this.#lastNumber + 1);
+    if (this.#awaited.size === 0) this.#settledBelow = this.#lastNumber + 1;
+    else while (!this.#awaited.has(this.#settledBelow)) this.#settledBelow++;
+    return this.#settledBelow;
   }
 
   /** Takes a message; ask `hasRoom` first. `deadlineMs` is on the caller's clock. Returns its number. */
@@ -92,7 +99,7 @@ export class Outbox<Message> {
     const number = ++this.#lastNumber;
     this.#kept.push({ number, message, bytes: about.bytes, deadlineMs: about.deadlineMs, sends: 0 });
     this.#keptBytes += about.bytes;
-    if (about.awaited) this.#awaited.add(number);
+    if (about.awaited) this.#awaited.set(number, { message, deadlineMs: about.deadlineMs });
     return number;
   }
 
@@ -125,8 +132,9 @@ export class Outbox<Message> {
       if (entry.message !== undefined) this.#keptBytes -= entry.bytes;
       this.#kept[this.#head++] = GONE;
     }
-    if (this.#head < 1_024 && this.#head < this.#kept.length) return;
-    this.#kept.splice(0, this.#head);
+    if (this.#head < this.#kept.length && (this.#head < 1_024 || this.#head * 2 < this.#kept.length)) return;
+    this.#kept.copyWithin(0, this.#head);
+    this.#kept.length -= this.#head;
     this.#head = 0;
   }
 
@@ -136,10 +144,49 @@ export class Outbox<Message> {
     this.#nextToSend = Math.min(this.#nextToSend, Math.max(next, this.receivedBelow));
   }
 
-  /** The outcome of a message came. Returns whether it was awaited: what comes twice, or too late, is not. Throws `PROTOCOL_VIOLATION` for a number that was never given. */
-  settle(number: number): boolean {
+  /** Whether the outcome of a message is awaited. */
+  awaits(number: number): boolean {
+    return this.#awaited.has(number);
+  }
+
+  /** The outcome of a message came. Returns the message if it was awaited: what comes twice, or too late, is not. Throws `PROTOCOL_VIOLATION` for a number that was never given. */
+  settle(number: number): Message | undefined {
     if (!Number.isSafeInteger(number) || number < 1 || number > this.#lastNumber) throw violation(`an outcome of message ${number}, which does not exist`);
-    return this.#awaited.delete(number);
+    const message = this.#awaited.get(number)?.message;
+    this.#awaited.delete(number);
+    return message;
+  }
+
+  /** One outcome came for all from `first` to `last`. Returns those of them that were awaited. Throws as `settle` does. */
+  settleRange(first: number, last: number): Message[] {
+    if (first === last) return [this.settle(first)].filter((message) => message !== undefined);
+    if (first < 1 || first > last || last > this.#lastNumber) throw violation(`an outcome of messages ${first} to ${last}, where ${this.#lastNumber} is the last`);
+    const settled: Message[] = [];
+    for (const [number, { message }] of this.#awaited) {
+      if (number > last) break;
+      if (number < first) continue;
+      this.#awaited.delete(number);
+      settled.push(message);
+    }
+    return settled;
+  }
+
+  /** Nobody waits any longer. Returns the messages whose outcome was awaited. */
+  abandon(): Message[] {
+    const abandoned = Array.from(this.#awaited.values(), ({ message }) => message);
+    this.#awaited.clear();
+    return abandoned;
+  }
+
+  /** Messages that were received, or are under way, and whose outcome did not come in time: it is awaited no more. Ask `giveUp` first. */
+  overdue(nowMs: number): Message[] {
+    const overdue: Message[] = [];
+    for (const [number, { message, deadlineMs }] of this.#awaited) {
+      if (nowMs < deadlineMs) continue;
+      this.#awaited.delete(number);
+      overdue.push(message);
+    }
+    return overdue;
   }
 
   /**
@@ -174,13 +221,14 @@ export class Outbox<Message> {
     this.#awaited.delete(entry.number);
   }
 
-  /** When `giveUp` has something to do at the latest, on the caller's clock; `Infinity`: never. */
+  /** When `giveUp` or `overdue` has something to do at the latest, on the caller's clock; `Infinity`: never. */
   get earliestDeadlineMs(): number {
     let earliest = Infinity;
     for (let at = this.#head; at < this.#kept.length; at++) {
       const entry = this.#kept[at] as Entry<Message>;
       if (entry.message !== undefined && entry.deadlineMs < earliest) earliest = entry.deadlineMs;
     }
+    for (const { deadlineMs } of this.#awaited.values()) if (deadlineMs < earliest) earliest = deadlineMs;
     return earliest;
   }
 

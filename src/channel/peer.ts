@@ -3,21 +3,24 @@ import type { Clock, Timer } from "../kernel/index.ts";
 import { CONTROL_STREAM } from "../transport/index.ts";
 import type { Frame, Link } from "../transport/index.ts";
 import type { DeliveryResult } from "./delivery.ts";
+import { Fifo } from "./fifo.ts";
 import { FlowReceiver } from "./flow-receiver.ts";
 import { decodeWord, encodeMessageHead, encodeWord } from "./messages.ts";
-import type { GapWord, MessageWord, Outcome } from "./messages.ts";
+import type { GapWord, MessageWord, Outcome, Word } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxLimits } from "./outbox.ts";
 
-/** A message that is kept for one peer. */
+/** A message on its way; the same one for all of its targets. */
 export interface Kept {
   readonly payload: Uint8Array;
   readonly view: number;
   readonly token: number | undefined;
   /** On the clock that was handed in. */
   readonly deadlineMs: number;
-  /** Its result at this peer came. Not called for messages that nobody awaits, unless they were given up. */
-  readonly settle: (result: DeliveryResult) => void;
+  /** The sender waits for outcomes. */
+  readonly awaited: boolean;
+  /** Its result at one target came. Not called for messages that nobody awaits, unless they were given up. */
+  settle(incarnation: string, result: DeliveryResult): void;
 }
 
 /** What a peer's flows need of the channel. */
@@ -26,8 +29,8 @@ export interface PeerPorts {
   readonly limits: OutboxLimits;
   /** `undefined` while the channel has no endpoint. */
   link(): Link | undefined;
-  /** Runs the handlers of a topic; resolves with the outcome, and never rejects. */
-  handle(word: MessageWord): Promise<Outcome>;
+  /** Runs the handlers of a topic: the outcome, or a promise of it that never rejects. */
+  handle(word: MessageWord): Outcome | Promise<Outcome>;
   /** A sender has given up a message: this is its place in the order. */
   gap(word: GapWord): void;
   /** The peer broke the protocol. */
@@ -35,7 +38,7 @@ export interface PeerPorts {
 }
 
 /** How many messages may go without a word that they were received. */
-const RECEIVED_EVERY = 64;
+const RECEIVED_EVERY = 128;
 
 /** How long a received message may go without such a word, in milliseconds. */
 const RECEIVED_WITHIN_MS = 20;
@@ -44,7 +47,7 @@ const RECEIVED_WITHIN_MS = 20;
 const MOST_FLOWS = 4_096;
 
 /** What this member sends to a peer on one topic, and what the peer sends. */
-interface Flow {
+export interface Flow {
   readonly topic: string;
   readonly ordered: boolean;
   readonly stream: number;
@@ -53,31 +56,46 @@ interface Flow {
   /** Waits for the stream to take more. */
   waits: boolean;
   /** Messages that wait for the handlers of those before them. */
-  readonly arrived: Array<{ readonly word: MessageWord | GapWord; readonly frame: Frame }>;
+  readonly arrived: Fifo<Arrived>;
   handling: boolean;
   unsaid: number;
   saying: Timer | undefined;
+  /** Messages that were handled, and of which the sender is told in one word when the current piece of work is done; 0: none. */
+  firstHandled: number;
+  lastHandled: number;
   /** Messages of callers that wait for room, in the order of their calls. */
-  readonly pending: Pending[];
+  readonly pending: Fifo<Pending>;
+}
+
+interface Arrived {
+  readonly word: MessageWord | GapWord;
+  readonly frame: Frame;
 }
 
 interface Pending {
   readonly kept: Kept;
-  readonly awaited: boolean;
+  /** Its deadline came, or its caller gave it up. */
+  isOver: boolean;
   finish(): void;
 }
 
 /** All flows with one peer, in both directions, over whatever connection there is. */
 export class PeerFlows {
+  readonly #incarnation: string;
   readonly #ports: PeerPorts;
   readonly #flows = new Map<string, Flow>();
+  readonly #unordered = new Map<string, Flow>();
+  #link: Link | undefined;
   /** Words on stream 0 that wait for room. They are said anew on the next connection, so they go with this one. */
   #words: Uint8Array[] = [];
   #wordsWait = false;
+  /** Flows with something handled that the peer is to be told. */
+  #handled: Flow[] = [];
   #deadline: { readonly timer: Timer; readonly atMs: number } | undefined;
   #isGone = false;
 
-  constructor(ports: PeerPorts) {
+  constructor(incarnation: string, ports: PeerPorts) {
+    this.#incarnation = incarnation;
     this.#ports = ports;
   }
 
@@ -85,84 +103,109 @@ export class PeerFlows {
    * Keeps a message and sends it when it can. Returns nothing if it was taken at once; `"full"` if there is no room and it is not to wait; otherwise what resolves when it was taken, or is over: its deadline came, the peer left, the signal aborted. Messages are taken in the order of
    * the calls.
    */
-  send(topic: string, ordered: boolean, kept: Kept, how: { readonly awaited: boolean; readonly waits: boolean; readonly signal: AbortSignal | undefined }): Promise<void> | "full" | undefined {
-    const flow = this.#flow(topic, ordered);
+  send(flow: Flow, kept: Kept, nowMs: number, waits: boolean, signal: AbortSignal | undefined): Promise<void> | "full" | undefined {
     if (flow.pending.length === 0 && flow.outbox.hasRoom) {
-      this.#take(flow, kept, how.awaited);
+      this.#take(flow, kept, nowMs);
       return undefined;
     }
-    if (!how.waits) return "full";
+    if (!waits) return "full";
+    this.#watchDeadlines(kept.deadlineMs);
     return new Promise((resolve) => {
-      const over = () => {
-        const at = flow.pending.indexOf(pending);
-        if (at !== -1) flow.pending.splice(at, 1);
-        finish();
-      };
       const finish = () => {
-        timer.cancel();
-        how.signal?.removeEventListener("abort", over);
+        signal?.removeEventListener("abort", over);
         resolve();
       };
-      const timer = this.#ports.clock.setTimer(kept.deadlineMs - this.#ports.clock.monotonicMs(), () => {
-        kept.settle({ status: "timeout" });
-        over();
-      });
-      const pending: Pending = { kept, awaited: how.awaited, finish };
+      const pending: Pending = { kept, isOver: false, finish };
+      const over = () => {
+        pending.isOver = true;
+        finish();
+      };
       flow.pending.push(pending);
-      how.signal?.addEventListener("abort", over, { once: true });
+      signal?.addEventListener("abort", over, { once: true });
     });
   }
 
-  #take(flow: Flow, kept: Kept, awaited: boolean): void {
-    const number = flow.outbox.add(kept, { bytes: kept.payload.length + 64, deadlineMs: kept.deadlineMs, awaited });
-    if (awaited) this.#awaited(flow).set(number, kept);
-    this.#pump(flow);
+  /** What is sent on a topic, and what comes. A topic with order and one without are two flows, whatever the other side calls it. */
+  flow(topic: string, ordered: boolean): Flow {
+    const flows = ordered ? this.#flows : this.#unordered;
+    let flow = flows.get(topic);
+    if (flow === undefined) {
+      flow = {
+        topic,
+        ordered,
+        stream: streamOf(topic),
+        outbox: new Outbox(this.#ports.limits),
+        receiver: new FlowReceiver({ ordered }),
+        waits: false,
+        arrived: new Fifo(),
+        handling: false,
+        unsaid: 0,
+        saying: undefined,
+        firstHandled: 0,
+        lastHandled: 0,
+        pending: new Fifo(),
+      };
+      flows.set(topic, flow);
+    }
+    return flow;
+  }
+
+  #take(flow: Flow, kept: Kept, nowMs: number): void {
+    flow.outbox.add(kept, { bytes: kept.payload.length + 64, deadlineMs: kept.deadlineMs, awaited: kept.awaited });
+    this.#pump(flow, nowMs);
     this.#watchDeadlines(kept.deadlineMs);
   }
 
   // ---- what the link tells -----------------------------------------------------------------------------------
 
-  up(): void {
+  up(link: Link): void {
+    this.#link = link;
     this.#words = [];
-    for (const flow of this.#flows.values()) {
+    for (const flow of this.#all()) {
       flow.waits = false;
       flow.receiver.connectionBegan();
       if (flow.receiver.next > 1) this.#sayReceived(flow);
+      flow.firstHandled = 0;
       for (const [number, outcome] of flow.receiver.outcomes()) this.#sayOutcome(flow, number, outcome);
       flow.outbox.connectionBegan();
       this.#giveUp(flow);
-      this.#pump(flow);
+      this.#pump(flow, this.#ports.clock.monotonicMs());
     }
   }
 
   frame(frame: Frame): void {
-    let word;
     try {
-      word = decodeWord(frame.bytes);
-      if (word.kind === "message" || word.kind === "gap") return this.#arrived(frame, word);
-      const flow = this.#flows.get(keyOf(word.topic, word.ordered));
-      if (flow === undefined) return this.#ports.broken(`an answer about ${word.topic}, on which nothing was sent`);
-      if (word.kind === "missing") flow.outbox.goBackTo(word.next);
-      else flow.outbox.received(word.next);
-      if (word.kind === "outcome" && flow.outbox.settle(word.number)) this.#settle(flow, word.number, word.outcome);
-      this.#pump(flow);
-      this.#roomFor(flow);
+      const word = decodeWord(frame.bytes);
+      if (word.kind === "message" || word.kind === "gap") this.#arrived(frame, word);
+      else this.#answered(word);
     } catch (error) {
       if (!isTribuneError(error, "PROTOCOL_VIOLATION")) throw error;
       this.#ports.broken(error.message);
     }
   }
 
+  #answered(word: Exclude<Word, MessageWord | GapWord>): void {
+    const flow = (word.ordered ? this.#flows : this.#unordered).get(word.topic);
+    if (flow === undefined) return this.#ports.broken(`an answer about ${word.topic}, on which nothing was sent`);
+    const { outbox } = flow;
+    if (word.kind === "missing") outbox.goBackTo(word.next);
+    else outbox.received(word.next);
+    if (word.kind === "outcome") outbox.settle(word.number)?.settle(this.#incarnation, word.outcome);
+    if (word.kind === "handled") for (const kept of outbox.settleRange(word.first, word.last)) kept.settle(this.#incarnation, { status: "delivered" });
+    this.#pump(flow);
+    this.#roomFor(flow);
+  }
+
   /** The peer is no member any more: all that waits for it is over. */
   leave(): void {
     this.#isGone = true;
     this.#deadline?.timer.cancel();
-    for (const flow of this.#flows.values()) {
+    for (const flow of this.#all()) {
       flow.saying?.cancel();
-      for (const kept of this.#awaited(flow).values()) kept.settle({ status: "left" });
-      this.#awaited(flow).clear();
-      for (const pending of flow.pending.splice(0)) {
-        pending.kept.settle({ status: "left" });
+      for (const kept of flow.outbox.abandon()) kept.settle(this.#incarnation, { status: "left" });
+      for (let pending = flow.pending.shift(); pending !== undefined; pending = flow.pending.shift()) {
+        if (pending.isOver) continue;
+        pending.kept.settle(this.#incarnation, { status: "left" });
         pending.finish();
       }
     }
@@ -170,37 +213,20 @@ export class PeerFlows {
 
   // ---- sending -----------------------------------------------------------------------------------------------
 
-  readonly #awaitedBy = new WeakMap<Flow, Map<number, Kept>>();
-
-  #awaited(flow: Flow): Map<number, Kept> {
-    let awaited = this.#awaitedBy.get(flow);
-    if (awaited === undefined) this.#awaitedBy.set(flow, (awaited = new Map()));
-    return awaited;
-  }
-
-  #settle(flow: Flow, number: number, result: DeliveryResult): void {
-    const awaited = this.#awaited(flow);
-    const kept = awaited.get(number);
-    awaited.delete(number);
-    kept?.settle(result);
-  }
-
-  #pump(flow: Flow): void {
+  #pump(flow: Flow, atMs?: number): void {
     if (this.#isGone || flow.waits) return;
-    const link = this.#ports.link();
+    let due = flow.outbox.due();
+    if (due === undefined) return;
+    const link = this.#link?.state === "up" ? this.#link : this.#ports.link();
     if (link === undefined) return;
-    for (let due = flow.outbox.due(); due !== undefined; due = flow.outbox.due()) {
-      const about = { topic: flow.topic, ordered: flow.ordered, number: due.number, settledBelow: flow.outbox.settledBelow };
+    const nowMs = atMs ?? this.#ports.clock.monotonicMs();
+    for (; due !== undefined; due = flow.outbox.due()) {
       let outcome;
       try {
-        outcome = link.send(flow.stream, due.kind === "gap" ? encodeWord({ kind: "gap", ...about }) : this.#parts(due.message, { ...about, awaited: this.#awaited(flow).has(due.number) }));
+        outcome = link.send(flow.stream, due.kind === "gap" ? encodeWord({ kind: "gap", topic: flow.topic, ordered: flow.ordered, number: due.number, settledBelow: flow.outbox.settledBelow }) : partsOf(flow, due.number, due.message, nowMs));
       } catch (error) {
         if (!isTribuneError(error, "FRAME_TOO_LARGE")) throw error;
-        const { number } = due;
-        const result = { status: "failed", code: error.code, message: error.message } as const;
-        const kept = flow.outbox.refuseDue();
-        this.#awaited(flow).delete(number);
-        kept?.settle(result);
+        flow.outbox.refuseDue()?.settle(this.#incarnation, { status: "failed", code: error.code, message: error.message });
         continue;
       }
       if (outcome === "queued") flow.outbox.sent();
@@ -209,11 +235,6 @@ export class PeerFlows {
         return;
       }
     }
-  }
-
-  #parts(kept: Kept, about: { readonly topic: string; readonly ordered: boolean; readonly number: number; readonly settledBelow: number; readonly awaited: boolean }): Uint8Array[] {
-    const leftMs = Number.isFinite(kept.deadlineMs) ? Math.max(1, Math.ceil(kept.deadlineMs - this.#ports.clock.monotonicMs())) : 0;
-    return [encodeMessageHead({ ...about, view: kept.view, token: kept.token, deadlineMs: leftMs }), kept.payload];
   }
 
   #pumpWhenWritable(flow: Flow, link: Link): void {
@@ -226,23 +247,27 @@ export class PeerFlows {
   }
 
   #giveUp(flow: Flow): void {
-    for (const { number, message, reason } of flow.outbox.giveUp(this.#ports.clock.monotonicMs())) {
-      this.#awaited(flow).delete(number);
-      message.settle(reason === "deadline" ? { status: "timeout" } : { status: "failed", code: "PEER_UNREACHABLE", message: "it was sent again as often as it may be, and each connection ended" });
-    }
-    // What was received and has no outcome in time is not kept any more, and is awaited all the same.
     const nowMs = this.#ports.clock.monotonicMs();
-    for (const [number, kept] of this.#awaited(flow)) if (nowMs >= kept.deadlineMs && flow.outbox.settle(number)) this.#settle(flow, number, { status: "timeout" });
+    for (const { message, reason } of flow.outbox.giveUp(nowMs)) {
+      message.settle(this.#incarnation, reason === "deadline" ? { status: "timeout" } : { status: "failed", code: "PEER_UNREACHABLE", message: "it was sent again as often as it may be, and each connection ended" });
+    }
+    for (const kept of flow.outbox.overdue(nowMs)) kept.settle(this.#incarnation, { status: "timeout" });
+    for (const pending of flow.pending) {
+      if (pending.isOver || nowMs < pending.kept.deadlineMs) continue;
+      pending.isOver = true;
+      pending.kept.settle(this.#incarnation, { status: "timeout" });
+      pending.finish();
+    }
     this.#roomFor(flow);
   }
 
   /** One timer for the earliest deadline of all. `atMs`: one that has come to them. */
   #watchDeadlines(atMs: number): void {
-    if (!Number.isFinite(atMs) || this.#isGone || (this.#deadline !== undefined && this.#deadline.atMs <= atMs)) return;
+    if ((this.#deadline !== undefined && this.#deadline.atMs <= atMs) || !Number.isFinite(atMs) || this.#isGone) return;
     this.#deadline?.timer.cancel();
     const timer = this.#ports.clock.setTimer(atMs - this.#ports.clock.monotonicMs(), () => {
       this.#deadline = undefined;
-      for (const flow of this.#flows.values()) {
+      for (const flow of this.#all()) {
         this.#giveUp(flow);
         this.#pump(flow);
       }
@@ -253,18 +278,19 @@ export class PeerFlows {
 
   #earliestDeadlineMs(): number {
     let atMs = Infinity;
-    for (const flow of this.#flows.values()) {
+    for (const flow of this.#all()) {
       atMs = Math.min(atMs, flow.outbox.earliestDeadlineMs);
-      for (const kept of this.#awaited(flow).values()) atMs = Math.min(atMs, kept.deadlineMs);
+      for (const { isOver, kept } of flow.pending) if (!isOver) atMs = Math.min(atMs, kept.deadlineMs);
     }
     return atMs;
   }
 
   #roomFor(flow: Flow): void {
-    while (flow.pending.length > 0 && flow.outbox.hasRoom) {
-      const pending = flow.pending.shift();
-      if (pending === undefined) return;
-      this.#take(flow, pending.kept, pending.awaited);
+    for (let pending = flow.pending.first(); pending !== undefined; pending = flow.pending.first()) {
+      if (!pending.isOver && !flow.outbox.hasRoom) return;
+      flow.pending.shift();
+      if (pending.isOver) continue;
+      this.#take(flow, pending.kept, this.#ports.clock.monotonicMs());
       pending.finish();
     }
   }
@@ -272,14 +298,14 @@ export class PeerFlows {
   // ---- receiving ---------------------------------------------------------------------------------------------
 
   #arrived(frame: Frame, word: MessageWord | GapWord): void {
-    if (this.#flows.size >= MOST_FLOWS && !this.#flows.has(keyOf(word.topic, word.ordered))) return this.#ports.broken(`messages on more than ${MOST_FLOWS} topics`);
-    const flow = this.#flow(word.topic, word.ordered);
+    if (this.#flows.size + this.#unordered.size >= MOST_FLOWS && !(word.ordered ? this.#flows : this.#unordered).has(word.topic)) return this.#ports.broken(`messages on more than ${MOST_FLOWS} topics`);
+    const flow = this.flow(word.topic, word.ordered);
     flow.receiver.settled(word.settledBelow);
     const arrival = flow.receiver.arrive(word.number);
     if (arrival === "take") {
-      flow.arrived.push({ word, frame });
-      if (flow.ordered) void this.#handleInOrder(flow);
-      else for (const each of flow.arrived.splice(0)) void this.#handle(flow, each);
+      if (!flow.ordered) void this.#handle(flow, word, frame);
+      else if (flow.handling) flow.arrived.push({ word, frame });
+      else this.#handleInOrder(flow, word, frame);
       this.#receivedSoon(flow);
       return;
     }
@@ -291,50 +317,92 @@ export class PeerFlows {
     else this.#receivedSoon(flow);
   }
 
-  async #handleInOrder(flow: Flow): Promise<void> {
-    if (flow.handling) return;
+  /** One after the other; without a promise as long as handlers finish at once. */
+  #handleInOrder(flow: Flow, word: MessageWord | GapWord, frame: Frame): void {
     flow.handling = true;
-    for (let next = flow.arrived.shift(); next !== undefined; next = flow.arrived.shift()) await this.#handle(flow, next);
-    flow.handling = false;
+    let handling = this.#handle(flow, word, frame);
+    while (handling === undefined) {
+      const next = flow.arrived.shift();
+      if (next === undefined) {
+        flow.handling = false;
+        return;
+      }
+      handling = this.#handle(flow, next.word, next.frame);
+    }
+    void handling.then(() => {
+      const next = flow.arrived.shift();
+      if (next === undefined) flow.handling = false;
+      else this.#handleInOrder(flow, next.word, next.frame);
+    });
   }
 
-  async #handle(flow: Flow, { word, frame }: { readonly word: MessageWord | GapWord; readonly frame: Frame }): Promise<void> {
-    if (this.#isGone) return;
+  #handle(flow: Flow, word: MessageWord | GapWord, frame: Frame): Promise<void> | undefined {
+    if (this.#isGone) return undefined;
     if (word.kind === "gap") this.#ports.gap(word);
     else {
-      const outcome = await this.#ports.handle(word);
-      if (word.awaited) {
-        flow.receiver.finished(word.number, outcome);
-        this.#sayOutcome(flow, word.number, outcome);
-      }
+      const outcome = this.#ports.handle(word);
+      if (outcome instanceof Promise) return outcome.then((late) => this.#finished(flow, word, frame, late));
+      if (word.awaited) this.#outcome(flow, word.number, outcome);
     }
     frame.link.consumed(frame);
+    return undefined;
+  }
+
+  #finished(flow: Flow, word: MessageWord, frame: Frame, outcome: Outcome): void {
+    if (word.awaited) this.#outcome(flow, word.number, outcome);
+    frame.link.consumed(frame);
+  }
+
+  /** Outcomes of messages that were handled are told together, when the current piece of work is done. */
+  #outcome(flow: Flow, number: number, outcome: Outcome): void {
+    flow.receiver.finished(number, outcome);
+    if (outcome.status === "failed") {
+      this.#sayHandled(flow);
+      return this.#sayOutcome(flow, number, outcome);
+    }
+    // With order, nothing between the two is awaited and unhandled: what failed was told of in between.
+    if (flow.firstHandled !== 0 && !flow.ordered && number !== flow.lastHandled + 1) this.#sayHandled(flow);
+    flow.lastHandled = number;
+    if (flow.firstHandled !== 0) return;
+    flow.firstHandled = number;
+    if (this.#handled.push(flow) === 1) {
+      queueMicrotask(() => {
+        const flows = this.#handled;
+        this.#handled = [];
+        for (const each of flows) this.#sayHandled(each);
+      });
+    }
+  }
+
+  #sayHandled(flow: Flow): void {
+    const first = flow.firstHandled;
+    if (first === 0) return;
+    flow.firstHandled = 0;
+    flow.unsaid = 0;
+    this.#say(encodeWord({ kind: "handled", topic: flow.topic, ordered: flow.ordered, next: flow.receiver.next, first, last: flow.lastHandled }));
   }
 
   #receivedSoon(flow: Flow): void {
     if (++flow.unsaid >= RECEIVED_EVERY) return this.#sayReceived(flow);
-    flow.saying ??= this.#ports.clock.setTimer(RECEIVED_WITHIN_MS, () => this.#sayReceived(flow));
+    flow.saying ??= this.#ports.clock.setTimer(RECEIVED_WITHIN_MS, () => {
+      flow.saying = undefined;
+      if (flow.unsaid > 0) this.#sayReceived(flow);
+    });
   }
 
   #sayReceived(flow: Flow): void {
-    this.#said(flow);
+    flow.unsaid = 0;
     this.#say(encodeWord({ kind: "received", topic: flow.topic, ordered: flow.ordered, next: flow.receiver.next }));
   }
 
   #sayOutcome(flow: Flow, number: number, outcome: Outcome): void {
-    this.#said(flow);
-    this.#say(encodeWord({ kind: "outcome", topic: flow.topic, ordered: flow.ordered, next: flow.receiver.next, number, outcome }));
-  }
-
-  #said(flow: Flow): void {
-    flow.saying?.cancel();
-    flow.saying = undefined;
     flow.unsaid = 0;
+    this.#say(encodeWord({ kind: "outcome", topic: flow.topic, ordered: flow.ordered, next: flow.receiver.next, number, outcome }));
   }
 
   #say(word: Uint8Array): void {
     if (this.#isGone) return;
-    const link = this.#ports.link();
+    const link = this.#link?.state === "up" ? this.#link : this.#ports.link();
     if (link === undefined || (!this.#wordsWait && link.send(CONTROL_STREAM, word) !== "full")) return; // what is `down` is said anew on the next connection
     this.#words.push(word);
     if (this.#wordsWait) return;
@@ -346,19 +414,16 @@ export class PeerFlows {
     link.writable(CONTROL_STREAM, { deadlineMs: 60_000 }).then(again, again);
   }
 
-  #flow(topic: string, ordered: boolean): Flow {
-    let flow = this.#flows.get(keyOf(topic, ordered));
-    if (flow === undefined) {
-      flow = { topic, ordered, stream: streamOf(topic), outbox: new Outbox(this.#ports.limits), receiver: new FlowReceiver({ ordered }), waits: false, arrived: [], handling: false, unsaid: 0, saying: undefined, pending: [] };
-      this.#flows.set(keyOf(topic, ordered), flow);
-    }
-    return flow;
+  *#all(): Iterable<Flow> {
+    yield* this.#flows.values();
+    yield* this.#unordered.values();
   }
 }
 
-/** A topic with order and one without are two flows, whatever the other side calls it. */
-function keyOf(topic: string, ordered: boolean): string {
-  return ordered ? topic : `${topic} unordered`;
+function partsOf(flow: Flow, number: number, kept: Kept, nowMs: number): Uint8Array[] {
+  const { topic, ordered, outbox } = flow;
+  const deadlineMs = Number.isFinite(kept.deadlineMs) ? Math.max(1, Math.ceil(kept.deadlineMs - nowMs)) : 0;
+  return [encodeMessageHead({ topic, ordered, number, settledBelow: outbox.settledBelow, awaited: kept.awaited && outbox.awaits(number), view: kept.view, token: kept.token, deadlineMs }), kept.payload];
 }
 
 /** The streams of messages are those from 1 to 239. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { codeOf, decodeWord, encodeMessageHead, encodeWord } from "../../src/channel/messages.ts";
-import type { GapWord, MessageWord, OutcomeWord, ReceivedWord } from "../../src/channel/messages.ts";
+import type { GapWord, HandledWord, MessageWord, OutcomeWord, ReceivedWord } from "../../src/channel/messages.ts";
 import { isTribuneError, TribuneError } from "../../src/kernel/index.ts";
 
 const topic = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$/);
@@ -32,12 +32,14 @@ const outcome: fc.Arbitrary<OutcomeWord> = fc.record({
   outcome: fc.oneof(fc.constant({ status: "delivered" as const }), fc.record({ status: fc.constant("failed" as const), code: fc.stringMatching(/^[A-Z][A-Z0-9_]{0,30}$/), message: fc.string({ maxLength: 200 }) }, { noNullPrototype: true })),
 });
 
-const encode = (word: MessageWord | GapWord | ReceivedWord | OutcomeWord) => (word.kind === "message" ? new Uint8Array([...encodeMessageHead(word), ...word.payload]) : encodeWord(word));
+const handled: fc.Arbitrary<HandledWord> = fc.tuple(topic, fc.boolean(), number, number, number).map(([name, ordered, next, a, b]) => ({ kind: "handled", topic: name, ordered, next, first: Math.min(a, b), last: Math.max(a, b) }));
+
+const encode = (word: MessageWord | HandledWord | GapWord | ReceivedWord | OutcomeWord) => (word.kind === "message" ? new Uint8Array([...encodeMessageHead(word), ...word.payload]) : encodeWord(word));
 const violates = (error: unknown) => isTribuneError(error, "PROTOCOL_VIOLATION");
 
 describe("words of the channel", () => {
   it("are read as they were written", () => {
-    fc.assert(fc.property(fc.oneof(message, gap, received, outcome), (word) => {
+    fc.assert(fc.property(fc.oneof(message, gap, received, outcome, handled), (word) => {
       const read = decodeWord(encode(word));
       assert.deepEqual(read.kind === "message" ? { ...read, payload: new Uint8Array(read.payload) } : read, { ...word });
     }), { numRuns: 1_000 });
@@ -52,7 +54,7 @@ describe("words of the channel", () => {
       }
     };
     fc.assert(fc.property(fc.uint8Array({ maxLength: 120 }), reads), { numRuns: 5_000 });
-    fc.assert(fc.property(fc.oneof(message, gap, received, outcome), fc.nat(), fc.nat(255), (word, at, value) => {
+    fc.assert(fc.property(fc.oneof(message, gap, received, outcome, handled), fc.nat(), fc.nat(255), (word, at, value) => {
       const bytes = encode(word);
       reads(bytes.map((byte, n) => (n === at % bytes.length ? value : byte)));
       reads(bytes.subarray(0, at % bytes.length));
@@ -60,7 +62,7 @@ describe("words of the channel", () => {
   });
 
   it("other than messages end where they end", () => {
-    fc.assert(fc.property(fc.oneof(gap, received, outcome), (word) => assert.throws(() => decodeWord(new Uint8Array([...encode(word), 0])), violates)));
+    fc.assert(fc.property(fc.oneof(gap, received, outcome, handled), (word) => assert.throws(() => decodeWord(new Uint8Array([...encode(word), 0])), violates)));
   });
 
   it("hand on a payload as a window of the frame: nothing of it is copied or looked at", () => {
