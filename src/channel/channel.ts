@@ -1,8 +1,12 @@
 import { abortError, Events, guardedLogger, TribuneError } from "../kernel/index.ts";
 import type { Clock, Logger, Random } from "../kernel/index.ts";
 import type { ConnectionDown, Endpoint, KeyRing, KnownPeer, PeerIdentity, PeerUnreachable, Transport, Wait } from "../transport/index.ts";
+import { Format } from "./codec.ts";
+import type { TopicFormat } from "./codec.ts";
 import { Delivery } from "./delivery.ts";
 import type { DeliveryResult } from "./delivery.ts";
+import { ReceivedMessage } from "./message.ts";
+import type { Message, MessageParts } from "./message.ts";
 import { checkTopic, codeOf, DELIVERED } from "./messages.ts";
 import type { MessageWord, Outcome } from "./messages.ts";
 import { channelSettings } from "./options.ts";
@@ -22,20 +26,6 @@ export interface ChannelPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-}
-
-/** A message as its handlers get it. */
-export interface Message {
-  readonly topic: string;
-  readonly from: PeerIdentity;
-  /** The receiver's to keep; a window of what came. */
-  readonly payload: Uint8Array;
-  /** Of the sender's view when it was sent. */
-  readonly view: number;
-  /** The sender's fencing token, if it gave one. */
-  readonly token: number | undefined;
-  /** What was left of the sender's deadline when it was sent again or first, in milliseconds; 0: it has none. */
-  readonly deadlineMs: number;
 }
 
 /** Called with each message; the message is handled when what it returns has settled. */
@@ -70,6 +60,12 @@ export interface ChannelEvents {
   undelivered: { readonly topic: string; readonly to: PeerIdentity; readonly result: DeliveryResult };
   /** A connection with a member began or ended. Says nothing about whether it lives. */
   reachability: { readonly peer: PeerIdentity; readonly connected: boolean; readonly detail: string };
+}
+
+/** What went through a channel. */
+export interface ChannelCounts {
+  /** Payloads that were decoded. What nobody asked for, duplicates, and what is for others is not. */
+  readonly decoded: number;
 }
 
 /** Whether a member can be talked to now. */
@@ -107,6 +103,8 @@ export class Channel {
   readonly #topics = new Map<string, readonly MessageHandler[]>();
   readonly #unordered: ReadonlySet<string>;
   #routes = new Map<string, Routes>();
+  readonly #formats = new Map<string, Format>();
+  #decoded = 0;
   /** The last message to this member itself, by topic. */
   readonly #own = new Map<string, Promise<void>>();
   #view: ChannelView = { version: 0, members: [], coordinator: null };
@@ -178,6 +176,15 @@ export class Channel {
     return link === undefined ? undefined : { connected: link.state === "up", sinceMs: link.sinceMs };
   }
 
+  /** Says how values of a topic travel; before anything is sent on it or listened to. Throws `INVALID_NAME`. */
+  define(topic: string, format: TopicFormat): void {
+    this.#formats.set(checkTopic(topic), new Format(topic, format, () => void this.#decoded++));
+  }
+
+  get counts(): ChannelCounts {
+    return { decoded: this.#decoded };
+  }
+
   /** Calls `handler` with each message of the topic; several handlers of one run one after the other. The returned function ends that. Throws `INVALID_NAME`. */
   listen(topic: string, handler: MessageHandler): () => void {
     checkTopic(topic);
@@ -187,13 +194,13 @@ export class Channel {
   }
 
   /**
-   * Sends bytes, which must not be changed afterwards. In mode `ack` it resolves when every target has a result; in mode `async` when it is kept for every target.
-   * Rejects with `INVALID_NAME`, `FRAME_TOO_LARGE`, `BACKPRESSURE` (those targets that had room get it all the same), `ABORTED` (likewise), `TRANSPORT_CLOSED`. What a target's handler throws is a result, not a rejection.
+   * Sends bytes as they are, which must not be changed afterwards, and any other value by the codec of the topic. In mode `ack` it resolves when every target has a result; in mode `async` when it is kept for every target.
+   * Rejects with `INVALID_NAME`, `PAYLOAD_INVALID`, `FRAME_TOO_LARGE`, `BACKPRESSURE` (those targets that had room get it all the same), `ABORTED` (likewise), `TRANSPORT_CLOSED`. What a target's handler throws is a result, not a rejection.
    */
-  send(topic: string, payload: Uint8Array, options: SendOptions = {}): Promise<SendReport> {
+  send(topic: string, value: unknown, options: SendOptions = {}): Promise<SendReport> {
     // Not an async function: a broadcast that is taken at once makes no promise of its own.
     try {
-      return this.#send(topic, payload, options);
+      return this.#send(topic, value, options);
     } catch (error) {
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
@@ -209,11 +216,12 @@ export class Channel {
 
   // ---- sending -----------------------------------------------------------------------------------------------
 
-  #send(topic: string, payload: Uint8Array, options: SendOptions): Promise<SendReport> {
+  #send(topic: string, value: unknown, options: SendOptions): Promise<SendReport> {
     this.#started();
     const { signal, to = "others", mode = this.#settings.mode, deadlineMs = this.#settings.deadlineMs, token } = options;
     if (signal?.aborted === true) throw abortError(signal, "sending");
     const routes = this.#routesOf(topic);
+    const payload = value instanceof Uint8Array ? value : this.#formatOf(topic).encode(value);
     if (payload.length > this.#settings.maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `a message of ${payload.length} bytes was to be sent on ${topic}`, { about: topic, next: `send at most ${this.#settings.maxMessageBytes} bytes, or raise maxMessageBytes` });
     const targets = this.#targets(routes, to);
     const missing = typeof to === "string" ? [] : to.filter((node) => !this.#view.members.some((member) => member.node === node));
@@ -260,7 +268,7 @@ export class Channel {
   }
 
   #handToSelf(topic: string, ordered: boolean, member: KnownPeer, kept: Kept): void {
-    const message: Message = { topic, from: member, payload: kept.payload, view: kept.view, token: kept.token, deadlineMs: 0 };
+    const message = { topic, from: member, payload: kept.payload, view: kept.view, token: kept.token, deadlineMs: 0 };
     const before = ordered ? (this.#own.get(topic) ?? Promise.resolve()) : Promise.resolve();
     const handled = before.then(() => this.#handle(message)).then((outcome) => void (kept.awaited && kept.settle(member.incarnation, outcome)));
     if (ordered) this.#own.set(topic, handled);
@@ -269,6 +277,13 @@ export class Channel {
   #undelivered(topic: string, targets: readonly Target[], incarnation: string, result: DeliveryResult): void {
     const to = targets.find(({ member }) => member.incarnation === incarnation)?.member;
     if (to !== undefined) this.#events.emit("undelivered", { topic, to: { node: to.node, incarnation }, result });
+  }
+
+  #formatOf(topic: string): Format {
+    const format = this.#formats.get(topic);
+    if (format !== undefined) return format;
+    this.define(topic, {});
+    return this.#formatOf(topic);
   }
 
   #routesOf(topic: string): Routes {
@@ -298,9 +313,16 @@ export class Channel {
   }
 
   /** Runs all handlers, one after the other; the first failure is the outcome. Never rejects; a promise only if a handler gives one. */
-  #handle(message: Message): Outcome | Promise<Outcome> {
-    const handlers = this.#topics.get(message.topic);
-    if (handlers === undefined || handlers.length === 0) return { status: "failed", code: "TOPIC_UNHANDLED", message: `${this.#ports.node} has no handler for ${message.topic}` };
+  #handle(parts: MessageParts): Outcome | Promise<Outcome> {
+    const handlers = this.#topics.get(parts.topic);
+    if (handlers === undefined || handlers.length === 0) return { status: "failed", code: "TOPIC_UNHANDLED", message: `${this.#ports.node} has no handler for ${parts.topic}` };
+    const format = this.#formatOf(parts.topic);
+    const message = new ReceivedMessage(parts, format);
+    if (format.checks) return message.check().then(() => this.#run(message, handlers), (error: unknown) => this.#failed(message, error, DELIVERED));
+    return this.#run(message, handlers);
+  }
+
+  #run(message: Message, handlers: readonly MessageHandler[]): Outcome | Promise<Outcome> {
     let outcome = DELIVERED;
     for (const [at, handler] of handlers.entries()) {
       try {

@@ -3,7 +3,10 @@
  * @module
  */
 export { Channel } from "./channel.ts";
-export type { ChannelEvents, ChannelPorts, Message, MessageHandler, Reachability, SendOptions, SendReport } from "./channel.ts";
+export type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Reachability, SendOptions, SendReport } from "./channel.ts";
+export type { Message } from "./message.ts";
+export { bytesCodec, DEEPEST_JSON, jsonCodec } from "./codec.ts";
+export type { Codec, Schema, SchemaResult, TopicFormat } from "./codec.ts";
 export { DEFAULT_CHANNEL_OPTIONS } from "./options.ts";
 export type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
 export { resolveTargets } from "./targets.ts";
