@@ -25,6 +25,8 @@ export interface Lines {
   readonly first: Line;
   /** Resolves when every target has handled the message; only where that exists. */
   readonly acknowledged: ((bytes: Uint8Array) => Promise<unknown>) | undefined;
+  /** Resolves with the reply of the first target; likewise. */
+  readonly ask: ((bytes: Uint8Array) => Promise<unknown>) | undefined;
 }
 
 /** Begins to listen; `received` is called with each message. */
@@ -39,7 +41,7 @@ export async function dial(orders: Orders, received: (bytes: Uint8Array) => void
   if (orders.carrier.startsWith("channel")) {
     const channel = await openChannel(orders, received);
     while (orders.targets.some(({ name }) => channel.reachability(name)?.connected !== true)) await new Promise((resolve) => setTimeout(resolve, 5));
-    return { all: new ChannelLine(channel, "others"), first: new ChannelLine(channel, ["receiver-1"]), acknowledged: (bytes) => channel.send("bench", bytes, { mode: "ack" }) };
+    return { all: new ChannelLine(channel, "others"), first: new ChannelLine(channel, ["receiver-1"]), acknowledged: (bytes) => channel.send("bench", bytes, { mode: "ack" }), ask: (bytes) => channel.request("bench", bytes, { to: ["receiver-1"] }) };
   }
   const up: Array<() => void> = [];
   const endpoint = await openEndpoint(orders, received, () => up.splice(0).forEach((wake) => wake()));
@@ -54,7 +56,7 @@ function linesOf(lines: readonly Line[]): Lines {
     for (const line of lines) waiting = line.send(bytes) ?? waiting;
     return waiting;
   };
-  return { all: { send }, first: lines[0] as Line, acknowledged: undefined };
+  return { all: { send }, first: lines[0] as Line, acknowledged: undefined, ask: undefined };
 }
 
 class LinkLine implements Line {
@@ -90,6 +92,7 @@ async function openChannel(orders: Orders, received: (bytes: Uint8Array, from: L
   const lines = new Map<string, Line>();
   const lineTo = (name: string) => lines.get(name) ?? lines.set(name, new ChannelLine(channel, [name])).get(name);
   channel.listen("bench", ({ payload, from }) => received(payload, lineTo(from.node) as Line));
+  channel.respond("bench", ({ payload }) => payload, { concurrency: 1_024 });
   await channel.start(WAIT);
   const peers = orders.role === "sender" ? orders.targets : [{ name: "sender", address: undefined }];
   channel.setView({ version: 1, members: [...peers, { name: orders.name, address: channel.address }].map(({ name, address }) => ({ node: name, incarnation: name, address })), coordinator: null });

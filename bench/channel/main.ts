@@ -17,6 +17,8 @@ interface Run {
   /** NaN where it does not exist. */
   readonly ackP50Us: number;
   readonly ackInFlightP50Us: number;
+  readonly rpcP50Us: number;
+  readonly rpcInFlightP50Us: number;
 }
 
 const { values } = parseArgs({
@@ -32,13 +34,13 @@ for (let round = 0; round < Number(values.rounds); round++) for (const carrier o
 
 const best = (carrier: Carrier, of: keyof Run) => median((runs.get(carrier) ?? []).map((run) => run[of]));
 console.log(`Broadcast of ${orders.bytes} bytes from one process to two others; echo with one of them. Medians of ${values.rounds} rounds, ranges in brackets.\n`);
-console.log("| | delivered/s | of raw | echo p50 µs | × raw | 64 in flight: echoes/s | p50 µs | × raw | acknowledged broadcast p50 µs | × raw echo | 64 in flight | × raw |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+console.log("| | delivered/s | of raw | echo p50 µs | × raw | 64 in flight: echoes/s | p50 µs | × raw | acknowledged broadcast p50 µs | × raw echo | 64 in flight | × raw | request p50 µs | × raw echo | 64 in flight | × raw |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
 for (const carrier of carriers) {
   const raw = carrier.endsWith("keys") || carrier === "raw-tls" ? "raw-tls" : "raw-tcp";
   const all = (runs.get(carrier) ?? []).map((run) => Math.round(run.deliveredPerSecond)).sort((a, b) => a - b);
   const share = (of: keyof Run, than: keyof Run = of) => (best(carrier, of) / best(raw, than)).toFixed(2);
   const us = (of: keyof Run, than: keyof Run = of) => (Number.isNaN(best(carrier, of)) ? "– | –" : `${best(carrier, of).toFixed(0)} | ${share(of, than)}`);
-  console.log(`| ${carrier} | ${Math.round(best(carrier, "deliveredPerSecond"))} [${all.at(0)}–${all.at(-1)}] | ${share("deliveredPerSecond")} | ${us("echoP50Us")} | ${Math.round(best(carrier, "inFlightPerSecond"))} | ${us("inFlightP50Us")} | ${us("ackP50Us", "echoP50Us")} | ${us("ackInFlightP50Us", "inFlightP50Us")} |`);
+  console.log(`| ${carrier} | ${Math.round(best(carrier, "deliveredPerSecond"))} [${all.at(0)}–${all.at(-1)}] | ${share("deliveredPerSecond")} | ${us("echoP50Us")} | ${Math.round(best(carrier, "inFlightPerSecond"))} | ${us("inFlightP50Us")} | ${us("ackP50Us", "echoP50Us")} | ${us("ackInFlightP50Us", "inFlightP50Us")} | ${us("rpcP50Us", "echoP50Us")} | ${us("rpcInFlightP50Us", "inFlightP50Us")} |`);
 }
 console.log(`\nLoad average of the machine afterwards: ${loadavg().map((each) => each.toFixed(1)).join(", ")}.`);
 
@@ -52,7 +54,7 @@ async function measure(carrier: Carrier): Promise<Run> {
     }
     const report = await order(processes, { ...orders, carrier, name: "sender", role: "sender", targets });
     if (report.kind !== "done") throw new Error("the sender said something else than that it is done");
-    return { deliveredPerSecond: (2 * orders.messages) / (report.broadcastMs / 1_000), echoP50Us: median(report.echoUs), inFlightPerSecond: report.inFlightPerSecond, inFlightP50Us: median(report.inFlightUs), ackP50Us: median(report.ackUs ?? []), ackInFlightP50Us: median(report.ackInFlightUs ?? []) };
+    return { deliveredPerSecond: (2 * orders.messages) / (report.broadcastMs / 1_000), echoP50Us: median(report.echoUs), inFlightPerSecond: report.inFlightPerSecond, inFlightP50Us: median(report.inFlightUs), ackP50Us: median(report.ackUs), ackInFlightP50Us: median(report.ackInFlightUs), rpcP50Us: median(report.rpcUs), rpcInFlightP50Us: median(report.rpcInFlightUs) };
   } finally {
     for (const each of processes) each.kill("SIGKILL");
   }

@@ -26,7 +26,9 @@ export type Report =
       readonly echoUs: readonly number[];
       readonly inFlightPerSecond: number;
       readonly inFlightUs: readonly number[];
-      /** Broadcasts that every target has handled; only of the channel. */
-      readonly ackUs?: readonly number[];
-      readonly ackInFlightUs?: readonly number[];
+      /** Broadcasts that every target has handled, and requests; empty where there are none. */
+      readonly ackUs: readonly number[];
+      readonly ackInFlightUs: readonly number[];
+      readonly rpcUs: readonly number[];
+      readonly rpcInFlightUs: readonly number[];
     };

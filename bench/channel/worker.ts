@@ -27,7 +27,7 @@ async function run(orders: Orders): Promise<void> {
   const broadcastMs = await broadcast(lines, orders, answers);
   const echoUs = await echo(lines.first, orders, (callback) => (answered = callback));
   const flight = await inFlight(lines.first, orders, (callback) => (answered = callback));
-  report({ kind: "done", broadcastMs, echoUs, inFlightPerSecond: flight.perSecond, inFlightUs: flight.us, ...(await acknowledged(lines, orders)) });
+  report({ kind: "done", broadcastMs, echoUs, inFlightPerSecond: flight.perSecond, inFlightUs: flight.us, ackUs: await times(lines.acknowledged, orders, 1), ackInFlightUs: await times(lines.acknowledged, orders, orders.inFlight), rpcUs: await times(lines.ask, orders, 1), rpcInFlightUs: await times(lines.ask, orders, orders.inFlight) });
 }
 
 /** From the first message until every receiver has said that it has the last one. */
@@ -78,24 +78,21 @@ function inFlight(line: Line, orders: Orders, onAnswer: (callback: () => void) =
   });
 }
 
-/** Broadcasts that every target has handled: one after the other, and 64 at a time. */
-async function acknowledged({ acknowledged: send }: Lines, orders: Orders): Promise<{ readonly ackUs?: number[]; readonly ackInFlightUs?: number[] }> {
-  if (send === undefined) return {};
+/** What takes its time there and back, so many at a time. */
+async function times(send: ((bytes: Uint8Array) => Promise<unknown>) | undefined, orders: Orders, lanes: number): Promise<number[]> {
+  if (send === undefined) return [];
   const message = new Uint8Array(orders.bytes);
-  const times = async (lanes: number) => {
-    const timesUs: number[] = [];
-    let begun = 0;
-    const lane = async () => {
-      while (begun++ < orders.echoes * Math.ceil(lanes / 16)) {
-        const beganMs = performance.now();
-        await send(message);
-        timesUs.push((performance.now() - beganMs) * 1_000);
-      }
-    };
-    await Promise.all(Array.from({ length: lanes }, lane));
-    return timesUs.slice(Math.floor(timesUs.length / 5));
+  const timesUs: number[] = [];
+  let begun = 0;
+  const lane = async () => {
+    while (begun++ < orders.echoes * Math.ceil(lanes / 16)) {
+      const beganMs = performance.now();
+      await send(message);
+      timesUs.push((performance.now() - beganMs) * 1_000);
+    }
   };
-  return { ackUs: await times(1), ackInFlightUs: await times(orders.inFlight) };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return timesUs.slice(Math.floor(timesUs.length / 5));
 }
 
 function report(what: Report): void {

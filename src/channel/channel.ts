@@ -7,12 +7,19 @@ import { Delivery } from "./delivery.ts";
 import type { DeliveryResult } from "./delivery.ts";
 import { ReceivedMessage } from "./message.ts";
 import type { Message, MessageParts } from "./message.ts";
-import { checkTopic, codeOf, DELIVERED } from "./messages.ts";
+import { checkTopic, codeOf, DELIVERED, RPC_PREFIX } from "./messages.ts";
 import type { MessageWord, Outcome } from "./messages.ts";
 import { channelSettings } from "./options.ts";
 import type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
 import { PeerFlows } from "./peer.ts";
 import type { Flow, Kept } from "./peer.ts";
+import type { ReplyPolicy } from "./gathering.ts";
+import { PendingRequest } from "./requests.ts";
+import type { RequestReport } from "./requests.ts";
+import { Responders } from "./responders.ts";
+import type { RequestHandler, RespondOptions } from "./responders.ts";
+import { decodeRpc, encodeRpc } from "./rpc-words.ts";
+import type { RpcWord } from "./rpc-words.ts";
 import { resolveTargets } from "./targets.ts";
 import type { ChannelView, Targets } from "./targets.ts";
 
@@ -40,6 +47,19 @@ export interface SendOptions {
   /** How long it is tried, in milliseconds. Default: the channel's. */
   readonly deadlineMs?: number;
   /** Ends the wait, not the message. */
+  readonly signal?: AbortSignal;
+  readonly token?: number;
+}
+
+/** What is asked with. */
+export interface RequestOptions {
+  /** Default "any". */
+  readonly to?: Targets;
+  /** How many replies are waited for: the first, more than half of those who were asked, all, or none. Default "first". */
+  readonly policy?: ReplyPolicy;
+  /** How long is waited, in milliseconds; those who are asked are told what is left of it. Default: the channel's. */
+  readonly deadlineMs?: number;
+  /** Ends the wait, and tells those who are asked to stop. */
   readonly signal?: AbortSignal;
   readonly token?: number;
 }
@@ -105,6 +125,10 @@ export class Channel {
   #routes = new Map<string, Routes>();
   readonly #formats = new Map<string, Format>();
   #decoded = 0;
+  readonly #responders: Responders;
+  /** By the ids of what was sent and is not answered. */
+  readonly #requests = new Map<number, PendingRequest>();
+  #lastRequest = 0;
   /** The last message to this member itself, by topic. */
   readonly #own = new Map<string, Promise<void>>();
   #view: ChannelView = { version: 0, members: [], coordinator: null };
@@ -118,6 +142,13 @@ export class Channel {
     this.#settings = channelSettings(options);
     this.#unordered = new Set(this.#settings.unordered);
     this.#logger = guardedLogger(ports.logger);
+    this.#responders = new Responders({
+      clock: ports.clock,
+      maxMessageBytes: this.#settings.maxMessageBytes,
+      formatOf: (topic) => this.#formatOf(topic),
+      answer: (topic, to, word, deadlineMs) => this.#say(topic, to, word, { deadlineMs: deadlineMs === 0 ? this.#settings.deadlineMs : deadlineMs, token: undefined }, () => undefined),
+      failed: (topic, from, code) => this.#logger.warn({ code, topic, from: from.node }, "a handler of a request failed"),
+    });
     this.#events = new Events<ChannelEvents>((error, event) => this.#logger.error({ code: "LISTENER_FAILED", event, error: error instanceof Error ? error.message : String(error) }, "a listener of the channel threw"));
   }
 
@@ -163,7 +194,7 @@ export class Channel {
     for (const [incarnation, peer] of this.#peers) {
       if (this.#known.has(incarnation)) continue;
       this.#peers.delete(incarnation);
-      peer.leave();
+      this.#left(incarnation, peer);
     }
     const endpoint = this.#started();
     endpoint.review();
@@ -206,11 +237,42 @@ export class Channel {
     }
   }
 
+  /**
+   * Answers requests on a topic, several at once up to a limit; more are answered `BUSY`. What `handler` returns is the reply, what it throws the failure; `Moved` sends the requester elsewhere. The returned function ends it. Throws `INVALID_NAME`, `INVALID_OPTIONS`.
+   */
+  respond(topic: string, handler: RequestHandler, options: RespondOptions = {}): () => void {
+    return this.#responders.add(checkTopic(topic), handler, options);
+  }
+
+  /**
+   * Asks members, and waits for as many replies as the policy says, or until it cannot be met any more, or the deadline. Who left, failed or refused still counts among those who were asked. Each is asked at most once.
+   * Rejects with `INVALID_NAME`, `PAYLOAD_INVALID`, `FRAME_TOO_LARGE`, `ABORTED`, `TRANSPORT_CLOSED`. What a handler throws is a reply, not a rejection.
+   */
+  async request(topic: string, value: unknown, options: RequestOptions = {}): Promise<RequestReport> {
+    checkTopic(topic);
+    this.#started();
+    const { to = "any", policy = "first", deadlineMs = this.#settings.deadlineMs, signal, token } = options;
+    if (signal?.aborted === true) throw abortError(signal, "asking");
+    const format = this.#formatOf(topic);
+    const payload = format.encode(value);
+    this.#checkLength(topic, payload);
+    const { members, missing } = resolveTargets(to, this.#view, this.#ports.incarnation, this.#ports.random);
+    const ports = {
+      clock: this.#ports.clock,
+      member: (node: string) => this.#view.members.find((member) => member.node === node),
+      say: (member: KnownPeer, word: RpcWord, leftMs: number, failed: (result: DeliveryResult) => void) => this.#say(topic, member, word, { deadlineMs: leftMs, token }, failed),
+      decode: (reply: Uint8Array) => format.decode(reply),
+      nextId: () => ++this.#lastRequest,
+    };
+    return new PendingRequest(ports, { members, missing, payload, policy, deadlineMs, signal }, this.#requests).run();
+  }
+
   /** Takes no more, says goodbye to everybody, and closes. What is awaited is answered `left`. May be called twice. */
   async stop(wait: Wait): Promise<void> {
     this.#isStopped = true;
     await this.#endpoint?.close(wait);
-    for (const peer of this.#peers.values()) peer.leave();
+    for (const [incarnation, peer] of this.#peers) this.#left(incarnation, peer);
+    this.#left(this.#ports.incarnation);
     this.#peers.clear();
   }
 
@@ -222,7 +284,7 @@ export class Channel {
     if (signal?.aborted === true) throw abortError(signal, "sending");
     const routes = this.#routesOf(topic);
     const payload = value instanceof Uint8Array ? value : this.#formatOf(topic).encode(value);
-    if (payload.length > this.#settings.maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `a message of ${payload.length} bytes was to be sent on ${topic}`, { about: topic, next: `send at most ${this.#settings.maxMessageBytes} bytes, or raise maxMessageBytes` });
+    this.#checkLength(topic, payload);
     const targets = this.#targets(routes, to);
     const missing = typeof to === "string" ? [] : to.filter((node) => !this.#view.members.some((member) => member.node === node));
     const nowMs = this.#ports.clock.monotonicMs();
@@ -286,6 +348,11 @@ export class Channel {
     return this.#formatOf(topic);
   }
 
+  #checkLength(topic: string, payload: Uint8Array): void {
+    const { maxMessageBytes } = this.#settings;
+    if (payload.length > maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `a message of ${payload.length} bytes was to be sent on ${topic}`, { about: topic, next: `send at most ${maxMessageBytes} bytes, or raise maxMessageBytes` });
+  }
+
   #routesOf(topic: string): Routes {
     let routes = this.#routes.get(topic);
     if (routes === undefined) this.#routes.set(checkTopic(topic), (routes = { topic, ordered: !this.#unordered.has(topic), byTargets: new Map() }));
@@ -306,10 +373,38 @@ export class Channel {
     return targets;
   }
 
+  /** A request or an answer, on the flow that is theirs. To who has left, nothing is said. */
+  #say(topic: string, to: PeerIdentity, word: RpcWord, { deadlineMs, token }: { readonly deadlineMs: number; readonly token: number | undefined }, failed: (result: DeliveryResult) => void): void {
+    const payload = encodeRpc(word);
+    const view = this.#view.version;
+    if (to.incarnation === this.#ports.incarnation) return queueMicrotask(() => this.#hear(to, topic, { payload, view, token, deadlineMs: Math.ceil(deadlineMs) }));
+    if (!this.#known.has(to.incarnation)) return;
+    const peer = this.#peer(to);
+    const nowMs = this.#ports.clock.monotonicMs();
+    const waits = word.kind !== "request" || this.#settings.whenFull === "wait";
+    const taking = peer.send(peer.flow(RPC_PREFIX + topic, true), { payload, view, token, deadlineMs: nowMs + deadlineMs, awaited: false, settle: (_incarnation, result) => failed(result) }, nowMs, waits, undefined);
+    if (taking === "full") failed({ status: "failed", code: "BACKPRESSURE", message: `${to.node} does not keep up with requests on ${topic}` });
+  }
+
   // ---- receiving ---------------------------------------------------------------------------------------------
 
-  #receive(from: PeerIdentity, { topic, payload, view, token, deadlineMs }: MessageWord): Outcome | Promise<Outcome> {
-    return this.#handle({ topic, from, payload, view, token, deadlineMs });
+  #receive(from: PeerIdentity, word: MessageWord): Outcome | Promise<Outcome> {
+    const { topic, payload, view, token, deadlineMs } = word;
+    if (!topic.startsWith(RPC_PREFIX)) return this.#handle({ topic, from, payload, view, token, deadlineMs });
+    this.#hear(from, topic.slice(RPC_PREFIX.length), word);
+    return DELIVERED;
+  }
+
+  #hear(from: PeerIdentity, topic: string, { payload, view, token, deadlineMs }: Pick<MessageWord, "payload" | "view" | "token" | "deadlineMs">): void {
+    let word;
+    try {
+      word = decodeRpc(payload);
+    } catch (error) {
+      return this.#broken(from, error instanceof Error ? error.message : String(error));
+    }
+    if (word.kind === "request") this.#responders.request(word.id, { topic, from, payload: word.payload, view, token, deadlineMs });
+    else if (word.kind === "cancel") this.#responders.cancel(from, word.id);
+    else this.#requests.get(word.id)?.heard(from, word);
   }
 
   /** Runs all handlers, one after the other; the first failure is the outcome. Never rejects; a promise only if a handler gives one. */
@@ -369,6 +464,12 @@ export class Channel {
       this.#peers.set(identity.incarnation, peer);
     }
     return peer;
+  }
+
+  #left(incarnation: string, peer?: PeerFlows): void {
+    peer?.leave();
+    this.#responders.left(incarnation);
+    for (const request of new Set(this.#requests.values())) request.left(incarnation);
   }
 
   #down({ link, detail }: ConnectionDown | PeerUnreachable): void {

@@ -111,6 +111,11 @@ export class Format {
     }
   }
 
+  /** A handler that returns nothing replies `null`, or no bytes. Throws `PAYLOAD_INVALID`. */
+  encodeReply(value: unknown): Uint8Array {
+    return value === undefined && this.#codec === bytesCodec ? new Uint8Array() : this.encode(value ?? null);
+  }
+
   /** Throws `PAYLOAD_INVALID`. */
   decode(payload: Uint8Array): unknown {
     this.#count();

@@ -3,12 +3,15 @@
  * @module
  */
 export { Channel } from "./channel.ts";
-export type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Reachability, SendOptions, SendReport } from "./channel.ts";
+export type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Reachability, RequestOptions, SendOptions, SendReport } from "./channel.ts";
 export type { Message } from "./message.ts";
 export { bytesCodec, DEEPEST_JSON, jsonCodec } from "./codec.ts";
 export type { Codec, Schema, SchemaResult, TopicFormat } from "./codec.ts";
 export { DEFAULT_CHANNEL_OPTIONS } from "./options.ts";
 export type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
+export { Moved } from "./moved.ts";
+export type { Reply, RequestReport } from "./requests.ts";
+export type { Request, RequestHandler, RespondOptions } from "./responders.ts";
 export { resolveTargets } from "./targets.ts";
 export type { ChannelView, Targets } from "./targets.ts";
 export { Delivery } from "./delivery.ts";

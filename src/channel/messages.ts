@@ -13,7 +13,7 @@ import { checkName, TribuneError } from "../kernel/index.ts";
  *     outcome:  5 · flags · topic · next · number · status · code · text
  *     handled:  6 · flags · topic · next · first · last
  *
- * Topics and codes are a length (1 byte) and ASCII, texts a length (2) and UTF-8, numbers 6 bytes, views and tokens 8, milliseconds 4; all big-endian.
+ * Requests and answers (`rpc-words.ts`) are payloads of messages whose topic has `~` before it. Topics and codes are a length (1 byte) and ASCII, texts a length (2) and UTF-8, numbers 6 bytes, views and tokens 8, milliseconds 4; all big-endian.
  */
 export type Word = MessageWord | GapWord | ReceivedWord | OutcomeWord | HandledWord;
 
@@ -191,6 +191,23 @@ export function checkTopic(name: string): string {
   return checkName("topic", name);
 }
 
+/** What goes before the name of a topic whose flow carries requests and answers: no topic of a user's can be called so. */
+export const RPC_PREFIX = "~";
+
+/** Whether a node may be called so. */
+export function checkMember(name: string): boolean {
+  try {
+    return checkName("node", name) === name;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether it can travel as the code of an error. */
+export function isCode(code: string): boolean {
+  return CODE.test(code);
+}
+
 /** A code of an error as it can travel; what is none becomes `HANDLER_FAILED`. */
 export function codeOf(error: unknown): string {
   const code: unknown = typeof error === "object" && error !== null ? (error as { code?: unknown }).code : undefined;
@@ -269,9 +286,9 @@ class TopicNames {
     const place = (length * 31 + (bytes[at] ?? 0) * 7 + (bytes[at + length - 1] ?? 0)) & 255;
     const known = this.#names[place];
     if (known !== undefined && known.length === length && isSame(known, bytes, at)) return known;
-    let name;
+    const name = Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString("latin1");
     try {
-      name = checkTopic(Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString("latin1"));
+      checkTopic(name.startsWith(RPC_PREFIX) ? name.slice(RPC_PREFIX.length) : name);
     } catch {
       throw violation();
     }

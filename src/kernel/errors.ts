@@ -75,6 +75,7 @@ export const ERROR_CODES = {
   HANDLER_FAILED: { retryable: false, exit: 1 },
   TOPIC_UNHANDLED: { retryable: false, exit: 1 },
   PAYLOAD_INVALID: { retryable: false, exit: 1 },
+  BUSY: { retryable: true, exit: 1 },
 
   // Everything else.
   CURSOR_EXPIRED: { retryable: false, exit: 1 },

@@ -1,0 +1,205 @@
+import { abortError } from "../kernel/index.ts";
+import type { Clock, Timer } from "../kernel/index.ts";
+import type { KnownPeer, PeerIdentity } from "../transport/index.ts";
+import type { DeliveryResult } from "./delivery.ts";
+import { gather } from "./gathering.ts";
+import type { ReplyPolicy } from "./gathering.ts";
+import type { RpcWord } from "./rpc-words.ts";
+
+/** What became of a request at one of those who were asked. */
+export type Reply =
+  | {
+      readonly status: "replied";
+      /** The node that replied: another than was asked, if that one said `Moved`. */
+      readonly by: string;
+      readonly payload: Uint8Array;
+      /** Decoded by the codec of the topic. Throws `PAYLOAD_INVALID`. */
+      value(): unknown;
+    }
+  /** The handler threw; or `BUSY`, `TOPIC_UNHANDLED`, `BACKPRESSURE`, `PEER_UNREACHABLE`. */
+  | { readonly status: "failed"; readonly code: string; readonly message: string }
+  /** Not there: at that member, which is not known here, was asked already, or is not asked because more than one reply was wanted. */
+  | { readonly status: "moved"; readonly member: string; readonly version: number }
+  | { readonly status: "left" }
+  | { readonly status: "timeout" };
+
+/** What a request has come to. */
+export interface RequestReport {
+  /** By the node that was asked first. Of whom nothing is here, nothing was heard before the policy was met; it was told to stop. */
+  readonly replies: ReadonlyMap<string, Reply>;
+  /** The policy is met. */
+  readonly ok: boolean;
+}
+
+/** What requests need of the channel. */
+export interface RequestPorts {
+  readonly clock: Clock;
+  /** The member of that name. */
+  member(node: string): KnownPeer | undefined;
+  /** Keeps a word for a member. `failed` is called if it is given up. */
+  say(member: KnownPeer, word: RpcWord, deadlineMs: number, failed: (result: DeliveryResult) => void): void;
+  decode(payload: Uint8Array): unknown;
+  /** The numbers of requests, over all topics. */
+  nextId(): number;
+}
+
+/** A request of one caller. */
+export interface Asking {
+  readonly members: readonly KnownPeer[];
+  /** Names that were asked for, and are no members. */
+  readonly missing: readonly string[];
+  readonly payload: Uint8Array;
+  readonly policy: ReplyPolicy;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** How often one request goes on to another member. */
+const MOST_MOVES = 5;
+
+/** One member that is asked. */
+interface Slot {
+  /** Who was asked first. */
+  readonly node: string;
+  member: KnownPeer;
+  id: number;
+  moves: number;
+  version: number;
+}
+
+/** One request, until its policy is met, or cannot be, or its time is over. */
+export class PendingRequest {
+  readonly #ports: RequestPorts;
+  readonly #asking: Asking;
+  readonly #register: Map<number, PendingRequest>;
+  readonly #slots = new Map<number, Slot>();
+  readonly #asked = new Set<string>();
+  readonly #replies = new Map<string, Reply>();
+  readonly #count: number;
+  readonly #dueMs: number;
+  #replied = 0;
+  #lost = 0;
+  #timer: Timer | undefined;
+  #resolve: (report: RequestReport) => void = () => {};
+  #isOver = false;
+
+  /** `register`: requests by the ids of what they have sent. */
+  constructor(ports: RequestPorts, asking: Asking, register: Map<number, PendingRequest>) {
+    this.#ports = ports;
+    this.#asking = asking;
+    this.#register = register;
+    this.#count = asking.members.length + asking.missing.length;
+    this.#dueMs = ports.clock.monotonicMs() + asking.deadlineMs;
+  }
+
+  /** Rejects with `ABORTED`; the members that were asked are told. */
+  run(): Promise<RequestReport> {
+    const { members, missing, signal, deadlineMs, policy } = this.#asking;
+    return new Promise((resolve, reject) => {
+      const aborted = () => {
+        this.#stop();
+        if (signal !== undefined) reject(abortError(signal, "waiting for replies"));
+      };
+      this.#resolve = (report) => {
+        signal?.removeEventListener("abort", aborted);
+        resolve(report);
+      };
+      signal?.addEventListener("abort", aborted, { once: true });
+      if (policy === "none") {
+        for (const member of members) this.#ask({ node: member.node, member, id: 0, moves: 0, version: -1 });
+        return this.#finish(true);
+      }
+      for (const node of missing) this.#lose(node, { status: "left" });
+      for (const member of members) this.#ask({ node: member.node, member, id: 0, moves: 0, version: -1 });
+      if (!this.#isOver) {
+        this.#timer = this.#ports.clock.setTimer(deadlineMs, () => {
+          for (const slot of this.#slots.values()) this.#replies.set(slot.node, { status: "timeout" });
+          this.#finish(false);
+        });
+      }
+      this.#judge();
+    });
+  }
+
+  /** A word about a request with that id came. */
+  heard(from: PeerIdentity, word: Extract<RpcWord, { readonly kind: "reply" | "failed" | "moved" }>): void {
+    const slot = this.#slots.get(word.id);
+    if (slot === undefined || slot.member.incarnation !== from.incarnation) return;
+    if (word.kind === "moved" && this.#follow(slot, word.member, word.version)) return;
+    this.#drop(slot);
+    if (word.kind !== "reply") return this.#lose(slot.node, word.kind === "failed" ? { status: "failed", code: word.code, message: word.message } : { status: "moved", member: word.member, version: word.version });
+    const { payload } = word;
+    this.#replies.set(slot.node, { status: "replied", by: from.node, payload, value: () => this.#ports.decode(payload) });
+    this.#replied++;
+    this.#judge();
+  }
+
+  left(incarnation: string): void {
+    for (const slot of this.#slots.values()) {
+      if (slot.member.incarnation !== incarnation) continue;
+      this.#drop(slot);
+      this.#lose(slot.node, { status: "left" });
+    }
+  }
+
+  /** Two slots never ask the same member: it would do the work twice, and count twice. */
+  #follow(slot: Slot, node: string, version: number): boolean {
+    const member = this.#ports.member(node);
+    const { policy } = this.#asking;
+    if (policy !== "first" && this.#count > 1) return false;
+    if (member === undefined || this.#asked.has(member.incarnation) || version < slot.version || slot.moves >= MOST_MOVES) return false;
+    this.#drop(slot);
+    this.#ask({ ...slot, member, moves: slot.moves + 1, version });
+    return true;
+  }
+
+  #ask(slot: Slot): void {
+    if (this.#isOver) return;
+    slot.id = this.#ports.nextId();
+    this.#asked.add(slot.member.incarnation);
+    if (this.#asking.policy !== "none") {
+      this.#slots.set(slot.id, slot);
+      this.#register.set(slot.id, this);
+    }
+    const leftMs = Math.max(1, this.#dueMs - this.#ports.clock.monotonicMs());
+    this.#ports.say(slot.member, { kind: "request", id: slot.id, payload: this.#asking.payload }, leftMs, (result) => {
+      if (!this.#slots.has(slot.id) || result.status === "timeout") return; // the request's own timer says so
+      this.#drop(slot);
+      this.#lose(slot.node, result.status === "failed" ? result : { status: "left" });
+    });
+  }
+
+  #drop(slot: Slot): void {
+    this.#slots.delete(slot.id);
+    this.#register.delete(slot.id);
+  }
+
+  #lose(node: string, reply: Reply): void {
+    this.#replies.set(node, reply);
+    this.#lost++;
+    this.#judge();
+  }
+
+  #judge(): void {
+    if (this.#isOver) return;
+    const verdict = gather(this.#asking.policy, { asked: this.#count, replied: this.#replied, lost: this.#lost });
+    if (verdict !== "wait") this.#finish(verdict === "enough");
+  }
+
+  #finish(ok: boolean): void {
+    if (this.#isOver) return;
+    this.#stop();
+    this.#resolve({ replies: this.#replies, ok });
+  }
+
+  /** Who has not answered need not go on. */
+  #stop(): void {
+    this.#isOver = true;
+    this.#timer?.cancel();
+    for (const slot of this.#slots.values()) {
+      this.#register.delete(slot.id);
+      this.#ports.say(slot.member, { kind: "cancel", id: slot.id }, Math.max(1_000, this.#asking.deadlineMs), () => undefined);
+    }
+    this.#slots.clear();
+  }
+}

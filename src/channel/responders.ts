@@ -1,0 +1,158 @@
+import { TribuneError } from "../kernel/index.ts";
+import type { Clock, Timer } from "../kernel/index.ts";
+import type { PeerIdentity } from "../transport/index.ts";
+import type { Format } from "./codec.ts";
+import { ReceivedMessage } from "./message.ts";
+import type { Message, MessageParts } from "./message.ts";
+import { checkMember, codeOf } from "./messages.ts";
+import { Moved } from "./moved.ts";
+import type { RpcWord } from "./rpc-words.ts";
+
+/** A request as its handler gets it. */
+export interface Request extends Message {
+  /** Aborts when the requester gives up, leaves, or its deadline comes. */
+  readonly signal: AbortSignal;
+  /** What is left of the requester's deadline, in milliseconds, by this member's clock from when the request came. For requests of the handler's own. */
+  remainingMs(): number;
+}
+
+/** Answers requests: with a value, by throwing, or with `Moved`. */
+export type RequestHandler = (request: Request) => unknown;
+
+/** How a topic is answered. */
+export interface RespondOptions {
+  /** How many requests may be worked on at once; more are answered `BUSY`. Larger: more is taken on, and all of it gets slower. Default 64. */
+  readonly concurrency?: number;
+}
+
+/** What responders need of the channel. */
+export interface ResponderPorts {
+  readonly clock: Clock;
+  readonly maxMessageBytes: number;
+  formatOf(topic: string): Format;
+  /** Sends an answer; it may wait, it may be lost with its requester. */
+  answer(topic: string, to: PeerIdentity, word: RpcWord, deadlineMs: number): void;
+  /** A handler failed: for the log. */
+  failed(topic: string, from: PeerIdentity, code: string): void;
+}
+
+const DEFAULT_CONCURRENCY = 64;
+
+interface Responder {
+  readonly handler: RequestHandler;
+  readonly concurrency: number;
+  running: number;
+}
+
+/** A request that is worked on. Makes a signal and a timer only if its handler asks. */
+class RunningRequest extends ReceivedMessage implements Request {
+  readonly #clock: Clock;
+  readonly #dueMs: number;
+  #abort: AbortController | undefined;
+  #timer: Timer | undefined;
+  /** Nobody waits for the answer. */
+  isGivenUp = false;
+
+  constructor(parts: MessageParts, format: Format, clock: Clock) {
+    super(parts, format);
+    this.#clock = clock;
+    this.#dueMs = parts.deadlineMs === 0 ? Infinity : clock.monotonicMs() + parts.deadlineMs;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.isGivenUp) this.#cancel("the requester gave it up");
+      else if (Number.isFinite(this.#dueMs)) this.#timer = this.#clock.setTimer(this.remainingMs(), () => this.#cancel("the requester's deadline has come"));
+    }
+    return this.#abort.signal;
+  }
+
+  remainingMs(): number {
+    return Math.max(0, this.#dueMs - this.#clock.monotonicMs());
+  }
+
+  giveUp(why: string): void {
+    this.isGivenUp = true;
+    this.#cancel(why);
+  }
+
+  finished(): void {
+    this.#timer?.cancel();
+  }
+
+  #cancel(why: string): void {
+    this.#timer?.cancel();
+    this.#abort?.abort(new TribuneError("ABORTED", `a request on ${this.topic} was cancelled: ${why}`, { about: this.topic }));
+  }
+}
+
+/** The side of requests that answers them. */
+export class Responders {
+  readonly #ports: ResponderPorts;
+  readonly #responders = new Map<string, Responder>();
+  /** By incarnation of the requester, then by its id. */
+  readonly #running = new Map<string, Map<number, RunningRequest>>();
+
+  constructor(ports: ResponderPorts) {
+    this.#ports = ports;
+  }
+
+  /** One for each topic. The returned function ends it. Throws `INVALID_OPTIONS`. */
+  add(topic: string, handler: RequestHandler, { concurrency = DEFAULT_CONCURRENCY }: RespondOptions): () => void {
+    if (this.#responders.has(topic)) throw new TribuneError("INVALID_OPTIONS", `${topic} has a responder already`, { about: topic, next: "end the first one, or use another topic" });
+    if (!Number.isSafeInteger(concurrency) || concurrency < 1) throw new TribuneError("INVALID_OPTIONS", `concurrency of ${topic} must be a whole number from 1 on`, { about: topic, next: "leave it out, or say how many requests are worked on at once" });
+    const responder = { handler, concurrency, running: 0 };
+    this.#responders.set(topic, responder);
+    return () => void (this.#responders.get(topic) === responder && this.#responders.delete(topic));
+  }
+
+  request(id: number, parts: MessageParts): void {
+    const { topic, from } = parts;
+    const responder = this.#responders.get(topic);
+    const refuse = (code: string, message: string) => this.#ports.answer(topic, from, { kind: "failed", id, code, message }, parts.deadlineMs);
+    if (responder === undefined) return refuse("TOPIC_UNHANDLED", `nobody responds to ${topic} there`);
+    if (responder.running >= responder.concurrency) return refuse("BUSY", `${responder.running} requests on ${topic} are worked on there`);
+    const request = new RunningRequest(parts, this.#ports.formatOf(topic), this.#ports.clock);
+    let running = this.#running.get(from.incarnation);
+    if (running === undefined) this.#running.set(from.incarnation, (running = new Map()));
+    running.set(id, request);
+    responder.running++;
+    void this.#work(responder, request).then((answered) => {
+      responder.running--;
+      request.finished();
+      running.delete(id);
+      if (running.size === 0 && this.#running.get(from.incarnation) === running) this.#running.delete(from.incarnation);
+      if (!request.isGivenUp && request.remainingMs() > 0) this.#ports.answer(topic, from, { ...answered, id }, Number.isFinite(request.remainingMs()) ? request.remainingMs() : 0);
+    });
+  }
+
+  cancel(from: PeerIdentity, id: number): void {
+    this.#running.get(from.incarnation)?.get(id)?.giveUp("the requester gave it up");
+  }
+
+  /** A requester is no member any more. */
+  left(incarnation: string): void {
+    for (const request of this.#running.get(incarnation)?.values() ?? []) request.giveUp("the requester left");
+  }
+
+  /** Never rejects. */
+  async #work(responder: Responder, request: RunningRequest): Promise<Unnumbered> {
+    const { topic, from } = request;
+    const format = this.#ports.formatOf(topic);
+    try {
+      if (format.checks) await request.check();
+      const value = await responder.handler(request);
+      const payload = format.encodeReply(value);
+      if (payload.length > this.#ports.maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `the reply on ${topic} has ${payload.length} bytes, more than ${this.#ports.maxMessageBytes}`, { about: topic });
+      return { kind: "reply", payload };
+    } catch (error) {
+      if (error instanceof Moved && checkMember(error.member) && Number.isSafeInteger(error.version) && error.version >= 0) return { kind: "moved", member: error.member, version: error.version };
+      const code = codeOf(error);
+      if (!request.isGivenUp) this.#ports.failed(topic, from, code);
+      return { kind: "failed", code, message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+}
+
+type Unnumbered = RpcWord extends infer Word ? (Word extends RpcWord ? Omit<Word, "id"> : never) : never;

@@ -1,0 +1,94 @@
+import { TribuneError } from "../kernel/index.ts";
+import { checkMember, isCode } from "./messages.ts";
+
+/**
+ * What a request and its answer are in, as payloads of asynchronous messages on a flow of their own:
+ *
+ *     request: 1 · id · payload        cancel: 2 · id
+ *     reply:   3 · id · payload        failed: 4 · id · code · text        moved: 5 · id · version · node
+ *
+ * Ids are 6 bytes, versions 8, codes and nodes a length (1) and ASCII; the text is the rest, in UTF-8.
+ */
+export type RpcWord =
+  | { readonly kind: "request"; readonly id: number; /** A window of what came. */ readonly payload: Uint8Array }
+  | { readonly kind: "reply"; readonly id: number; readonly payload: Uint8Array }
+  | { readonly kind: "cancel"; readonly id: number }
+  | { readonly kind: "failed"; readonly id: number; readonly code: string; readonly message: string }
+  | { readonly kind: "moved"; readonly id: number; readonly member: string; readonly version: number };
+
+const KINDS = { request: 1, cancel: 2, reply: 3, failed: 4, moved: 5 } as const;
+
+const HEAD_BYTES = 7;
+
+/** The longest text of a failure, in bytes. */
+const LONGEST_TEXT = 1_024;
+
+/** Copies the payload. */
+export function encodeRpc(word: RpcWord): Uint8Array {
+  const head = (length: number) => {
+    const out = Buffer.allocUnsafe(HEAD_BYTES + length);
+    out[0] = KINDS[word.kind];
+    out.writeUIntBE(word.id, 1, 6);
+    return out;
+  };
+  switch (word.kind) {
+    case "cancel":
+      return head(0);
+    case "request":
+    case "reply": {
+      const out = head(word.payload.length);
+      out.set(word.payload, HEAD_BYTES);
+      return out;
+    }
+    case "failed": {
+      const text = Buffer.from(word.message).subarray(0, LONGEST_TEXT);
+      const out = head(1 + word.code.length + text.length);
+      out[HEAD_BYTES] = word.code.length;
+      out.write(word.code, HEAD_BYTES + 1, "latin1");
+      out.set(text, HEAD_BYTES + 1 + word.code.length);
+      return out;
+    }
+    case "moved": {
+      const out = head(8 + 1 + word.member.length);
+      out.writeBigUInt64BE(BigInt(word.version), HEAD_BYTES);
+      out[HEAD_BYTES + 8] = word.member.length;
+      out.write(word.member, HEAD_BYTES + 9, "latin1");
+      return out;
+    }
+  }
+}
+
+/** The payload stays what it is. Throws `PROTOCOL_VIOLATION`. */
+export function decodeRpc(bytes: Uint8Array): RpcWord {
+  if (bytes.length < HEAD_BYTES) throw violation();
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const id = view.readUIntBE(1, 6);
+  const rest = view.subarray(HEAD_BYTES);
+  switch (view.readUInt8(0)) {
+    case KINDS.request:
+      return { kind: "request", id, payload: rest };
+    case KINDS.reply:
+      return { kind: "reply", id, payload: rest };
+    case KINDS.cancel:
+      if (rest.length > 0) break;
+      return { kind: "cancel", id };
+    case KINDS.failed: {
+      const length = rest[0] ?? 0;
+      const code = rest.toString("latin1", 1, 1 + length);
+      if (!isCode(code) || rest.length > 1 + length + LONGEST_TEXT) break;
+      return { kind: "failed", id, code, message: rest.toString("utf8", 1 + length) };
+    }
+    case KINDS.moved: {
+      if (rest.length < 9 || rest.length !== 9 + (rest[8] ?? 0)) break;
+      const version = Number(rest.readBigUInt64BE(0));
+      const member = rest.toString("latin1", 9);
+      if (!Number.isSafeInteger(version) || !checkMember(member)) break;
+      return { kind: "moved", id, member, version };
+    }
+  }
+  throw violation();
+}
+
+function violation(): TribuneError {
+  return new TribuneError("PROTOCOL_VIOLATION", "the peer sent what is neither a request nor an answer", { about: "channel", next: "run the same version of Tribune on all members" });
+}
