@@ -7,7 +7,7 @@ import { Delivery } from "./delivery.ts";
 import type { DeliveryResult } from "./delivery.ts";
 import { ReceivedMessage } from "./message.ts";
 import type { Message, MessageParts } from "./message.ts";
-import { checkTopic, codeOf, DELIVERED, RPC_PREFIX } from "./messages.ts";
+import { checkTopic, codeOf, DELIVERED, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
 import type { MessageWord, Outcome } from "./messages.ts";
 import { channelSettings } from "./options.ts";
 import type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
@@ -15,11 +15,13 @@ import { PeerFlows } from "./peer.ts";
 import type { Flow, Kept } from "./peer.ts";
 import type { ReplyPolicy } from "./gathering.ts";
 import { PendingRequest } from "./requests.ts";
-import type { RequestReport } from "./requests.ts";
+import type { Asking, RequestReport } from "./requests.ts";
 import { Responders } from "./responders.ts";
 import type { RequestHandler, RespondOptions } from "./responders.ts";
 import { decodeRpc, encodeRpc } from "./rpc-words.ts";
 import type { RpcWord } from "./rpc-words.ts";
+import type { SharedState, StateOptions, StateProgress, StateReport } from "./state.ts";
+import { StateTransfer } from "./state-transfer.ts";
 import { resolveTargets } from "./targets.ts";
 import type { ChannelView, Targets } from "./targets.ts";
 
@@ -78,6 +80,8 @@ export interface ChannelEvents {
   gap: { readonly topic: string; readonly from: PeerIdentity; readonly number: number };
   /** A message of this member that nobody awaited was given up. */
   undelivered: { readonly topic: string; readonly to: PeerIdentity; readonly result: DeliveryResult };
+  /** A page of a state came and was applied. */
+  state: StateProgress;
   /** A connection with a member began or ended. Says nothing about whether it lives. */
   reachability: { readonly peer: PeerIdentity; readonly connected: boolean; readonly detail: string };
 }
@@ -129,6 +133,7 @@ export class Channel {
   /** By the ids of what was sent and is not answered. */
   readonly #requests = new Map<number, PendingRequest>();
   #lastRequest = 0;
+  readonly #states = new Map<string, StateTransfer>();
   /** The last message to this member itself, by topic. */
   readonly #own = new Map<string, Promise<void>>();
   #view: ChannelView = { version: 0, members: [], coordinator: null };
@@ -257,14 +262,34 @@ export class Channel {
     const payload = format.encode(value);
     this.#checkLength(topic, payload);
     const { members, missing } = resolveTargets(to, this.#view, this.#ports.incarnation, this.#ports.random);
-    const ports = {
-      clock: this.#ports.clock,
-      member: (node: string) => this.#view.members.find((member) => member.node === node),
-      say: (member: KnownPeer, word: RpcWord, leftMs: number, failed: (result: DeliveryResult) => void) => this.#say(topic, member, word, { deadlineMs: leftMs, token }, failed),
-      decode: (reply: Uint8Array) => format.decode(reply),
-      nextId: () => ++this.#lastRequest,
-    };
-    return new PendingRequest(ports, { members, missing, payload, policy, deadlineMs, signal }, this.#requests).run();
+    return this.#ask(topic, { members, missing, payload, policy, deadlineMs, signal }, token);
+  }
+
+  /**
+   * Names a state that members give to each other: this member obtains it when `obtainStates` is called, and gives it to others from then on. Throws `INVALID_NAME`, `INVALID_OPTIONS`.
+   */
+  state(name: string, state: SharedState, options: StateOptions = {}): void {
+    const topic = STATE_PREFIX + checkTopic(name);
+    const { clock, random, incarnation } = this.#ports;
+    const transfer = new StateTransfer(name, state, options, {
+      clock,
+      random,
+      incarnation,
+      members: () => this.#view.members,
+      ask: (member, payload, { deadlineMs, signal }) => this.#ask(topic, { members: [member], missing: [], payload, policy: "first", deadlineMs, signal }, undefined),
+      progress: (progress) => this.#events.emit("state", progress),
+    });
+    this.#formats.set(topic, new Format(topic, { codec: "bytes" }, () => undefined));
+    this.#responders.add(topic, (request) => transfer.give(request), {});
+    this.#states.set(name, transfer);
+  }
+
+  /** Obtains all states, one after the other: when the first view is there, before the member begins its work. Rejects with `STATE_UNAVAILABLE`, `ABORTED`, and what a state's `apply` throws. */
+  async obtainStates(wait: Wait): Promise<StateReport[]> {
+    const dueMs = this.#ports.clock.monotonicMs() + wait.deadlineMs;
+    const reports: StateReport[] = [];
+    for (const transfer of this.#states.values()) reports.push(await transfer.obtain({ deadlineMs: dueMs - this.#ports.clock.monotonicMs(), signal: wait.signal }));
+    return reports;
   }
 
   /** Takes no more, says goodbye to everybody, and closes. What is awaited is answered `left`. May be called twice. */
@@ -373,12 +398,23 @@ export class Channel {
     return targets;
   }
 
+  #ask(topic: string, asking: Asking, token: number | undefined): Promise<RequestReport> {
+    const ports = {
+      clock: this.#ports.clock,
+      member: (node: string) => this.#view.members.find((member) => member.node === node),
+      say: (member: KnownPeer, word: RpcWord, deadlineMs: number, failed: (result: DeliveryResult) => void) => this.#say(topic, member, word, { deadlineMs, token }, failed),
+      decode: (reply: Uint8Array) => this.#formatOf(topic).decode(reply),
+      nextId: () => ++this.#lastRequest,
+    };
+    return new PendingRequest(ports, asking, this.#requests).run();
+  }
+
   /** A request or an answer, on the flow that is theirs. To who has left, nothing is said. */
   #say(topic: string, to: PeerIdentity, word: RpcWord, { deadlineMs, token }: { readonly deadlineMs: number; readonly token: number | undefined }, failed: (result: DeliveryResult) => void): void {
     const payload = encodeRpc(word);
     const view = this.#view.version;
     if (to.incarnation === this.#ports.incarnation) return queueMicrotask(() => this.#hear(to, topic, { payload, view, token, deadlineMs: Math.ceil(deadlineMs) }));
-    if (!this.#known.has(to.incarnation)) return;
+    if (!this.#known.has(to.incarnation)) return failed({ status: "left" });
     const peer = this.#peer(to);
     const nowMs = this.#ports.clock.monotonicMs();
     const waits = word.kind !== "request" || this.#settings.whenFull === "wait";
@@ -469,6 +505,7 @@ export class Channel {
   #left(incarnation: string, peer?: PeerFlows): void {
     peer?.leave();
     this.#responders.left(incarnation);
+    for (const transfer of this.#states.values()) transfer.left(incarnation);
     for (const request of new Set(this.#requests.values())) request.left(incarnation);
   }
 

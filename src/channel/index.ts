@@ -12,6 +12,8 @@ export type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
 export { Moved } from "./moved.ts";
 export type { Reply, RequestReport } from "./requests.ts";
 export type { Request, RequestHandler, RespondOptions } from "./responders.ts";
+export { afterRound, giverOrder } from "./state.ts";
+export type { GiverAnswer, SharedState, StateOptions, StatePage, StateProgress, StateReport, WhenNobody } from "./state.ts";
 export { resolveTargets } from "./targets.ts";
 export type { ChannelView, Targets } from "./targets.ts";
 export { Delivery } from "./delivery.ts";

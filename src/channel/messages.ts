@@ -13,7 +13,7 @@ import { checkName, TribuneError } from "../kernel/index.ts";
  *     outcome:  5 · flags · topic · next · number · status · code · text
  *     handled:  6 · flags · topic · next · first · last
  *
- * Requests and answers (`rpc-words.ts`) are payloads of messages whose topic has `~` before it. Topics and codes are a length (1 byte) and ASCII, texts a length (2) and UTF-8, numbers 6 bytes, views and tokens 8, milliseconds 4; all big-endian.
+ * Requests and answers (`rpc-words.ts`) are payloads of messages whose topic has `~` before it, or `~=` where it is a state's. Topics and codes are a length (1 byte) and ASCII, texts a length (2) and UTF-8, numbers 6 bytes, views and tokens 8, milliseconds 4; all big-endian.
  */
 export type Word = MessageWord | GapWord | ReceivedWord | OutcomeWord | HandledWord;
 
@@ -194,6 +194,9 @@ export function checkTopic(name: string): string {
 /** What goes before the name of a topic whose flow carries requests and answers: no topic of a user's can be called so. */
 export const RPC_PREFIX = "~";
 
+/** What goes before the name of a state, as a topic of requests for it. */
+export const STATE_PREFIX = "=";
+
 /** Whether a node may be called so. */
 export function checkMember(name: string): boolean {
   try {
@@ -288,7 +291,7 @@ class TopicNames {
     if (known !== undefined && known.length === length && isSame(known, bytes, at)) return known;
     const name = Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString("latin1");
     try {
-      checkTopic(name.startsWith(RPC_PREFIX) ? name.slice(RPC_PREFIX.length) : name);
+      checkTopic(name.startsWith(RPC_PREFIX) ? name.slice(name.startsWith(STATE_PREFIX, RPC_PREFIX.length) ? 2 : 1) : name);
     } catch {
       throw violation();
     }

@@ -1,11 +1,11 @@
 import { isTribuneError } from "../kernel/index.ts";
 import type { Clock, Timer } from "../kernel/index.ts";
-import { CONTROL_STREAM } from "../transport/index.ts";
+import { CONTROL_STREAM, FIRST_BULK_STREAM, LAST_STREAM } from "../transport/index.ts";
 import type { Frame, Link } from "../transport/index.ts";
 import type { DeliveryResult } from "./delivery.ts";
 import { Fifo } from "./fifo.ts";
 import { FlowReceiver } from "./flow-receiver.ts";
-import { decodeWord, encodeMessageHead, encodeWord } from "./messages.ts";
+import { decodeWord, encodeMessageHead, encodeWord, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
 import type { GapWord, MessageWord, Outcome, Word } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxLimits } from "./outbox.ts";
@@ -426,12 +426,13 @@ function partsOf(flow: Flow, number: number, kept: Kept, nowMs: number): Uint8Ar
   return [encodeMessageHead({ topic, ordered, number, settledBelow: outbox.settledBelow, awaited: kept.awaited && outbox.awaits(number), view: kept.view, token: kept.token, deadlineMs }), kept.payload];
 }
 
-/** The streams of messages are those from 1 to 239. */
-const MESSAGE_STREAMS = 239;
+/** The streams of messages are those before the bulk streams, which are for states. */
+const MESSAGE_STREAMS = FIRST_BULK_STREAM - 1;
+const BULK_STREAMS = LAST_STREAM - FIRST_BULK_STREAM + 1;
 
 /** A topic's stream, the same on both sides (FNV-1a). */
 export function streamOf(topic: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < topic.length; at++) hash = Math.imul(hash ^ topic.charCodeAt(at), 0x01000193);
-  return 1 + ((hash >>> 0) % MESSAGE_STREAMS);
+  return topic.startsWith(RPC_PREFIX + STATE_PREFIX) ? FIRST_BULK_STREAM + ((hash >>> 0) % BULK_STREAMS) : 1 + ((hash >>> 0) % MESSAGE_STREAMS);
 }

@@ -76,6 +76,8 @@ export const ERROR_CODES = {
   TOPIC_UNHANDLED: { retryable: false, exit: 1 },
   PAYLOAD_INVALID: { retryable: false, exit: 1 },
   BUSY: { retryable: true, exit: 1 },
+  STATE_NOT_READY: { retryable: true, exit: 1 },
+  STATE_UNAVAILABLE: { retryable: true, exit: 1 },
 
   // Everything else.
   CURSOR_EXPIRED: { retryable: false, exit: 1 },
