@@ -14,8 +14,8 @@ import type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
 import { PeerFlows } from "./peer.ts";
 import type { Flow, Kept } from "./peer.ts";
 import type { ReplyPolicy } from "./gathering.ts";
-import { PendingRequest } from "./requests.ts";
-import type { Asking, RequestReport } from "./requests.ts";
+import { PendingRequest, RequestRegister } from "./requests.ts";
+import type { Asking, RequestPorts, RequestReport } from "./requests.ts";
 import { Responders } from "./responders.ts";
 import type { RequestHandler, RespondOptions } from "./responders.ts";
 import { decodeRpc, encodeRpc } from "./rpc-words.ts";
@@ -130,8 +130,8 @@ export class Channel {
   readonly #formats = new Map<string, Format>();
   #decoded = 0;
   readonly #responders: Responders;
-  /** By the ids of what was sent and is not answered. */
-  readonly #requests = new Map<number, PendingRequest>();
+  readonly #requests: RequestRegister;
+  readonly #requestPorts: RequestPorts;
   #lastRequest = 0;
   readonly #states = new Map<string, StateTransfer>();
   /** The last message to this member itself, by topic. */
@@ -147,6 +147,14 @@ export class Channel {
     this.#settings = channelSettings(options);
     this.#unordered = new Set(this.#settings.unordered);
     this.#logger = guardedLogger(ports.logger);
+    this.#requests = new RequestRegister(ports.clock);
+    this.#requestPorts = {
+      clock: ports.clock,
+      member: (node) => this.#view.members.find((member) => member.node === node),
+      say: ({ topic, token }, member, word, deadlineMs, failed) => this.#say(topic, member, word, { deadlineMs, token }, failed),
+      decode: (topic, payload) => this.#formatOf(topic).decode(payload),
+      nextId: () => ++this.#lastRequest,
+    };
     this.#responders = new Responders({
       clock: ports.clock,
       maxMessageBytes: this.#settings.maxMessageBytes,
@@ -262,7 +270,7 @@ export class Channel {
     const payload = format.encode(value);
     this.#checkLength(topic, payload);
     const { members, missing } = resolveTargets(to, this.#view, this.#ports.incarnation, this.#ports.random);
-    return this.#ask(topic, { members, missing, payload, policy, deadlineMs, signal }, token);
+    return this.#ask({ topic, token, members, missing, payload, policy, deadlineMs, signal });
   }
 
   /**
@@ -276,7 +284,7 @@ export class Channel {
       random,
       incarnation,
       members: () => this.#view.members,
-      ask: (member, payload, { deadlineMs, signal }) => this.#ask(topic, { members: [member], missing: [], payload, policy: "first", deadlineMs, signal }, undefined),
+      ask: (member, payload, { deadlineMs, signal }) => this.#ask({ topic, token: undefined, members: [member], missing: [], payload, policy: "first", deadlineMs, signal }),
       progress: (progress) => this.#events.emit("state", progress),
     });
     this.#formats.set(topic, new Format(topic, { codec: "bytes" }, () => undefined));
@@ -298,6 +306,7 @@ export class Channel {
     await this.#endpoint?.close(wait);
     for (const [incarnation, peer] of this.#peers) this.#left(incarnation, peer);
     this.#left(this.#ports.incarnation);
+    this.#requests.stop();
     this.#peers.clear();
   }
 
@@ -398,15 +407,8 @@ export class Channel {
     return targets;
   }
 
-  #ask(topic: string, asking: Asking, token: number | undefined): Promise<RequestReport> {
-    const ports = {
-      clock: this.#ports.clock,
-      member: (node: string) => this.#view.members.find((member) => member.node === node),
-      say: (member: KnownPeer, word: RpcWord, deadlineMs: number, failed: (result: DeliveryResult) => void) => this.#say(topic, member, word, { deadlineMs, token }, failed),
-      decode: (reply: Uint8Array) => this.#formatOf(topic).decode(reply),
-      nextId: () => ++this.#lastRequest,
-    };
-    return new PendingRequest(ports, asking, this.#requests).run();
+  #ask(asking: Asking): Promise<RequestReport> {
+    return new PendingRequest(this.#requestPorts, asking, this.#requests).run();
   }
 
   /** A request or an answer, on the flow that is theirs. To who has left, nothing is said. */
@@ -506,7 +508,7 @@ export class Channel {
     peer?.leave();
     this.#responders.left(incarnation);
     for (const transfer of this.#states.values()) transfer.left(incarnation);
-    for (const request of new Set(this.#requests.values())) request.left(incarnation);
+    this.#requests.left(incarnation);
   }
 
   #down({ link, detail }: ConnectionDown | PeerUnreachable): void {

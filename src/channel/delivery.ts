@@ -11,32 +11,39 @@ export type DeliveryResult =
 
 /** The results of one message, by target: each gets exactly one, the first that comes. */
 export class Delivery<Target> {
-  readonly #results = new Map<Target, DeliveryResult>();
-  readonly #waiting: Set<Target>;
   readonly #targets: readonly Target[];
+  /** In the order of the targets: there are few, and a list costs less than a map. */
+  readonly #results: Array<DeliveryResult | undefined>;
+  #missing: number;
 
-  constructor(targets: Iterable<Target>) {
-    this.#waiting = new Set(targets);
-    this.#targets = [...this.#waiting];
+  /** Each target once. */
+  constructor(targets: readonly Target[]) {
+    this.#targets = targets;
+    this.#results = targets.map(() => undefined);
+    this.#missing = targets.length;
   }
 
   /** Every target has a result. */
   get done(): boolean {
-    return this.#waiting.size === 0;
+    return this.#missing === 0;
   }
 
   /** Takes a result; later ones, and those of others than the targets, change nothing. Returns whether it counted. */
   settle(target: Target, result: DeliveryResult): boolean {
-    if (!this.#waiting.delete(target)) return false;
-    this.#results.set(target, result);
+    const at = this.#targets.indexOf(target);
+    if (at === -1 || this.#results[at] !== undefined) return false;
+    this.#results[at] = result;
+    this.#missing--;
     return true;
   }
 
   /** What has come so far, in the order of the targets; one each, once it is done. */
   results(): ReadonlyMap<Target, DeliveryResult> {
-    return new Map(this.#targets.flatMap((target) => {
-      const result = this.#results.get(target);
-      return result === undefined ? [] : [[target, result] as const];
-    }));
+    const results = new Map<Target, DeliveryResult>();
+    for (const [at, target] of this.#targets.entries()) {
+      const result = this.#results[at];
+      if (result !== undefined) results.set(target, result);
+    }
+    return results;
   }
 }

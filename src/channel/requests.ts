@@ -36,15 +36,17 @@ export interface RequestPorts {
   readonly clock: Clock;
   /** The member of that name. */
   member(node: string): KnownPeer | undefined;
-  /** Keeps a word for a member. `failed` is called if it is given up. */
-  say(member: KnownPeer, word: RpcWord, deadlineMs: number, failed: (result: DeliveryResult) => void): void;
-  decode(payload: Uint8Array): unknown;
+  /** Keeps a word about a request for a member. `failed` is called if it is given up. */
+  say(asking: Asking, member: KnownPeer, word: RpcWord, deadlineMs: number, failed: (result: DeliveryResult) => void): void;
+  decode(topic: string, payload: Uint8Array): unknown;
   /** The numbers of requests, over all topics. */
   nextId(): number;
 }
 
 /** A request of one caller. */
 export interface Asking {
+  readonly topic: string;
+  readonly token: number | undefined;
   readonly members: readonly KnownPeer[];
   /** Names that were asked for, and are no members. */
   readonly missing: readonly string[];
@@ -71,30 +73,31 @@ interface Slot {
 export class PendingRequest {
   readonly #ports: RequestPorts;
   readonly #asking: Asking;
-  readonly #register: Map<number, PendingRequest>;
-  readonly #slots = new Map<number, Slot>();
-  readonly #asked = new Set<string>();
+  readonly #register: RequestRegister;
+  /** Those that are not answered. Few: lists cost less than maps. */
+  readonly #slots: Slot[] = [];
+  /** Incarnations. */
+  readonly #asked: string[] = [];
   readonly #replies = new Map<string, Reply>();
   readonly #count: number;
-  readonly #dueMs: number;
+  /** On the clock that was handed in. */
+  readonly dueMs: number;
   #replied = 0;
   #lost = 0;
-  #timer: Timer | undefined;
   #resolve: (report: RequestReport) => void = () => {};
   #isOver = false;
 
-  /** `register`: requests by the ids of what they have sent. */
-  constructor(ports: RequestPorts, asking: Asking, register: Map<number, PendingRequest>) {
+  constructor(ports: RequestPorts, asking: Asking, register: RequestRegister) {
     this.#ports = ports;
     this.#asking = asking;
     this.#register = register;
     this.#count = asking.members.length + asking.missing.length;
-    this.#dueMs = ports.clock.monotonicMs() + asking.deadlineMs;
+    this.dueMs = ports.clock.monotonicMs() + asking.deadlineMs;
   }
 
   /** Rejects with `ABORTED`; the members that were asked are told. */
   run(): Promise<RequestReport> {
-    const { members, missing, signal, deadlineMs, policy } = this.#asking;
+    const { members, missing, signal, policy } = this.#asking;
     return new Promise((resolve, reject) => {
       const aborted = () => {
         this.#stop();
@@ -111,31 +114,31 @@ export class PendingRequest {
       }
       for (const node of missing) this.#lose(node, { status: "left" });
       for (const member of members) this.#ask({ node: member.node, member, id: 0, moves: 0, version: -1 });
-      if (!this.#isOver) {
-        this.#timer = this.#ports.clock.setTimer(deadlineMs, () => {
-          for (const slot of this.#slots.values()) this.#replies.set(slot.node, { status: "timeout" });
-          this.#finish(false);
-        });
-      }
       this.#judge();
     });
   }
 
+  /** Its deadline has come. */
+  expire(): void {
+    for (const slot of this.#slots) this.#replies.set(slot.node, { status: "timeout" });
+    this.#finish(false);
+  }
+
   /** A word about a request with that id came. */
   heard(from: PeerIdentity, word: Extract<RpcWord, { readonly kind: "reply" | "failed" | "moved" }>): void {
-    const slot = this.#slots.get(word.id);
+    const slot = this.#slots.find(({ id }) => id === word.id);
     if (slot === undefined || slot.member.incarnation !== from.incarnation) return;
     if (word.kind === "moved" && this.#follow(slot, word.member, word.version)) return;
     this.#drop(slot);
     if (word.kind !== "reply") return this.#lose(slot.node, word.kind === "failed" ? { status: "failed", code: word.code, message: word.message } : { status: "moved", member: word.member, version: word.version });
     const { payload } = word;
-    this.#replies.set(slot.node, { status: "replied", by: from.node, payload, value: () => this.#ports.decode(payload) });
+    this.#replies.set(slot.node, { status: "replied", by: from.node, payload, value: () => this.#ports.decode(this.#asking.topic, payload) });
     this.#replied++;
     this.#judge();
   }
 
   left(incarnation: string): void {
-    for (const slot of this.#slots.values()) {
+    for (const slot of [...this.#slots]) {
       if (slot.member.incarnation !== incarnation) continue;
       this.#drop(slot);
       this.#lose(slot.node, { status: "left" });
@@ -147,7 +150,7 @@ export class PendingRequest {
     const member = this.#ports.member(node);
     const { policy } = this.#asking;
     if (policy !== "first" && this.#count > 1) return false;
-    if (member === undefined || this.#asked.has(member.incarnation) || version < slot.version || slot.moves >= MOST_MOVES) return false;
+    if (member === undefined || this.#asked.includes(member.incarnation) || version < slot.version || slot.moves >= MOST_MOVES) return false;
     this.#drop(slot);
     this.#ask({ ...slot, member, moves: slot.moves + 1, version });
     return true;
@@ -156,22 +159,22 @@ export class PendingRequest {
   #ask(slot: Slot): void {
     if (this.#isOver) return;
     slot.id = this.#ports.nextId();
-    this.#asked.add(slot.member.incarnation);
+    this.#asked.push(slot.member.incarnation);
     if (this.#asking.policy !== "none") {
-      this.#slots.set(slot.id, slot);
-      this.#register.set(slot.id, this);
+      this.#slots.push(slot);
+      this.#register.add(slot.id, this);
     }
-    const leftMs = Math.max(1, this.#dueMs - this.#ports.clock.monotonicMs());
-    this.#ports.say(slot.member, { kind: "request", id: slot.id, payload: this.#asking.payload }, leftMs, (result) => {
-      if (!this.#slots.has(slot.id) || result.status === "timeout") return; // the request's own timer says so
+    const leftMs = Math.max(1, this.dueMs - this.#ports.clock.monotonicMs());
+    this.#ports.say(this.#asking, slot.member, { kind: "request", id: slot.id, payload: this.#asking.payload }, leftMs, (result) => {
+      if (!this.#slots.includes(slot) || result.status === "timeout") return; // that of the request itself has come, or is about to
       this.#drop(slot);
       this.#lose(slot.node, result.status === "failed" ? result : { status: "left" });
     });
   }
 
   #drop(slot: Slot): void {
-    this.#slots.delete(slot.id);
-    this.#register.delete(slot.id);
+    this.#slots.splice(this.#slots.indexOf(slot), 1);
+    this.#register.remove(slot.id);
   }
 
   #lose(node: string, reply: Reply): void {
@@ -195,11 +198,62 @@ export class PendingRequest {
   /** Who has not answered need not go on. */
   #stop(): void {
     this.#isOver = true;
-    this.#timer?.cancel();
-    for (const slot of this.#slots.values()) {
-      this.#register.delete(slot.id);
-      this.#ports.say(slot.member, { kind: "cancel", id: slot.id }, Math.max(1_000, this.#asking.deadlineMs), () => undefined);
+    for (const slot of this.#slots) {
+      this.#register.remove(slot.id);
+      this.#ports.say(this.#asking, slot.member, { kind: "cancel", id: slot.id }, Math.max(1_000, this.#asking.deadlineMs), () => undefined);
     }
-    this.#slots.clear();
+    this.#slots.length = 0;
+  }
+}
+
+/** All requests that wait, by the ids of what they have sent; one timer for the deadlines of all. */
+export class RequestRegister {
+  readonly #clock: Clock;
+  readonly #requests = new Map<number, PendingRequest>();
+  #timer: { readonly timer: Timer; readonly atMs: number } | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get(id: number): PendingRequest | undefined {
+    return this.#requests.get(id);
+  }
+
+  add(id: number, request: PendingRequest): void {
+    this.#requests.set(id, request);
+    this.#watch(request.dueMs);
+  }
+
+  remove(id: number): void {
+    this.#requests.delete(id);
+  }
+
+  /** A member is gone. */
+  left(incarnation: string): void {
+    for (const request of new Set(this.#requests.values())) request.left(incarnation);
+  }
+
+  /** Nobody waits any more. */
+  stop(): void {
+    this.#timer?.timer.cancel();
+    this.#timer = undefined;
+  }
+
+  /** Rings early rather than often: what was answered in time does not move it. */
+  #watch(atMs: number): void {
+    if (this.#timer !== undefined && this.#timer.atMs <= atMs) return;
+    this.#timer?.timer.cancel();
+    const timer = this.#clock.setTimer(atMs - this.#clock.monotonicMs(), () => {
+      this.#timer = undefined;
+      const nowMs = this.#clock.monotonicMs();
+      let earliestMs = Infinity;
+      for (const request of new Set(this.#requests.values())) {
+        if (request.dueMs <= nowMs) request.expire();
+        else earliestMs = Math.min(earliestMs, request.dueMs);
+      }
+      if (earliestMs < Infinity) this.#watch(earliestMs);
+    });
+    this.#timer = { timer, atMs };
   }
 }

@@ -64,7 +64,7 @@ export function decodeRpc(bytes: Uint8Array): RpcWord {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const id = view.readUIntBE(1, 6);
   const rest = view.subarray(HEAD_BYTES);
-  switch (view.readUInt8(0)) {
+  switch (bytes[0] ?? 0) {
     case KINDS.request:
       return { kind: "request", id, payload: rest };
     case KINDS.reply:

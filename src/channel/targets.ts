@@ -18,6 +18,11 @@ export interface ChannelView {
 export function resolveTargets(to: Targets, view: ChannelView, self: string, random: Pick<Random, "next">): { readonly members: readonly KnownPeer[]; readonly missing: readonly string[] } {
   const { members } = view;
   if (typeof to !== "string") {
+    const [only] = to;
+    if (only !== undefined && to.length === 1) {
+      const member = members.find(({ node }) => node === only); // most requests
+      return member === undefined ? { members: [], missing: to } : { members: [member], missing: [] };
+    }
     const wanted = new Set(to);
     const found = members.filter(({ node }) => wanted.has(node));
     return { members: found, missing: [...wanted].filter((node) => !found.some((member) => member.node === node)) };
