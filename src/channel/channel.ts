@@ -496,7 +496,9 @@ export class Channel {
         limits: this.#settings,
         link: () => (this.#isStopped || this.#endpoint?.ended.aborted === true ? undefined : this.#endpoint?.link(identity)),
         handle: (word) => this.#receive(identity, word),
-        gap: ({ topic, number }) => this.#events.emit("gap", { topic, from: identity, number }),
+        gap: ({ topic, number }) => {
+          if (!topic.startsWith(RPC_PREFIX)) this.#events.emit("gap", { topic, from: identity, number }); // who asked knows that it asked in vain
+        },
         broken: (detail) => this.#broken(identity, detail),
       });
       this.#peers.set(identity.incarnation, peer);

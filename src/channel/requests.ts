@@ -242,7 +242,7 @@ export class RequestRegister {
 
   /** Rings early rather than often: what was answered in time does not move it. */
   #watch(atMs: number): void {
-    if (this.#timer !== undefined && this.#timer.atMs <= atMs) return;
+    if (atMs === Infinity || (this.#timer !== undefined && this.#timer.atMs <= atMs)) return;
     this.#timer?.timer.cancel();
     const timer = this.#clock.setTimer(atMs - this.#clock.monotonicMs(), () => {
       this.#timer = undefined;

@@ -218,6 +218,22 @@ describe("a request", () => {
     }
   });
 
+  it("that cannot be sent in time has timed out, is never worked on, and is no gap in anybody's messages", async () => {
+    const members = new Members(67);
+    const [a, b] = (await members.start(2)) as Three;
+    let [worked, gaps] = [0, 0];
+    b.channel.respond("t", () => ++worked);
+    b.channel.on("gap", () => ++gaps);
+    members.network.bar("node-1", "node-2");
+    members.network.bar("node-2", "node-1");
+    await members.clock.advance(100);
+    assert.deepEqual(replies(await members.outcome(a.channel.request("t", 0, { deadlineMs: 1_000 }))), { "node-2": "timeout" });
+    members.network.unbar("node-1", "node-2");
+    members.network.unbar("node-2", "node-1");
+    assert.deepEqual(replies(await members.outcome(a.channel.request("t", 0, { deadlineMs: 30_000 }))), { "node-2": 1 });
+    assert.deepEqual([worked, gaps], [1, 0]);
+  });
+
   it("is not held up by a handler of messages on the same topic", async () => {
     const members = new Members(59);
     const [a, b] = (await members.start(2)) as Three;
