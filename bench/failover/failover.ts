@@ -132,7 +132,11 @@ class Failover {
 
   async #ours(store: BenchStore, place: StorePlace): Promise<void> {
     const { quick, departures } = this.#options;
-    const courses = (quick ? QUICK_COURSES : OUR_COURSES).filter(({ departure }) => departures.includes(departure) && (departure !== "freeze-writing" || store.boundsFrozenTransactions));
+    const courses = (quick ? QUICK_COURSES : OUR_COURSES)
+      .filter(({ departure }) => departures.includes(departure) && (departure !== "freeze-writing" || store.boundsFrozenTransactions))
+      // Without evidence, what is not about it is measured by lease.
+      .filter(({ departure, detection }) => store.evidence || detection === "lease" || departure === "resign" || departure === "transfer")
+      .map((course) => (store.evidence ? course : { ...course, detection: "lease" as const }));
     for (const course of courses) {
       const { departure, detection, role } = course;
       try {

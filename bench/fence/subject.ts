@@ -2,9 +2,13 @@ import { DatabaseSync } from "node:sqlite";
 import { createPool } from "mysql2/promise";
 import type { PoolConnection } from "mysql2/promise";
 import pg from "pg";
+import { etcd } from "../../src/store/etcd/index.ts";
+import type { EtcdTransaction } from "../../src/store/etcd/index.ts";
 import { mysql } from "../../src/store/mysql/index.ts";
 import { postgres } from "../../src/store/postgres/index.ts";
 import { sqlite } from "../../src/store/sqlite/index.ts";
+import { zookeeper } from "../../src/store/zookeeper/index.ts";
+import type { ZookeeperTransaction } from "../../src/store/zookeeper/index.ts";
 import type { StoreProvider } from "../../src/store/index.ts";
 
 /** One transaction with one insert, bare and fenced, on the same driver, with the same connections. */
@@ -61,6 +65,38 @@ export const SUBJECTS: Readonly<Record<string, (url: string) => Promise<FenceSub
         }
       },
       close: () => pool.end(),
+    };
+  },
+  etcd: async (url) => {
+    const provider = etcd({ url });
+    const work = (tx: unknown) => (tx as EtcdTransaction).put("bench/row", "a row as small as they come");
+    await Promise.resolve();
+    return {
+      provider,
+      work,
+      async bare() {
+        const tx = provider.begin();
+        work(tx);
+        await tx.commit();
+      },
+      close: () => provider.close(),
+    };
+  },
+  zookeeper: async (url) => {
+    const provider = zookeeper({ url });
+    const path = "/bench-row";
+    const first = await provider.begin();
+    await first.create(path, "a row").commit();
+    const work = (tx: unknown) => void (tx as ZookeeperTransaction).set(path, "a row as small as they come");
+    return {
+      provider,
+      work,
+      async bare() {
+        const tx = await provider.begin();
+        work(tx);
+        await tx.commit();
+      },
+      close: () => provider.close(),
     };
   },
   sqlite: async (url) => {

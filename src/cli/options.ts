@@ -36,7 +36,7 @@ export interface MemberOptions extends StoreOptions {
 
 export function withStore(command: Command): Command {
   return command
-    .option("--store <url>", "where coordination state lives: sqlite:PATH, postgres://…, mysql://… or zookeeper://… (env: TRIBUNE_STORE)")
+    .option("--store <url>", "where coordination state lives: sqlite:PATH, postgres://…, mysql://…, etcd://… or zookeeper://… (env: TRIBUNE_STORE)")
     .option("--group <name>", "the group of nodes (env: TRIBUNE_GROUP)")
     .option("--verbose", "tell on standard error what happens inside, and stacks of errors");
 }

@@ -1,4 +1,5 @@
 import { nearest, shown, TribuneError } from "../kernel/index.ts";
+import { etcd } from "../store/etcd/index.ts";
 import { memory } from "../store/memory/index.ts";
 import { mysql } from "../store/mysql/index.ts";
 import { postgres } from "../store/postgres/index.ts";
@@ -14,11 +15,12 @@ const SCHEMES: Readonly<Record<string, (url: string) => StoreProvider>> = {
   postgresql: (url) => postgres({ url }),
   mysql: (url) => mysql({ url }),
   mariadb: (url) => mysql({ url }),
+  etcd: (url) => etcd({ url }),
   zookeeper: (url) => zookeeper({ url }),
 };
 
 /**
- * The provider for a store URL: `sqlite:PATH`, `postgres://…`, `mysql://…`, `zookeeper://…`, `memory:`. Throws `UNKNOWN_STORE` for anything else; the message never
+ * The provider for a store URL: `sqlite:PATH`, `postgres://…`, `mysql://…`, `etcd://…`, `zookeeper://…`, `memory:`. Throws `UNKNOWN_STORE` for anything else; the message never
  * repeats more of the URL than its scheme, since the rest may hold a password.
  */
 export function storeFromUrl(url: string): StoreProvider {

@@ -16,6 +16,7 @@ export const ERROR_CODES = {
 
   // Getting to the store.
   STORE_UNREACHABLE: { retryable: true, exit: 3 },
+  STORE_NO_QUORUM: { retryable: true, exit: 3 },
   STORE_TIMEOUT: { retryable: true, exit: 3 },
   STORE_SESSION_ENDED: { retryable: true, exit: 3 },
   STORE_AUTH_FAILED: { retryable: false, exit: 3 },

@@ -33,6 +33,11 @@ export interface StoreCapabilities {
   readonly asyncTransactions: boolean;
   /** The server ends a fenced transaction whose process froze, so that a successor does not wait for it. */
   readonly boundsFrozenTransactions: boolean;
+  /**
+   * The commit of a fenced transaction compares the fence itself, at the instant of its writes: so an open one holds up no successor, and is `TERM_LOST` when it comes to its commit after
+   * one has passed. Absent: an open transaction holds the fence where it is until it ends.
+   */
+  readonly fencesAtCommit?: boolean;
   /** Nodes on different hosts may share this store. */
   readonly manyHosts: boolean;
   /**

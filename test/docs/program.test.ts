@@ -6,6 +6,7 @@ import { after, describe, it } from "node:test";
 import { storeFromUrl } from "../../src/cluster/index.ts";
 import { silentLogger, systemClock, systemRandom } from "../../src/kernel/index.ts";
 import type { GroupReading, StoreProvider } from "../../src/store/index.ts";
+import { findEtcd, startEtcd } from "../support/etcd-server.ts";
 import { postgresForTests } from "../support/postgres-server.ts";
 import { requireOrSkip } from "../support/required.ts";
 import { findZookeeper, startZookeeper } from "../support/zookeeper-server.ts";
@@ -43,6 +44,21 @@ describe("the README's program", () => {
       await leadAndStop(home, file, () => storeFromUrl(url), text);
     } finally {
       await server.stop();
+    }
+    return undefined;
+  });
+
+  it("runs on etcd with only the store line changed", async (t) => {
+    const programs = await findEtcd();
+    if ("missing" in programs) return requireOrSkip(t, "etcd", programs.missing);
+    const cluster = await startEtcd({ programs });
+    try {
+      const { text, file } = readmeProgram();
+      const home = newHome();
+      writeProject(home, file, withStore(text, cluster.url));
+      await leadAndStop(home, file, () => storeFromUrl(cluster.url), text);
+    } finally {
+      await cluster.stop();
     }
     return undefined;
   });

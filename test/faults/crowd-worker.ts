@@ -5,6 +5,7 @@ import { openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { createCluster } from "../../src/index.ts";
 import { COORDINATOR } from "../../src/store/index.ts";
+import { etcd } from "../../src/store/etcd/index.ts";
 import { mysql } from "../../src/store/mysql/index.ts";
 import { postgres } from "../../src/store/postgres/index.ts";
 import { zookeeper } from "../../src/store/zookeeper/index.ts";
@@ -75,6 +76,7 @@ await Promise.all(
 
 function providerOf(store: WorkerStore): StoreProvider {
   if (store.kind === "sqlite") throw new Error("there is no crowd on SQLite");
+  if (store.kind === "etcd") return etcd({ url: store.url });
   if (store.kind === "zookeeper") return zookeeper({ url: store.url });
   return store.kind === "mysql" ? mysql({ url: store.url }) : postgres({ url: store.url });
 }

@@ -71,4 +71,14 @@ describe("faults", () => {
       requireOrSkip(t, "mariadb", error.message);
     }
   });
+
+  it("on etcd break no promise", async (t) => {
+    try {
+      const { summary } = await run(t, { storeKind: "etcd", only: ["kill", "cut", "cut-replies", "stop-long", "flap", "promote", "server-kill", "server-restart"] });
+      assert.ok(summary.faults.length > 0);
+    } catch (error) {
+      if (!(error instanceof NoServer)) throw error;
+      requireOrSkip(t, "etcd", error.message);
+    }
+  });
 });

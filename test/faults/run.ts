@@ -21,6 +21,7 @@ import { drawPlan } from "./plan.ts";
 import type { PlannedFault } from "./plan.ts";
 import { writeRecord } from "./record.ts";
 import type { FaultSpan, FencingWindow, RunRecord } from "./record.ts";
+import { openEtcdPlace } from "./stores/etcd.ts";
 import { openMariadbPlace } from "./stores/mariadb.ts";
 import { openZookeeperPlace } from "./stores/zookeeper.ts";
 import type { StorePlace } from "./stores/place.ts";
@@ -113,6 +114,8 @@ async function openPlace(options: FaultOptions, world: World, nodes: readonly st
       return await openPostgresPlace(world, nodes, folder, { clock: wanted.includes("server-clock"), replica: wanted.includes("promote") });
     case "mariadb":
       return await openMariadbPlace(world, nodes, folder, { clock: wanted.includes("server-clock"), replica: wanted.includes("promote") });
+    case "etcd":
+      return await openEtcdPlace(world, nodes, folder);
     case "zookeeper":
       return await openZookeeperPlace(world, nodes, folder);
     default:

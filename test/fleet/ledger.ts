@@ -4,17 +4,20 @@ import type { Pool, PoolConnection } from "mysql2/promise";
 import pg from "pg";
 import type { Term } from "../../src/index.ts";
 import { systemRandom } from "../../src/kernel/index.ts";
+import { etcd } from "../../src/store/etcd/index.ts";
+import type { EtcdTransaction } from "../../src/store/etcd/index.ts";
 import { mysql } from "../../src/store/mysql/index.ts";
 import { postgres } from "../../src/store/postgres/index.ts";
 import { sqlite } from "../../src/store/sqlite/index.ts";
 import { zookeeper } from "../../src/store/zookeeper/index.ts";
 import type { ZookeeperTransaction } from "../../src/store/zookeeper/index.ts";
 import type { StoreProvider } from "../../src/store/index.ts";
+import { ETCD_ROWS } from "./etcd-rows.ts";
 
 /** Where a worker keeps its state: told by the supervisor. */
-export type WorkerStore = { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" | "mysql" | "zookeeper"; readonly url: string };
+export type WorkerStore = { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" | "mysql" | "etcd" | "zookeeper"; readonly url: string };
 
-/** The fenced table, as the supervisor makes it, and its rows in order. */
+/** The fenced table, as the supervisor makes it, and its rows in order. In etcd it is a folder of keys; see `etcd-rows.ts`. */
 export const LEDGER = {
   sqlite: {
     create: `create table if not exists fenced_rows (
@@ -67,6 +70,7 @@ export interface Ledger {
 }
 
 export function openLedger(store: WorkerStore, leaseMs: number): Ledger {
+  if (store.kind === "etcd") return etcdLedger(store.url);
   if (store.kind === "mysql") return mysqlLedger(store.url, leaseMs);
   if (store.kind === "zookeeper") return zookeeperLedger(store.url);
   return store.kind === "sqlite" ? sqliteLedger(store.path) : postgresLedger(store.url, leaseMs);
@@ -260,6 +264,36 @@ async function guardedOnMysql({ pool, term, limitMs }: { readonly pool: Pool; re
     clearTimeout(timer);
     tx.off("error", ignore);
   }
+}
+
+// ---- etcd
+
+function etcdLedger(url: string): Ledger {
+  const store = etcd({ url });
+  const put = (tx: EtcdTransaction, entry: Entry) => tx.put(`${ETCD_ROWS}${entry.incarnation}/${entry.write}`, JSON.stringify(entry));
+  const perform = async (tx: EtcdTransaction, entry: Entry, manner: Manner) => {
+    if (manner.holdFirst) await wait(manner.holdMs);
+    put(tx, entry);
+    if (!manner.holdFirst) await wait(manner.holdMs);
+  };
+  return {
+    provider: store,
+    write(term, entry, manner) {
+      if (manner.by === "transaction") return answered(() => term.transaction((tx) => perform(tx as EtcdTransaction, entry, manner)));
+      return answered(async () => {
+        const tx = store.begin();
+        await term.guard(tx);
+        await perform(tx, entry, manner);
+        await tx.commit();
+      });
+    },
+    async writeUnfenced(entry) {
+      const tx = store.begin();
+      put(tx, entry);
+      await tx.commit();
+    },
+    close: () => Promise.resolve(),
+  };
 }
 
 function ignore(): void {

@@ -178,7 +178,7 @@ type Loaded = Readonly<Record<string, readonly string[]>>;
 
 function assertComplete(loaded: Loaded): void {
   for (const subpath of subpaths) assert.ok((loaded[subpath]?.length ?? 0) > 0, `${subpath} exports nothing`);
-  const named: Loaded = { tribune: ["createCluster", "isTribuneError", "Term"], "tribune/sqlite": ["sqlite"], "tribune/postgres": ["postgres"], "tribune/mysql": ["mysql"], "tribune/zookeeper": ["zookeeper"], "tribune/memory": ["memory"], "tribune/testing": ["storeConformance"] };
+  const named: Loaded = { tribune: ["createCluster", "isTribuneError", "Term"], "tribune/sqlite": ["sqlite"], "tribune/postgres": ["postgres"], "tribune/mysql": ["mysql"], "tribune/etcd": ["etcd", "fenceComparison"], "tribune/zookeeper": ["zookeeper"], "tribune/memory": ["memory"], "tribune/testing": ["storeConformance"] };
   for (const [subpath, names] of Object.entries(named)) for (const name of names) assert.ok(loaded[subpath]?.includes(name), `${name} from ${subpath}`);
 }
 

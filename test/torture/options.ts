@@ -5,7 +5,7 @@ import { FAULT_KINDS } from "./plan.ts";
 import type { FaultKind } from "./plan.ts";
 
 export interface TortureOptions {
-  /** `sqlite`, `postgres`, `mariadb` or `zookeeper` (a server of its own), or a store URL. */
+  /** `sqlite`, `postgres`, `mariadb`, `etcd` or `zookeeper` (a server of its own), `etcd-ensemble` (three), or a store URL. */
   readonly store: string;
   readonly durationMs: number;
   readonly seed: number;
@@ -24,7 +24,7 @@ export interface TortureOptions {
 
 export const USAGE = `usage: npm run torture -- [options]
 
-  --store WHICH                 sqlite (default): a temporary file; postgres, mariadb, zookeeper: a server of its own; or a URL: postgres://…, mysql://…, zookeeper://… or sqlite:PATH
+  --store WHICH                 sqlite (default): a temporary file; postgres, mariadb, etcd, zookeeper: a server of its own; etcd-ensemble: three; or a URL: postgres://…, mysql://…, etcd://…, zookeeper://… or sqlite:PATH
   --minutes N                   how long faults are injected (default 1)
   --seed N                      which faults, in which order (default: a new one, printed)
   --nodes N                     processes, from 3 (default 5)
@@ -52,7 +52,7 @@ export function readOptions(args: readonly string[], newSeed: () => number): Tor
   const beatMs = whole("beat", values.beat, Math.round(leaseMs / 4), 50, 30_000);
   if (beatMs * 2 > leaseMs) throw new UsageError(`--beat must be at most half of --lease`);
   const { store = "sqlite" } = values;
-  if (!/^(sqlite|postgres|mariadb|zookeeper)$|^(sqlite|postgres|postgresql|mysql|mariadb|zookeeper):./.test(store)) throw new UsageError("--store must be sqlite, postgres, mariadb, zookeeper, sqlite:PATH, postgres://…, mysql://… or zookeeper://…");
+  if (!/^(sqlite|postgres|mariadb|etcd|etcd-ensemble|zookeeper)$|^(sqlite|postgres|postgresql|mysql|mariadb|etcd|zookeeper):./.test(store)) throw new UsageError("--store must be sqlite, postgres, mariadb, etcd, etcd-ensemble, zookeeper, sqlite:PATH, postgres://…, mysql://…, etcd://… or zookeeper://…");
   return {
     store,
     durationMs: number("minutes", values.minutes, 1, 0.01, 10_000) * 60_000,

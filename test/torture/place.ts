@@ -7,15 +7,19 @@ import { promisify } from "node:util";
 import { createConnection } from "mysql2/promise";
 import type { RowDataPacket } from "mysql2/promise";
 import pg from "pg";
+import { etcd } from "../../src/store/etcd/index.ts";
 import type { FencedRow } from "../../src/testing/history/index.ts";
 import { startTcpFaultProxy } from "../../src/testing/tcp-fault-proxy.ts";
 import type { TcpFault, TcpFaultProxy } from "../../src/testing/tcp-fault-proxy.ts";
+import { findEtcd, startEtcd } from "../support/etcd-server.ts";
+import type { EtcdCluster } from "../support/etcd-server.ts";
 import { findMariadb, startMariadb } from "../support/mariadb-server.ts";
 import type { MariadbServer } from "../support/mariadb-server.ts";
 import { findPostgres, startPostgres } from "../support/postgres-server.ts";
 import type { PostgresServer } from "../support/postgres-server.ts";
 import { findZookeeper, startZookeeper } from "../support/zookeeper-server.ts";
 import type { ZookeeperServer } from "../support/zookeeper-server.ts";
+import { forgetEtcdRows, readEtcdRows } from "../fleet/etcd-rows.ts";
 import { LEDGER } from "../fleet/ledger.ts";
 import type { WorkerStore } from "../fleet/ledger.ts";
 import { dropZnodeLedger, makeZnodeLedger, rowsInZnodes } from "../fleet/znodes.ts";
@@ -52,6 +56,8 @@ export async function openPlace(options: TortureOptions, folder: string): Promis
   if (store === "sqlite") return sqlitePlace(join(folder, "store.db"), true);
   if (store.startsWith("sqlite:")) return sqlitePlace(store.slice("sqlite:".length), false);
   if (store === "mariadb") return await ownMariadbPlace();
+  if (store === "etcd" || store === "etcd-ensemble") return await ownEtcdPlace(store === "etcd" ? 1 : 3);
+  if (store.startsWith("etcd:")) return await etcdPlace(store, undefined, restartCommand);
   if (/^(mysql|mariadb):/.test(store)) return await mysqlPlace(store, undefined, restartCommand);
   if (store === "zookeeper") return await ownZookeeperPlace();
   if (store.startsWith("zookeeper:")) return await zookeeperPlace(store, undefined, restartCommand);
@@ -299,6 +305,73 @@ async function mysqlQuery(url: string, text: string): Promise<RowDataPacket[]> {
   }
 }
 
+// ---- etcd
+
+async function ownEtcdPlace(members: number): Promise<Place> {
+  const programs = await findEtcd();
+  if ("missing" in programs) throw new NoServer(programs.missing);
+  const cluster = await startEtcd({ programs, members });
+  try {
+    return await etcdPlace(cluster.url, cluster, undefined);
+  } catch (error) {
+    await cluster.stop();
+    throw error;
+  }
+}
+
+async function etcdPlace(url: string, cluster: EtcdCluster | undefined, restartCommand: string | undefined): Promise<Place> {
+  await forgetEtcdRows(url);
+  // A proxy for each node before each member.
+  const links = cluster?.members.map((member) => new Links({ host: "127.0.0.1", port: member.port }, String));
+  const restarts: readonly OutageKind[] = restartCommand === undefined ? [] : ["store-restart"];
+  const { label } = etcd({ url });
+  return {
+    label: cluster === undefined ? label : `etcd ${cluster.version}, ${cluster.members.length === 1 ? "a server" : `${cluster.members.length} members`} of its own`,
+    async storeOf(node) {
+      if (cluster === undefined || links === undefined) return { kind: "etcd", url };
+      const ports = await Promise.all(links.map(async (each) => Number(await each.urlOf(node))));
+      return { kind: "etcd", url: cluster.urlOf({ ports }) };
+    },
+    links: links !== undefined,
+    async disturb(node, fault) {
+      for (const each of links ?? []) {
+        const proxy = await each.of(node);
+        if (fault.kind === "reset") proxy.resetAll();
+        else await proxy.mode(fault);
+      }
+    },
+    outages: cluster === undefined ? restarts : ["store-crash", "store-restart", "store-freeze"],
+    /** Of several members, the one that leads is crashed or frozen; a restart is of all. */
+    async outage(kind, ms, down, up) {
+      if (cluster === undefined) {
+        down();
+        await promisify(exec)(restartCommand as string);
+        await untilAnswering(url, async () => await readEtcdRows(url));
+      } else {
+        const victims = kind === "store-restart" ? cluster.members : [await cluster.leader()];
+        down();
+        if (kind === "store-freeze") {
+          for (const victim of victims) await victim.pause();
+          await pause(ms);
+          for (const victim of victims) victim.resume();
+        } else {
+          await Promise.all(victims.map((victim) => victim.kill(kind === "store-crash" ? "SIGKILL" : "SIGTERM")));
+          await pause(ms);
+          await Promise.all(victims.map((victim) => victim.start()));
+        }
+      }
+      up();
+    },
+    isStuck: () => Promise.resolve(false), // nobody holds anything
+    rows: async () => await readEtcdRows(url),
+    async close() {
+      for (const each of links ?? []) await each.close();
+      if (cluster !== undefined) return await cluster.stop();
+      await forgetEtcdRows(url).catch(() => undefined);
+    },
+  };
+}
+
 /** A proxy for each node, in this process. */
 class Links {
   readonly #server: { readonly host: string; readonly port: number };
@@ -350,6 +423,7 @@ async function untilAnswering(url: string, ask: () => Promise<unknown>): Promise
 }
 
 function safeLabel(url: string): string {
+  if (url.startsWith("etcd:")) return etcd({ url }).label;
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname}`;
 }

@@ -2,6 +2,8 @@ import type { DatabaseSync } from "node:sqlite";
 import { Cluster, createCluster, isTribuneError, PRESETS, TribuneError } from "../../src/index.ts";
 import type { Ailment, ClusterEvents, ClusterHealth, ClusterOptions, Election, ElectionOptions, ElectionState, ERROR_CODES, ErrorCode, Logger, Member, Preset, storeFromUrl, StoreProvider, Term, Timing, View, ViewChange } from "../../src/index.ts";
 import { openAdmin } from "../../src/admin/index.ts";
+import { etcd } from "../../src/store/etcd/index.ts";
+import type { EtcdTransaction } from "../../src/store/etcd/index.ts";
 import { memory } from "../../src/store/memory/index.ts";
 import type { MemoryTransaction } from "../../src/store/memory/index.ts";
 import { postgres } from "../../src/store/postgres/index.ts";
@@ -19,12 +21,14 @@ type Holds<Claim extends true> = Claim;
 
 const onSqlite = createCluster({ group: "g", store: sqlite({ path: "x.db" }) });
 const onPostgres = createCluster({ group: "g", store: postgres({ url: "postgres://h/d" }) });
+const onEtcd = createCluster({ group: "g", store: etcd({ url: "etcd://h" }) });
 const inMemory = createCluster({ group: "g", store: memory() });
 const byUrl = createCluster({ group: "g", store: "sqlite:x.db" });
 
 export type Inferred = [
   Holds<Same<typeof onSqlite, Cluster<DatabaseSync>>>,
   Holds<Same<typeof onPostgres, Cluster<PostgresTransaction>>>,
+  Holds<Same<typeof onEtcd, Cluster<EtcdTransaction>>>,
   Holds<Same<typeof inMemory, Cluster<MemoryTransaction>>>,
   Holds<Same<typeof byUrl, Cluster>>,
   Holds<Same<ReturnType<typeof storeFromUrl>, StoreProvider>>,

@@ -117,7 +117,7 @@ function choosePlace(shell: Shell, options: DemoOptions): { readonly place: Plac
     return { place: { store, label: store, group, table }, remove: () => rmSync(folder, { recursive: true, force: true }) };
   }
   shell.secrets.learn(options.store);
-  if (/^memory:/i.test(options.store)) throw new TribuneError("INVALID_OPTIONS", "three processes cannot share memory:", { about: "--store", next: "leave --store out, or name a sqlite:, postgres:, mysql: or zookeeper: store" });
+  if (/^memory:/i.test(options.store)) throw new TribuneError("INVALID_OPTIONS", "three processes cannot share memory:", { about: "--store", next: "leave --store out, or name a sqlite:, postgres:, mysql:, etcd: or zookeeper: store" });
   const { label } = storeFromUrl(options.store);
   return { place: { store: options.store, label, group, table }, remove: () => undefined };
 }

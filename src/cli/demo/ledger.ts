@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import type { EtcdTransaction } from "../../store/etcd/index.ts";
 import type { Row } from "./protocol.ts";
 
 /** No name of a node has it in it. */
@@ -22,11 +23,11 @@ interface ZnodeTransaction {
 type Fenced = (work: (tx: DemoTransaction) => void | Promise<void>) => Promise<void>;
 
 /** What `term.transaction` hands out: the driver's own object. */
-export type DemoTransaction = DatabaseSync | QueryClient | ZnodeTransaction;
+export type DemoTransaction = DatabaseSync | QueryClient | EtcdTransaction | ZnodeTransaction;
 
 /**
  * The demo's own table: what a program would write while it leads. Its statements are the same for SQLite, PostgreSQL and MySQL; all values are numbers and names
- * of the demo's own making, so that they can stand in the text. In ZooKeeper it is a znode, and its rows are the names of those below it.
+ * of the demo's own making, so that they can stand in the text. In etcd it is a folder of keys; in ZooKeeper a znode, whose rows are the names of those below it.
  */
 export class Ledger {
   readonly #table: string;
@@ -40,26 +41,38 @@ export class Ledger {
   }
 
   async make(fenced: Fenced): Promise<void> {
+    if (this.#isKeys) return;
     if (this.#isZookeeper()) return await fenced((tx) => void (tx as ZnodeTransaction).create(`/${this.#table}`));
     await this.#change(fenced, `CREATE TABLE IF NOT EXISTS ${this.#table} (entry BIGINT NOT NULL, token BIGINT NOT NULL, node VARCHAR(128) NOT NULL)`);
   }
 
   async drop(fenced: Fenced): Promise<void> {
+    if (this.#isKeys) return await fenced((tx) => (tx as EtcdTransaction).deleteBelow(this.#folder));
     if (this.#isZookeeper()) return await fenced((tx) => this.#remove(tx as ZnodeTransaction));
     await this.#change(fenced, `DROP TABLE IF EXISTS ${this.#table}`);
   }
 
   /** Synchronous on SQLite, where nothing may wait inside a transaction. */
   write(tx: DemoTransaction, row: Row): void | Promise<void> {
+    if (isEtcd(tx)) return tx.put(`${this.#folder}${String(Math.trunc(row.entry)).padStart(16, "0")}-${row.token}`, JSON.stringify(row));
     if (isZnodes(tx)) return void tx.create(`/${this.#table}/${[Math.trunc(row.entry), BigInt(row.token), row.node].join(BETWEEN)}`);
     return run(tx, `INSERT INTO ${this.#table} (entry, token, node) VALUES (${Math.trunc(row.entry)}, ${BigInt(row.token)}, '${row.node.replaceAll("'", "''")}')`);
   }
 
   read(tx: DemoTransaction): readonly Row[] | Promise<readonly Row[]> {
+    if (isEtcd(tx)) return tx.getBelow(this.#folder).then((found) => found.map(({ value }) => rowOf(JSON.parse(value) as Record<string, unknown>)));
     if (isZnodes(tx)) return tx.children(`/${this.#table}`).then((names) => names.map(rowNamed).sort((a, b) => a.entry - b.entry));
     // As text: a token may be larger than what a driver takes for a number. Of the types that all three have, this is the one; PostgreSQL pads it.
     const sql = `SELECT entry, CAST(token AS CHAR(32)) AS token, node FROM ${this.#table} ORDER BY entry, token`;
     return isSqlite(tx) ? tx.prepare(sql).all().map(rowOf) : tx.query(sql).then((answer) => rowsIn(answer).map(rowOf));
+  }
+
+  get #isKeys(): boolean {
+    return /^etcd:/i.test(this.#store);
+  }
+
+  get #folder(): string {
+    return `${this.#table}/`;
   }
 
   async #remove(tx: ZnodeTransaction): Promise<void> {
@@ -94,6 +107,10 @@ function run(tx: DatabaseSync | QueryClient, statement: string): void | Promise<
 
 function rowsIn(answer: Awaited<ReturnType<QueryClient["query"]>>): Found {
   return "rows" in answer ? answer.rows : (answer[0] as Found);
+}
+
+function isEtcd(tx: DemoTransaction): tx is EtcdTransaction {
+  return "getBelow" in tx;
 }
 
 function isZnodes(tx: DemoTransaction): tx is ZnodeTransaction {
