@@ -45,13 +45,10 @@ class Group {
 
   /** Lets the time pass that `work` takes. */
   async during<T>(work: Promise<T>): Promise<T> {
-    let isOver = false;
-    const over = work.then(
-      () => (isOver = true),
-      () => (isOver = true),
-    );
-    for (let n = 0; n < 10_000 && !isOver; n++) await this.clock.advance(10);
-    await over;
+    const state = { isOver: false };
+    const end = () => void (state.isOver = true);
+    work.then(end, end);
+    for (let n = 0; n < 10_000 && !state.isOver; n++) await this.clock.advance(10);
     return await work;
   }
 }

@@ -50,9 +50,9 @@ export const documentCases: readonly SceneCase[] = [
     title: "a writing that is delivered twice counts once",
     async run(scene) {
       const [a, b] = [await scene.member(), await scene.member()];
-      assert.deepEqual((await atOnce([() => a.writeDocument("plan", 0, "made"), () => a.writeDocument("plan", 0, "made")])).toSorted(), [false, true]);
+      assert.equal(await timesDone(() => a.writeDocument("plan", 0, "made")), 1);
       const version = await b.versionOf("plan");
-      assert.deepEqual((await atOnce([() => a.writeDocument("plan", version, "again"), () => a.writeDocument("plan", version, "again")])).toSorted(), [false, true]);
+      assert.equal(await timesDone(() => a.writeDocument("plan", version, "again")), 1);
       const after = await b.readDocument("plan");
       assert.equal(await a.writeDocument("plan", version, "again"), false);
       assert.deepEqual(await b.readDocument("plan"), after);
@@ -369,6 +369,11 @@ export const documentCases: readonly SceneCase[] = [
     },
   },
 ];
+
+/** How often a writing says that it was done that is sent twice at once. */
+async function timesDone(write: () => Promise<boolean>): Promise<number> {
+  return (await atOnce([write, write])).filter(Boolean).length;
+}
 
 async function expectRefused(writer: Member, fence: DocumentFence, when: string): Promise<void> {
   await writer.writeDocument("kept", 0, "kept");
