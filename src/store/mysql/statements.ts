@@ -48,8 +48,10 @@ export function statementsFor(place: TablePlace) {
   const documentGranted = [
     server,
     `set ${noGroup}, @tribune_done = 0, @tribune_named = null, @tribune_fence = null, @tribune_found = 0, @tribune_next = null`,
+    `select d.version into @tribune_found from ${t.documents} d where d.grp = :group and d.name = :name`,
     "start transaction",
-    group("g.epoch = @tribune_epoch"),
+    group("g.epoch = @tribune_epoch and @tribune_found = :expectedVersion"),
+    "set @tribune_found = 0",
     `select 1 into @tribune_named from ${t.elections} e
       where e.grp = :group and e.election = :election and e.token = :token and e.holder_incarnation = :incarnation and @tribune_generation is not null`,
     `select 1 into @tribune_fence from ${t.fences} f where f.grp = :group and f.election = :election and f.token = :token and @tribune_named = 1 lock in share mode`,

@@ -45,11 +45,15 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       ${notify(electionChanged, changed)}
       select exists (select from ${changed}) as done, (select count(*) from hint) as hints`;
   /**
-   * Ends with \`granted\`: the group's row under its lock, if the group has adopted the server's epoch, and if the term $4, $5, $6 stands, unless no election is named. From there to the commit no
-   * election, fence or document of the group changes.
+   * Ends with `granted`: the group's row under its lock, if the document $2 seems to have the version $3, the group has adopted the server's epoch, and the term $4, $5, $6 stands, unless no election
+   * is named. From there to the commit no election, fence or document of the group changes.
    */
   const granted = `${writing},
-      held as materialized (select g.generation, g.documents_version from ${t.groups} g, server where g.grp = $1 and g.epoch = server.epoch for update of g),
+      held as materialized (
+        select g.generation, g.documents_version from ${t.groups} g, server
+        where g.grp = $1 and g.epoch = server.epoch and $3::bigint = coalesce((select d.version from ${t.documents} d where d.grp = $1 and d.name = $2), 0)
+        for update of g
+      ),
       named as materialized (
         select held.* from ${t.elections} e, held
         where e.grp = $1 and e.election = $4::text and e.token = $5::bigint and e.holder_incarnation = $6
