@@ -3,12 +3,14 @@ import type { ErrorCode } from "../kernel/index.ts";
 import { defaultStopBudgetMs, PRESETS } from "../presence/index.ts";
 import type { Timing } from "../presence/index.ts";
 import { checkReason, SCHEMA_WORKS_WITH } from "../store/index.ts";
-import type { Call, GroupReading, InstalledSchema, OpenContext, StoreSession } from "../store/index.ts";
+import type { Call, GroupReading, InstalledSchema, OpenContext, StoreProvider, StoreSession } from "../store/index.ts";
 import { Bell } from "./bell.ts";
 import { evidenceFinding, groupFinding, hintsFinding, schemaFinding, worstOf } from "./diagnosis.ts";
 import type { Diagnosis } from "./diagnosis.ts";
 import { isGone, memberToEvict } from "./evict.ts";
 import type { EvictOutcome } from "./evict.ts";
+import { checkDestination, checkStill, electionsToMove, generationBefore, tokensAbove } from "./move.ts";
+import type { MoveOutcome, MoveProgress } from "./move.ts";
 import { checkAdminOptions } from "./options.ts";
 import type { AdminOptions, CheckedAdminOptions } from "./options.ts";
 import { diagnoseMachine } from "./machine.ts";
@@ -61,6 +63,9 @@ const SUCCESSOR_MS = 250;
 
 /** Who was asked for something is looked at so often, since a hint may be lost. */
 const POLL_MS = 250;
+
+/** Whoever makes a group on another store is a member of it for as long as a few requests take. Short, since what is made waits for the longest lease of the group before it is free. */
+const MOVER_LEASE_MS = 1_000;
 
 /**
  * Reads and commands a group from outside. Made by {@link openAdmin}; connects with the first question, and again when the connection was cut.
@@ -260,6 +265,58 @@ export class Admin implements AsyncDisposable {
     const resumed = await this.#ask("resume", signal, (session, call) => session.resume({ election, by: this.#options.by }, call));
     if (!resumed) throw notPaused(election); // somebody else was first
     return pauseOutcome(row, row.paused);
+  }
+
+  /**
+   * Makes the group on another store so that its nodes can be started there: pauses every election here for good, has each holder resign, and makes the group there in a later generation, so that tokens and
+   * view numbers go on growing. From then on nodes can be restarted with the new store, one after the other. Run again after a failure it goes on; `resume` undoes it as long as no node runs on the new store.
+   * Rejects with `INVALID_OPTIONS` if the group has live members there, with `STOP_OVERRUN` if a holder has not resigned within `timeoutMs` (default two leases of it, at least 10 s), with `NOT_PAUSED` if somebody resumed meanwhile.
+   */
+  async move(to: StoreProvider, options: Ask & { readonly timeoutMs?: number | undefined; readonly onProgress?: ((progress: MoveProgress) => void) | undefined } = {}): Promise<MoveOutcome> {
+    const { signal, timeoutMs, onProgress } = options;
+    const { clock, store } = this.#options;
+    const beganMs = clock.monotonicMs();
+    const reading = await this.#read(signal);
+    const session = await this.#within("move", signal, () => to.open(this.#context(true)));
+    try {
+      checkDestination(await this.#within("move", signal, () => session.readGroup({ deadlineMs: this.#options.timeoutMs })), this.group, to.label);
+      for (const { election, paused } of electionsToMove(reading)) {
+        if (paused === null) await this.pause(election, { reason: `moved to ${to.label}`, signal });
+        onProgress?.({ step: "paused", election });
+      }
+      for (const { election } of electionsToMove(reading)) {
+        const ended = await this.requestResign(election, { signal, timeoutMs });
+        if (ended.outcome === "still-held") {
+          throw new TribuneError("STOP_OVERRUN", `${ended.node} was asked to resign ${election}, and still holds it after ${Math.round(ended.waitedMs)} ms`, { about: election, next: "look at that process, or end it; then move again: what is paused stays paused" });
+        }
+        if (ended.outcome === "resigned") onProgress?.({ step: "resigned", election, node: ended.node, token: ended.token });
+      }
+      const still = await this.#read(signal);
+      checkStill(still);
+      const generation = await this.#within("move", signal, () => this.#makeAnew(session, still));
+      onProgress?.({ step: "made", generation });
+      const elections = electionsToMove(still).map(({ election, token }) => ({ election, token: String(token) }));
+      return { group: this.group, from: store.label, to: to.label, elections, tokensAbove: String(tokensAbove(generation)), generation: { from: still.generation, to: generation }, tookMs: Math.round(clock.monotonicMs() - beganMs) };
+    } finally {
+      await session.close();
+    }
+  }
+
+  /** Joins for a moment as somebody who has seen the group's generation, which raises it there. */
+  async #makeAnew(session: StoreSession, { settings, ...reading }: GroupReading): Promise<number> {
+    const call = { deadlineMs: this.#options.timeoutMs };
+    const before = generationBefore({ settings, ...reading });
+    const incarnation = this.#options.random.id();
+    const joined = await session.join({ incarnation, node: `move-${incarnation.slice(0, 12)}`, leaseMs: MOVER_LEASE_MS, metadata: "{}", settings, generation: before, observer: true }, call);
+    if (joined.outcome !== "joined") {
+      throw new TribuneError("SETTINGS_MISMATCH", `group ${this.group} was on the other store before, with other settings`, { about: this.group, next: "use another group's name, or another place in that store" });
+    }
+    const cursor = { epoch: "", electionsVersion: 0, viewVersion: 0 };
+    // The group may have been there, of an earlier time: a beat that has seen a later generation raises it.
+    let { generation } = await session.look({ cursor, watch: [] }, call);
+    if (generation <= before) ({ generation } = await session.beat({ incarnation, beat: 1, generation: before + 1, viewSeen: 0, cursor, watch: [] }, call));
+    await session.leave({ incarnation }, call);
+    return generation;
   }
 
   /** Whoever waits for the election takes it within a moment; people want to know who. */

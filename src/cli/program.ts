@@ -9,6 +9,7 @@ import { joinCommand } from "./commands/join.ts";
 import { leadCommand } from "./commands/lead.ts";
 import { membersCommand } from "./commands/members.ts";
 import { migrateCommand } from "./commands/migrate.ts";
+import { moveCommand } from "./commands/move.ts";
 import { pauseCommand, resumeCommand } from "./commands/pause.ts";
 import { resignCommand } from "./commands/resign.ts";
 import { statusCommand } from "./commands/status.ts";
@@ -17,7 +18,7 @@ import { reportFailure } from "./failure.ts";
 import type { Shell } from "./shell.ts";
 
 /** In the order of the help: what one tries first, comes first. */
-const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, doctorCommand, migrateCommand];
+const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, doctorCommand, migrateCommand, moveCommand];
 
 const EXAMPLES = `
 Examples:
