@@ -106,7 +106,9 @@ export class StoreKeyRing implements KeyRing {
     return (this.#known?.ring.keys ?? []).map(({ id, createdAtMs, state }) => ({ id, createdAtMs, state }));
   }
 
-  /** Adds a key that is accepted from others and not used yet; answers its id. Throws `KEYS_MISSING` if there are too many, `STORE_BUSY` if others change the ring again and again. */
+  /**
+   * Adds a key that is accepted from others and not used yet; answers its id. Rejects with what the store rejects with: then it may have been added all the same, which `refresh` and `describe` tell. Throws `KEYS_MISSING` if there are too many, `STORE_BUSY` if others change the ring again and again.
+   */
   async introduce(): Promise<string> {
     const { random, clock } = this.#options;
     const ring = await this.#change((before) => introduceKey(before, random, clock.wallMs()));
@@ -191,7 +193,7 @@ export class StoreKeyRing implements KeyRing {
           const { version, ring } = this.#known ?? this.#throwMissing();
           const next = step(ring);
           if (await store.write({ expectedVersion: version, text: encodeRing(next) })) {
-            await this.#read();
+            await this.#read().catch(() => undefined); // the step is taken; the next poll reads it
             return next;
           }
         }

@@ -139,6 +139,28 @@ describe("the ring of keys in a store", () => {
     assert.equal(b.find(id)?.id, id);
   });
 
+  it("has taken a step that was written, also where it cannot be read at once", async () => {
+    const group = new Group();
+    const session = await group.session();
+    let fails = false;
+    const a = group.ring(session, {
+      ...DEAF,
+      read: () => (fails ? Promise.reject(new TribuneError("STORE_UNREACHABLE", "away")) : session.readDocument({ name: KEY_RING_DOCUMENT }, CALL)),
+      write: async (input) => {
+        const done = await session.writeDocument({ name: KEY_RING_DOCUMENT, ...input }, CALL);
+        fails = a.current() !== undefined;
+        return done;
+      },
+    });
+    await group.during(a.start());
+    const id = await group.during(a.introduce());
+    assert.equal(a.find(id), undefined);
+    fails = false;
+    await group.clock.advance(POLL_MS);
+    assert.equal(a.find(id)?.id, id);
+    assert.equal(accepted(a).length, 2);
+  });
+
   it("is put back as it was where the store has lost it", async () => {
     const group = new Group();
     const [a, b] = [await group.member(DEAF), await group.member(DEAF)];
