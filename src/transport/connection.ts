@@ -74,7 +74,6 @@ export class Connection {
 
   readonly #waiters = new Set<{ readonly stream: number; readonly resume: () => void }>();
   #heardMs: number;
-  #wroteSinceTick = true;
   readonly #mourners: Array<() => void> = [];
 
   constructor(parts: ConnectionParts) {
@@ -202,7 +201,7 @@ export class Connection {
   }
 
   #flush(): void {
-    if (this.#state === "ended") return;
+    if (this.#state === "ended" || this.#saidBye) return; // a write behind the end would break what is still on its way
     this.#writeControl();
     while (!this.#blocked && this.#queues.ready) {
       const batch = (this.#batch ??= borrowBatch());
@@ -237,7 +236,6 @@ export class Connection {
     this.#batch = undefined;
     if (batch.at === 0) return returnBatch(batch);
     this.#counts.bytesSent += batch.at;
-    this.#wroteSinceTick = true;
     if (!this.wire.write(batch.buffer.subarray(0, batch.at), () => returnBatch(batch))) this.#blocked = true;
   }
 
@@ -326,11 +324,9 @@ export class Connection {
     if (late) this.#heardMs = nowMs;
     const patienceMs = Math.max(this.#settings.silenceMs, 2 * this.#peerLimits.beatMs);
     if (nowMs - this.#heardMs > patienceMs) return this.end("silent", `nothing was heard for ${Math.round(nowMs - this.#heardMs)} ms`);
-    if (!this.#wroteSinceTick) {
-      this.#beatDue = true;
-      this.#scheduleFlush();
-    }
-    this.#wroteSinceTick = false;
+    // Each time, also when frames go: a beat that waits for a second without them leaves two seconds of silence, which is all that a peer may be willing to bear.
+    this.#beatDue = true;
+    this.#scheduleFlush();
   }
 
   /** Takes no more frames, writes what waits, says bye. Whoever calls it ends the connection if that takes too long. */

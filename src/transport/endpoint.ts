@@ -1,8 +1,9 @@
 import { guardedLogger, TribuneError, withDeadline } from "../kernel/index.ts";
-import type { Logger, Timer } from "../kernel/index.ts";
+import type { Timer } from "../kernel/index.ts";
 import { admit } from "./admission.ts";
 import type { Connection } from "./connection.ts";
 import { hear } from "./exchange.ts";
+import { whoGivesWay } from "./giving-way.ts";
 import { encodeRefusal, encodeWelcome, readHello } from "./hello.ts";
 import type { Hello, Introduction, ToldRefusal } from "./hello.ts";
 import { PeerLink } from "./link.ts";
@@ -20,6 +21,10 @@ const LEAVE_TAKING_MS = 1_000;
 /** A timer of this process that comes later than this many beats says that the process stood still. */
 const LATE_BEATS = 2;
 
+/** So many dials begin in one turn, and so many more each time after as many milliseconds: a thousand at once would hold up all else that this process does, beats of its session with the store among it, for longer than a second. */
+const DIALS_AT_ONCE = 16;
+const DIALS_EVERY_MS = 10;
+
 /** Opens an endpoint on a network of wires: the same for sockets and for the simulated network. */
 export async function openEndpoint(network: WireNetwork, settings: LinkSettings, context: TransportContext): Promise<Endpoint> {
   const endpoint = new WireEndpoint(network, settings, context);
@@ -31,7 +36,6 @@ class WireEndpoint implements Endpoint {
   readonly #network: WireNetwork;
   readonly #settings: LinkSettings;
   readonly #context: TransportContext;
-  readonly #logger: Logger;
   readonly #lines: RareLines;
   readonly #refusals: Refusals;
   readonly #ended = new AbortController();
@@ -44,6 +48,9 @@ class WireEndpoint implements Endpoint {
   #ports: LinkPorts | undefined;
   #connections = 0;
   #ticker: Timer | undefined;
+  /** Dials that are to begin. */
+  readonly #dialsDue: Array<() => void> = [];
+  #dialPause: Timer | undefined;
   #forgetKeys: (() => void) | undefined;
   #closing: Promise<void> | undefined;
   readonly #untold: Array<() => void> = [];
@@ -53,19 +60,14 @@ class WireEndpoint implements Endpoint {
     this.#network = network;
     this.#settings = settings;
     this.#context = context;
-    this.#logger = guardedLogger(context.logger);
-    this.#lines = new RareLines(context.clock, this.#logger);
+    this.#lines = new RareLines(context.clock, guardedLogger(context.logger));
     this.#refusals = new Refusals(this.#lines);
   }
 
   async listen(wait: Wait): Promise<void> {
-    const early: Wire[] = [];
     const listener = await this.#network.listen(
       {
-        accept: (wire) => {
-          if (this.#ports === undefined) early.push(wire);
-          else this.#accept(wire);
-        },
+        accept: (wire) => this.#accept(wire),
         refused: (reason, remote, detail) => this.#refusals.add(reason, remote, detail),
       },
       wait,
@@ -74,7 +76,6 @@ class WireEndpoint implements Endpoint {
     this.#ports = this.#portsFor(listener.address);
     this.#forgetKeys = this.#context.keys?.onChange(() => this.#keysChanged());
     this.#tickLater();
-    for (const wire of early) this.#accept(wire);
   }
 
   get address(): string {
@@ -114,6 +115,7 @@ class WireEndpoint implements Endpoint {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort(reason);
     this.#ticker?.cancel();
+    this.#dialPause?.cancel();
     this.#forgetKeys?.();
     for (const link of this.#links.values()) link.destroy("the endpoint ended");
     for (const connection of this.#leaving.keys()) connection.end("closed", "the endpoint ended");
@@ -139,7 +141,8 @@ class WireEndpoint implements Endpoint {
   // ---- connections of others ---------------------------------------------------------------------------------
 
   #accept(wire: Wire): void {
-    if (this.#ended.signal.aborted || this.#closing !== undefined) return wire.destroy();
+    // Before it is open nobody knows this incarnation's address: whoever comes looks for an earlier one.
+    if (this.#ports === undefined || this.#ended.signal.aborted || this.#closing !== undefined) return wire.destroy();
     this.#makeRoom();
     const giveUp = hear(wire, readHello, { clock: this.#context.clock, deadlineMs: this.#settings.connectMs }, (heard) => {
       this.#strangers.delete(wire);
@@ -154,20 +157,22 @@ class WireEndpoint implements Endpoint {
     });
   }
 
-  /** The oldest strangers give way: who is honest proves itself within milliseconds. */
   #makeRoom(): void {
     if (this.#strangers.size < this.#settings.maxHalfOpen) return;
-    for (const [wire, forget] of this.#strangers) {
-      forget();
-      this.#refusals.add("crowded", wire.remote, `more than ${this.#settings.maxHalfOpen} connections had not said whose they are`);
-      return;
-    }
+    const wire = whoGivesWay(Array.from(this.#strangers.keys(), (each) => [each, each.remote] as const));
+    if (wire === undefined) return;
+    this.#strangers.get(wire)?.();
+    this.#refusals.add("crowded", wire.remote, `more than ${this.#settings.maxHalfOpen} connections had not said whose they are`);
   }
 
   #greet(wire: Wire, hello: Hello, rest: Uint8Array): void {
     if (rest.length > 0) {
       wire.destroy();
       return this.#refusals.add("malformed", wire.remote, "something came before the welcome");
+    }
+    if (!this.#isAccepted(wire.security.provedBy)) {
+      wire.destroy();
+      return this.#refusals.add("unauthenticated", wire.remote, "its key was retired before it said hello");
     }
     const standing = this.#links.get(hello.incarnation)?.standing ?? { kind: "none" as const };
     const admission = admit(hello, this.#context, this.#context.known(hello.incarnation), standing, wire.speaksFor);
@@ -212,7 +217,9 @@ class WireEndpoint implements Endpoint {
       network: this.#network,
       introduction: this.#introduction(address),
       known: (incarnation) => this.#context.known(incarnation),
+      isAccepted: (provedBy) => this.#isAccepted(provedBy),
       nextConnection: () => ++this.#connections,
+      beginDial: (begin) => this.#beginDial(begin),
       up: (event) => this.#tell(() => handlers.up(event)),
       down: (link, connection, reason, detail) => this.#down(link, connection, reason, detail),
       unreachable: (link, reason, detail, attempts) => this.#tell(() => handlers.unreachable({ link, reason, detail, attempts })),
@@ -222,6 +229,19 @@ class WireEndpoint implements Endpoint {
       },
       closed: (link, leaving) => this.#linkClosed(link, leaving),
     };
+  }
+
+  #beginDial(begin: () => void): void {
+    this.#dialsDue.push(begin);
+    if (this.#dialsDue.length === 1 && this.#dialPause === undefined) queueMicrotask(() => this.#beginDials());
+  }
+
+  #beginDials(): void {
+    this.#dialPause = undefined;
+    if (this.#ended.signal.aborted) return;
+    const { length } = this.#dialsDue;
+    for (const begin of this.#dialsDue.splice(0, DIALS_AT_ONCE)) begin();
+    if (length > DIALS_AT_ONCE) this.#dialPause = this.#context.clock.setTimer(DIALS_EVERY_MS, () => this.#beginDials());
   }
 
   #introduction(address: string): Introduction {
@@ -250,8 +270,14 @@ class WireEndpoint implements Endpoint {
   #keysChanged(): void {
     for (const link of this.#links.values()) {
       const id = link.provedBy;
-      if (id !== null && id !== "certificate" && this.#context.keys?.find(id) === undefined) link.renew("key-retired", `the key ${id} is not accepted any more`);
+      if (this.#isAccepted(id)) link.keysChanged();
+      else link.renew("key-retired", `the key ${id} is not accepted any more`);
     }
+  }
+
+  /** Whether what a peer proved itself with still counts: a key may be retired at any moment, also between TLS and the handshake behind it. */
+  #isAccepted(provedBy: string | null): boolean {
+    return provedBy === null || provedBy === "certificate" || this.#context.keys?.find(provedBy) !== undefined;
   }
 
   #tickLater(): void {
@@ -281,7 +307,7 @@ class WireEndpoint implements Endpoint {
     try {
       event();
     } catch (error) {
-      this.#logger.error({ code: "LISTENER_FAILED", error: error instanceof Error ? error.message : String(error) }, "a handler of the transport threw");
+      this.#lines.say("a handler", "error", { code: "LISTENER_FAILED", error: error instanceof Error ? error.message : String(error) }, "a handler of the transport threw");
     }
   }
 }

@@ -1,5 +1,6 @@
 import { checkName } from "../kernel/index.ts";
 import { FORMAT_VERSION, HEADER_BYTES, PIECE, readUint32, violation, writeHeader, writeUint32 } from "./frames.ts";
+import { LEAST_TAKEN, LONGEST_MS } from "./options.ts";
 import type { RefusalReason } from "./transport.ts";
 
 /**
@@ -157,7 +158,9 @@ function introduction(fields: FieldReader): Introduction {
     limits: { maxFrameBytes: fields.number(), windowBytes: fields.number(), assemblyBytes: fields.number(), beatMs: fields.number() },
   };
   const { maxFrameBytes, windowBytes, assemblyBytes, beatMs } = said.limits;
-  if (maxFrameBytes === 0 || windowBytes === 0 || assemblyBytes < maxFrameBytes || beatMs === 0) throw violation("a handshake with limits that nobody can keep");
+  // What options do not allow, an honest peer does not say; and whoever sends may count on it.
+  const isAllowed = maxFrameBytes >= LEAST_TAKEN.maxFrameBytes && windowBytes >= LEAST_TAKEN.windowBytes && assemblyBytes >= maxFrameBytes && beatMs > 0 && beatMs <= LONGEST_MS;
+  if (!isAllowed) throw violation("a handshake with limits that nobody can keep");
   return said;
 }
 

@@ -23,7 +23,11 @@ export interface LinkPorts {
   /** What this side says of itself. */
   readonly introduction: Introduction;
   known(incarnation: string): KnownPeer | undefined;
+  /** Whether what a peer proved itself with still counts. */
+  isAccepted(provedBy: string | null): boolean;
   nextConnection(): number;
+  /** Calls back when a dial may begin: from a call stack of its own, and not with too many others at once. */
+  beginDial(begin: () => void): void;
   /** Events, in order; never from inside of a call of the port. */
   up(event: ConnectionUp): void;
   down(link: Link, connection: number, reason: DownReason, detail: string): void;
@@ -160,7 +164,7 @@ export class PeerLink implements Link {
     if (this.#state !== "connecting" || this.#dial !== undefined || this.#pause !== undefined) return;
     const dial = { abort: new AbortController(), saidHello: false };
     this.#dial = dial;
-    queueMicrotask(() => void this.#attempt(dial));
+    this.#ports.beginDial(() => void this.#attempt(dial));
   }
 
   /** A connection that was agreed upon, by either side. Ends what was there before. */
@@ -191,6 +195,13 @@ export class PeerLink implements Link {
     this.#become("up");
     this.#ports.up({ link: this, connection: number, security: { ...wire.security, version: agreed.version } });
     connection.begin(agreed.rest);
+  }
+
+  /** A dial that failed for its key is tried again at once. */
+  keysChanged(): void {
+    if (this.#lastFailure !== "unauthenticated") return;
+    this.#cancelPause();
+    this.wake();
   }
 
   /** Ends the connection, and makes another one. */
@@ -235,6 +246,10 @@ export class PeerLink implements Link {
     const giveUp = hear(wire, readAnswer, { clock, deadlineMs }, (heard) => {
       dial.abort.signal.removeEventListener("abort", abandoned);
       if (this.#dial !== dial) return wire.destroy();
+      if (!this.#ports.isAccepted(wire.security.provedBy)) {
+        wire.destroy();
+        return this.#failed(dial, "unauthenticated", "the key was retired during the handshake");
+      }
       if (heard.kind === "heard" && !("refused" in heard.value)) {
         const stranger = recognize(heard.value, this.peer, introduction.group, wire.speaksFor);
         if (stranger === undefined) return this.adopt(wire, { id: connectionId, version: heard.value.version, limits: heard.value.limits, rest: heard.rest, replaces: "this side dialled again" });

@@ -23,7 +23,7 @@ export interface LinkOptions {
   readonly firstPauseMs?: number;
   /** The ceiling that those pauses grow to, in milliseconds. Default 5000. */
   readonly longestPauseMs?: number;
-  /** How many connections may be there that have not proved whose they are; the oldest of them give way. Default 256. */
+  /** How many connections may be there that have not proved whose they are; then the oldest gives way, of the host that has the most of them. Default 256. */
   readonly maxHalfOpen?: number;
 }
 
@@ -48,16 +48,20 @@ export const DEFAULT_LINK_OPTIONS: LinkSettings = {
 /** The names of all link options. */
 export const LINK_OPTION_NAMES = Object.keys(DEFAULT_LINK_OPTIONS) as ReadonlyArray<keyof LinkSettings>;
 
-const LONGEST_MS = 24 * 3_600_000;
+/** No member may set longer times than this. */
+export const LONGEST_MS = 24 * 3_600_000;
+
+/** No member may take less than this: whatever must be sent fits. */
+export const LEAST_TAKEN = { maxFrameBytes: LARGEST_PIECE, windowBytes: 4_096 } as const;
 
 /** Adds what is wrong with link options; returns them with every field decided. */
 export function linkSettings(options: LinkOptions, complaints: Complaints): LinkSettings {
   const settings: LinkSettings = { ...DEFAULT_LINK_OPTIONS, assemblyBytes: 2 * (options.maxFrameBytes ?? DEFAULT_LINK_OPTIONS.maxFrameBytes), ...withoutUndefined(options) };
   const whole = (name: keyof LinkSettings, min: number, max: number) =>
     complaints.check(Number.isSafeInteger(settings[name]) && settings[name] >= min && settings[name] <= max, `${name} must be a whole number from ${min} to ${max}, not ${String(settings[name])}`);
-  const frames = whole("maxFrameBytes", LARGEST_PIECE, 2 ** 30);
+  const frames = whole("maxFrameBytes", LEAST_TAKEN.maxFrameBytes, 2 ** 30);
   if (whole("assemblyBytes", LARGEST_PIECE, 2 ** 31 - 1) && frames) complaints.check(settings.assemblyBytes >= settings.maxFrameBytes, `assemblyBytes must be at least maxFrameBytes (${settings.maxFrameBytes}), not ${settings.assemblyBytes}`);
-  whole("windowBytes", 4_096, 2 ** 30);
+  whole("windowBytes", LEAST_TAKEN.windowBytes, 2 ** 30);
   whole("streamQueueBytes", 4_096, 2 ** 30);
   whole("queueBytes", 4_096, 2 ** 31 - 1);
   whole("maxHalfOpen", 1, 65_536);

@@ -17,7 +17,7 @@ export class RareLines {
     this.#logger = logger;
   }
 
-  say(about: string, level: "debug" | "warn", fields: LogFields, message: string): void {
+  say(about: string, level: "debug" | "warn" | "error", fields: LogFields, message: string): void {
     const nowMs = this.#clock.monotonicMs();
     const last = this.#last.get(about);
     if (last !== undefined && nowMs - last.atMs < LINE_EVERY_MS) {

@@ -52,7 +52,7 @@ export interface KnownPeer extends PeerIdentity {
 }
 
 /**
- * What an endpoint tells. Called one after the other, never from inside of a call of the port; one that throws is logged as `LISTENER_FAILED` and changes nothing.
+ * What an endpoint tells. Called one after the other, never from inside of a call of the port; one that throws is logged as `LISTENER_FAILED`, at a limited rate since peers decide how often that is, and changes nothing.
  */
 export interface TransportHandlers {
   /** A connection began: the link's own number is `connection` from now on. What was sent on an earlier one and not acknowledged may be lost. */

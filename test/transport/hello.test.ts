@@ -63,7 +63,7 @@ describe("a handshake", () => {
 
   it("with a bad name, or limits that nobody can keep, is refused", () => {
     for (const more of [{ node: "" }, { node: "a b" }, { group: "../x" }, { incarnation: "\u0000" }]) assert.throws(() => readHello(encodeHello({ ...HELLO, ...more })), violates, JSON.stringify(more));
-    for (const limits of [{ ...LIMITS, windowBytes: 0 }, { ...LIMITS, beatMs: 0 }, { ...LIMITS, assemblyBytes: 1 }]) assert.throws(() => readHello(encodeHello({ ...HELLO, limits })), violates, JSON.stringify(limits));
+    for (const limits of [{ ...LIMITS, windowBytes: 0 }, { ...LIMITS, windowBytes: 4_095 }, { ...LIMITS, beatMs: 0 }, { ...LIMITS, beatMs: 2 ** 32 - 1 }, { ...LIMITS, assemblyBytes: 1 }, { ...LIMITS, maxFrameBytes: 1 }, { ...LIMITS, maxFrameBytes: 16_384 }]) assert.throws(() => readHello(encodeHello({ ...HELLO, limits })), violates, JSON.stringify(limits));
   });
 
   it("of a later version that still speaks this one may say more; one that does not is known by its preamble alone", () => {

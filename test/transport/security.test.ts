@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
-import { connect as connectTls, createServer as createTlsServer } from "node:tls";
+import { connect as connectTls, createSecureContext, createServer as createTlsServer } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import { after, afterEach, describe, it } from "node:test";
 import { inspect } from "node:util";
@@ -10,7 +10,8 @@ import { isTribuneError, systemRandom } from "../../src/kernel/index.ts";
 import type { LogFields, Logger } from "../../src/kernel/index.ts";
 import { activateKey, HeldKeys, introduceKey, newRing, retireKey, tcp } from "../../src/transport/index.ts";
 import type { ConnectionUp, Endpoint, KnownPeer, PeerUnreachable, TcpOptions } from "../../src/transport/index.ts";
-import { securityByKeys } from "../../src/transport/tcp/security.ts";
+import { encodeHello, encodeWelcome } from "../../src/transport/hello.ts";
+import { securityByCertificates, securityByKeys } from "../../src/transport/tcp/security.ts";
 import { transportConformance } from "../../src/testing/index.ts";
 import { requireOrSkip } from "../support/required.ts";
 import { makeCertificates } from "./certificates.ts";
@@ -18,6 +19,9 @@ import { contextOf, LOCAL, tcpPlace } from "./tcp-place.ts";
 
 const GROUP = "billing";
 const ring = newRing(systemRandom, 0);
+
+/** What a connection by a key is bound to by TLS. */
+const TLS_BY_KEY = { minVersion: "TLSv1.3", maxVersion: "TLSv1.3", ciphers: "TLS_AES_128_GCM_SHA256" } as const;
 
 /** A member with an endpoint on this machine, and what it was told. */
 interface Member {
@@ -179,7 +183,7 @@ describe("a connection by the group's keys", () => {
     assert.deepEqual([a.failures[0]?.reason, a.ups], ["unauthenticated", []]);
     // Also if this process trusted that authority by default: the proof is looked at again.
     const client = securityByKeys(new HeldKeys(ring), GROUP).client();
-    const trusting = connectTls({ ...client.options, host: "localhost", port: (server.address() as AddressInfo).port, ca, checkServerIdentity: () => undefined });
+    const trusting = connectTls({ ...client.options, host: "localhost", port: (server.address() as AddressInfo).port, secureContext: createSecureContext({ ...TLS_BY_KEY, ca }), checkServerIdentity: () => undefined });
     sockets.push(trusting);
     await once(trusting, "secureConnect");
     assert.equal(client.proof(trusting), undefined);
@@ -222,11 +226,35 @@ describe("a connection by the group's keys", () => {
   it("is refused for anything older than TLS 1.3", async () => {
     const self = await member();
     const { options } = securityByKeys(new HeldKeys(ring), GROUP).client();
-    const old = connectTls({ ...options, ...portOf(self), minVersion: "TLSv1.2", maxVersion: "TLSv1.2", ciphers: "PSK-AES128-GCM-SHA256" });
+    const old = connectTls({ ...options, ...portOf(self), secureContext: createSecureContext({ minVersion: "TLSv1.2", maxVersion: "TLSv1.2", ciphers: "PSK-AES128-GCM-SHA256" }) });
     sockets.push(old);
     const [error] = (await once(old, "error")) as [NodeJS.ErrnoException];
     assert.match(error.code ?? "", /^ERR_SSL|ECONNRESET/);
     assert.deepEqual(self.ups, []);
+  });
+
+  it("asks for nothing else, with what is made once for all dials", async () => {
+    const security = securityByKeys(new HeldKeys(ring), GROUP);
+    const [one, other] = [security.client().options, security.client().options];
+    assert.ok(one.secureContext !== undefined && one.secureContext === other.secureContext);
+    const asked: Buffer[] = [];
+    const server = createServer((socket) => {
+      sockets.push(socket);
+      socket.on("error", () => undefined).once("data", (chunk: Buffer) => {
+        asked.push(chunk);
+        socket.destroy();
+      });
+    }).listen(0, "127.0.0.1");
+    servers.push(server);
+    await once(server, "listening");
+    const client = connectTls({ ...one, host: "127.0.0.1", port: (server.address() as AddressInfo).port });
+    sockets.push(client);
+    await once(client, "error");
+    // Of a client's hello: behind 11 bytes of headers and version, 32 of randomness and the session's id there is the list of suites.
+    const hello = asked[0] ?? Buffer.alloc(0);
+    const suites = 43 + 1 + (hello[43] ?? 0);
+    const offered = hello.subarray(suites + 2, suites + 2 + hello.readUInt16BE(suites)).toString("hex").match(/..../g);
+    assert.deepEqual(offered?.filter((suite) => suite !== "00ff"), ["1301"]);
   });
 });
 
@@ -275,6 +303,28 @@ describe("the port of a member with keys", () => {
     await self.until("it is up", () => self.ups.length === 1);
     assert.ok(self.endpoint.counts.refused.crowded > 500, String(self.endpoint.counts.refused.crowded));
     assert.deepEqual(self.downs, []);
+  });
+
+  it("lets one host that floods it push out nobody else's handshake", async (t) => {
+    if (process.platform !== "linux") return requireOrSkip(t, "a second loopback address", "only Linux has one without being asked");
+    const hello = await clientHello();
+    for (const security of ["keys", "plaintext"] as const) {
+      const self = await member({ options: { maxHalfOpen: 8, security } });
+      const honest = await rawTo(self);
+      honest.on("close", () => assert.fail("it was closed"));
+      if (security === "keys") honest.write(hello.subarray(0, 20));
+      for (let n = 0; n < 60; n++) {
+        const flood = connect({ ...portOf(self), localAddress: "127.0.0.2" });
+        sockets.push(flood);
+        flood.on("error", () => undefined);
+        await once(flood, "connect");
+      }
+      await self.until("the flood is cut off", () => self.lines.some(({ reason }) => reason === "crowded"));
+      honest.removeAllListeners("close");
+      assert.deepEqual([honest.destroyed, honest.readableEnded, self.endpoint.counts.halfOpen], [false, false, 8]);
+      honest.write(security === "keys" ? hello.subarray(20) : "no");
+      await (security === "keys" ? once(honest, "data") : ended(honest)); // it is still listened to
+    }
   });
 
   it("takes nothing from a recording of a member's connection", async () => {
@@ -334,6 +384,59 @@ describe("the rotation of keys", () => {
     assert.ok(a.endpoint.counts.refused.unauthenticated > before);
   });
 
+  it("makes who had the old key for longer than the others dial again as soon as it has the new one", async () => {
+    const fresh = newRing(systemRandom, 1);
+    const keys = new HeldKeys(ring);
+    const [late, self] = [await member({ keys, options: { firstPauseMs: 600_000, longestPauseMs: 600_000 } }), await member({ keys: new HeldKeys(fresh) })];
+    const link = late.endpoint.link(self.known);
+    await late.until("it is refused", () => late.failures.length === 1);
+    keys.replace(fresh);
+    await late.until("it is up", () => link.state === "up");
+    assert.deepEqual(late.failures.map(({ reason }) => reason), ["unauthenticated"]);
+  });
+
+  it("leaves nobody in whose key was retired between TLS and the handshake behind it, on either side", async () => {
+    const introduced = introduceKey(ring, systemRandom, 1);
+    const [old, fresh] = introduced.keys;
+    assert.ok(old !== undefined && fresh !== undefined);
+    const retired = retireKey(activateKey(introduced, fresh.id), old.id);
+
+    // One that dials: it was let in by TLS, and says who it is when its key is gone.
+    const keys = new HeldKeys(introduced);
+    const [self, other] = [await member({ keys }), await member()];
+    const client = securityByKeys(new HeldKeys(ring), GROUP).client();
+    const slow = connectTls({ ...client.options, ...portOf(self) });
+    sockets.push(slow);
+    slow.on("error", () => undefined);
+    let said = 0;
+    slow.on("data", (chunk: Buffer) => (said += chunk.length));
+    await once(slow, "secureConnect");
+    keys.replace(retired);
+    const limits = { maxFrameBytes: 2 ** 20, windowBytes: 2 ** 20, assemblyBytes: 2 ** 20, beatMs: 1_000 };
+    slow.write(encodeHello({ group: GROUP, ...other.known, address: other.endpoint.address, limits, newestVersion: 1, oldestVersion: 1, to: self.known.incarnation, connectionId: "c", lostId: "" }));
+    await ended(slow);
+    assert.deepEqual([said, self.ups, self.endpoint.counts.refused.unauthenticated], [0, [], 1]);
+
+    // One that is dialled: it answers when the key of the dial is gone.
+    const dialling = new HeldKeys(introduced);
+    const server = createTlsServer({ ...securityByKeys(new HeldKeys(ring), GROUP).server }, (socket) => {
+      sockets.push(socket);
+      socket.on("error", () => undefined);
+      socket.once("data", () => {
+        dialling.replace(retired);
+        socket.write(encodeWelcome({ group: GROUP, ...peer, limits, version: 1 }));
+      });
+    }).on("tlsClientError", () => undefined);
+    servers.push(server.listen(0, "127.0.0.1"));
+    await once(server, "listening");
+    const peer = { node: "late", incarnation: "late", address: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+    const dialler = await member({ keys: dialling });
+    dialler.view.set(peer.incarnation, peer);
+    dialler.endpoint.link(peer);
+    await dialler.until("it is refused", () => dialler.failures.length > 0 || dialler.ups.length > 0);
+    assert.deepEqual([dialler.failures[0]?.reason, dialler.ups], ["unauthenticated", []]);
+  });
+
   it("shows no secret where keys are printed", () => {
     const keys = new HeldKeys(ring);
     const secret = ring.keys[0]?.secret ?? "";
@@ -356,6 +459,36 @@ describe("certificates of one's own", () => {
     const [one, other] = [await member({ options: { security: a } }), await member({ options: { security: b } })];
     await connected(one, other);
     assert.equal(one.ups[0]?.security.provedBy, "certificate");
+  });
+
+  it("are not taken without an authority, or without a key that fits", () => {
+    for (const ca of ["", "\n", "nothing of the kind", new Uint8Array(0)]) assert.throws(() => tcp({ security: { ...a, ca } }), (error) => isTribuneError(error, "INVALID_OPTIONS") && error.message.includes("security.ca"), String(ca));
+    for (const broken of [{ ...a, key: b.key }, { ...a, cert: "" }, { ...a, key: "no PEM" }]) {
+      assert.throws(() => tcp({ security: broken }), (error) => isTribuneError(error, "INVALID_OPTIONS") && error.message.includes("security.key") && !error.message.includes("no PEM\n"));
+    }
+    assert.throws(() => tcp({ security: { ...a, nodeOf: "CN" as unknown as () => string } }), (error) => isTribuneError(error, "INVALID_OPTIONS"));
+  });
+
+  it("are shown each time: a session of an earlier connection is not resumed", async () => {
+    const security = securityByCertificates(a);
+    const reused: boolean[] = [];
+    const server = createTlsServer(security.server, (socket) => {
+      sockets.push(socket);
+      reused.push(socket.isSessionReused());
+      socket.on("error", () => undefined).end("x");
+    });
+    servers.push(server.listen(0, "127.0.0.1"));
+    await once(server, "listening");
+    let session: Buffer | undefined;
+    for (let n = 0; n < 2; n++) {
+      const client = connectTls({ ...security.client().options, host: "127.0.0.1", port: (server.address() as AddressInfo).port, ...(session === undefined ? {} : { session }) });
+      sockets.push(client);
+      client.on("session", (given: Buffer) => (session = given));
+      await once(client, "secureConnect");
+      assert.ok(security.client().proof(client) !== undefined);
+      await ended(client);
+    }
+    assert.deepEqual([reused, session !== undefined], [[false, false], true]);
   });
 
   it("of another authority are refused, and so are keys and plaintext", async () => {
@@ -396,6 +529,28 @@ describe("a TCP endpoint", () => {
     await assert.rejects(tcp({ host: "192.0.2.1", security: "plaintext" }).open(contextOf({ node: "n", incarnation: "i" })), (error) => isTribuneError(error, "ADDRESS_UNUSABLE"));
     await assert.rejects(tcp({ ...LOCAL, security: "plaintext", advertise: () => Promise.reject(new Error("no")) }).open(contextOf({ node: "n", incarnation: "i" })), (error) => isTribuneError(error, "ADDRESS_UNUSABLE"));
     await assert.rejects(tcp({ ...LOCAL, security: "plaintext", advertise: () => "x y" }).open(contextOf({ node: "n", incarnation: "i" })), (error) => isTribuneError(error, "ADDRESS_UNUSABLE"));
+  });
+
+  it("does not open later than it may, however long it takes to say what to advertise, and keeps nobody who came before", async () => {
+    const clients: Socket[] = [];
+    const early: Array<Promise<void>> = [];
+    const advertise = ({ host, port }: { readonly host: string; readonly port: number }) => {
+      const client = connect({ host, port });
+      client.on("error", () => undefined);
+      sockets.push(client);
+      clients.push(client);
+      early.push(ended(client));
+      return new Promise<string>(() => undefined);
+    };
+    const controller = new AbortController();
+    const opening = tcp({ ...LOCAL, security: "plaintext", advertise }).open(contextOf({ node: "n", incarnation: "i", signal: controller.signal }));
+    const outcome = opening.then(() => "open", (error: unknown) => (isTribuneError(error, "ABORTED") ? "aborted" : error));
+    while (early.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await early[0];
+    controller.abort();
+    assert.equal(await outcome, "aborted");
+    const timely = tcp({ ...LOCAL, security: "plaintext", advertise }).open(contextOf({ node: "n", incarnation: "i", deadlineMs: 50 }));
+    await assert.rejects(timely, (error) => isTribuneError(error, "TRANSPORT_TIMEOUT"));
   });
 
   it("in plaintext listens on this machine alone unless told otherwise", async () => {

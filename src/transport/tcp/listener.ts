@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import { abortError, toTribuneError, TribuneError, withDeadline } from "../../kernel/index.ts";
 import type { Clock, Timer } from "../../kernel/index.ts";
+import { whoGivesWay } from "../giving-way.ts";
 import type { RefusalReason, Wait } from "../transport.ts";
 import type { ListenHooks, Listener } from "../wire.ts";
 import { formatAddress, parseAddress, reachableHost } from "./address.ts";
@@ -55,9 +56,10 @@ export class SocketListener {
   async open(wait: Wait): Promise<Listener> {
     if (wait.signal?.aborted === true) throw abortError(wait.signal, "listening");
     const { settings, clock } = this.#parts;
-    const listening = withDeadline(this.#listen(), { clock, ms: wait.deadlineMs, operation: "listening", code: "TRANSPORT_TIMEOUT", next: "see what holds up this process", signal: wait.signal });
+    const listening = this.#listen().then((place) => addressFor(place, settings));
+    const open = withDeadline(listening, { clock, ms: wait.deadlineMs, operation: "listening", code: "TRANSPORT_TIMEOUT", next: "see how long the function that says what to advertise takes, and what holds up this process", signal: wait.signal });
     try {
-      const address = await listening.then((place) => addressFor(place, settings));
+      const address = await open;
       const halfOpen = () => this.#strangers.size;
       return {
         address,
@@ -78,6 +80,7 @@ export class SocketListener {
       const failed = (error: NodeJS.ErrnoException) => reject(listenError(error, host ?? "all addresses", port));
       this.#server.once("error", failed);
       this.#server.listen({ ...(host === undefined ? {} : { host }), port }, () => {
+        if (this.#isClosed) return void this.#server.close(); // given up while the host was looked up
         this.#server.off("error", failed);
         this.#server.on("error", () => undefined); // too many open files: whoever could not be accepted tries again
         const bound = this.#server.address();
@@ -117,11 +120,12 @@ export class SocketListener {
   #makeRoom(): void {
     const { maxHalfOpen } = this.#parts.settings.link;
     if (this.#strangers.size < maxHalfOpen) return;
-    const [oldest] = this.#strangers.keys();
-    if (oldest !== undefined) this.#end(oldest, "crowded", `more than ${maxHalfOpen} connections had not proved themselves`);
+    const remote = whoGivesWay(Array.from(this.#strangers.keys(), (each) => [each, each] as const));
+    if (remote !== undefined) this.#end(remote, "crowded", `more than ${maxHalfOpen} connections had not proved themselves`);
   }
 
   #secured(socket: TLSSocket, security: SocketSecurity): void {
+    socket.on("error", () => undefined);
     const remote = remoteOf(socket);
     const stranger = this.#strangers.get(remote);
     if (stranger === undefined) return void socket.destroy(); // it was ended meanwhile

@@ -1,3 +1,4 @@
+import { createSecureContext } from "node:tls";
 import type { PeerCertificate } from "node:tls";
 import { Complaints, shown } from "../../kernel/index.ts";
 import { LINK_OPTION_NAMES, linkSettings } from "../options.ts";
@@ -60,12 +61,29 @@ export function tcpSettings(options: TcpOptions): TcpSettings {
   if (typeof options.advertise === "string") complaints.check(parseAddress(options.advertise) !== undefined, `advertise must be "host:port", not ${shown(options.advertise)}`);
   else complaints.check(options.advertise === undefined || typeof options.advertise === "function", `advertise must be "host:port" or a function, not ${shown(options.advertise)}`);
   if (typeof security === "object" && security !== null) {
-    for (const name of ["cert", "key", "ca"] as const) complaints.check(typeof security[name] === "string" || security[name] instanceof Uint8Array, `security.${name} must be PEM text`);
-    complaints.unknownKeys(security, ["cert", "key", "ca", "nodeOf"]);
+    checkCertificates(security, complaints);
   } else {
     complaints.check(security === "keys" || security === "plaintext", `security must be "keys", "plaintext" or certificates, not ${shown(security)}`);
   }
   const link = linkSettings(options, complaints);
   complaints.throwIfAny();
   return { link, host, port, advertise: options.advertise, security };
+}
+
+const PEM_CERTIFICATE = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/;
+
+/** An authority that is left empty must not pass: Node would take all public ones in its place. */
+function checkCertificates(security: CertificateSecurity, complaints: Complaints): void {
+  complaints.unknownKeys(security, ["cert", "key", "ca", "nodeOf"]);
+  complaints.check(security.nodeOf === undefined || typeof security.nodeOf === "function", `security.nodeOf must be a function, not ${shown(security.nodeOf)}`);
+  const isPem = (["cert", "key", "ca"] as const).map((name) => complaints.check(typeof security[name] === "string" || security[name] instanceof Uint8Array, `security.${name} must be PEM text`));
+  if (isPem.includes(false)) return;
+  const [cert, key, ca] = [security.cert, security.key, security.ca].map((each) => (typeof each === "string" ? each : Buffer.from(each).toString("latin1")));
+  complaints.check(PEM_CERTIFICATE.test(ca ?? ""), "security.ca has no certificate in PEM");
+  if (!complaints.check(PEM_CERTIFICATE.test(cert ?? "") && key !== "", "security.cert and security.key must both be there, in PEM")) return;
+  try {
+    createSecureContext({ cert, key });
+  } catch (error) {
+    complaints.add(`security.cert and security.key cannot be used together (${(error as NodeJS.ErrnoException).code ?? "no PEM"})`);
+  }
 }
