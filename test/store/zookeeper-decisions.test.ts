@@ -4,9 +4,11 @@ import fc from "fast-check";
 import { isTribuneError } from "../../src/kernel/index.ts";
 import { EVENTS_KEPT } from "../../src/store/index.ts";
 import type { JoinInput } from "../../src/store/index.ts";
+import { ZookeeperError } from "../../src/store/zookeeper/client/codes.ts";
 import { OPEN_ACL } from "../../src/store/zookeeper/client/records.ts";
 import { NOW, readDocument, writeDocument } from "../../src/store/zookeeper/document.ts";
 import type { GroupDocument } from "../../src/store/zookeeper/document.ts";
+import { leavesUnknown } from "../../src/store/zookeeper/errors.ts";
 import { hintsBetween } from "../../src/store/zookeeper/hints.ts";
 import { packed, unpacked } from "../../src/store/zookeeper/packing.ts";
 import { pathsBelow } from "../../src/store/zookeeper/paths.ts";
@@ -43,6 +45,18 @@ describe("what is stored in a znode", () => {
     for (const bytes of [Buffer.from("not json"), Buffer.of(1, 2, 3, 4), Buffer.alloc(0)]) {
       assert.throws(() => unpacked(bytes, "/theirs"), (error) => isTribuneError(error, "STORE_FAILED") && error.message.includes("/theirs") && !error.retryable);
     }
+  });
+});
+
+describe("a transaction that failed", () => {
+  it("was not carried out where one of its operations, or all of it, was refused", () => {
+    assert.equal(leavesUnknown(new ZookeeperError("BADVERSION", "", { index: 0 })), false);
+    for (const code of ["NOAUTH", "SESSIONEXPIRED", "SESSIONMOVED", "QUOTAEXCEEDED", "THROTTLEDOP"] as const) assert.equal(leavesUnknown(new ZookeeperError(code, "")), false, code);
+  });
+
+  it("may have been, or not, after whatever else: a connection that broke, an answer that could not be read, a server in trouble", () => {
+    for (const code of ["BROKEN", "NOTZOOKEEPER", "CONNECTIONLOSS", "OPERATIONTIMEOUT", "REQUESTTIMEOUT", "SYSTEMERROR", "UNKNOWN"] as const) assert.equal(leavesUnknown(new ZookeeperError(code, "")), true, code);
+    assert.equal(leavesUnknown(new Error("too late")), true);
   });
 });
 

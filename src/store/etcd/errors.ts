@@ -63,6 +63,15 @@ export function isMemberLost(error: unknown): boolean {
   return !(error instanceof GrpcError) || error.status === GRPC.unavailable || error.status === GRPC.deadlineExceeded || /request timed out/.test(error.message);
 }
 
+/** Statuses with which a server refuses a request before anything is done. */
+const REFUSALS: readonly number[] = [GRPC.invalidArgument, GRPC.notFound, GRPC.permissionDenied, GRPC.resourceExhausted, GRPC.failedPrecondition, GRPC.outOfRange, GRPC.unimplemented, GRPC.unauthenticated];
+
+/** Whether after this nobody knows whether a transaction was done. Coded already, and no deadline: nobody was reached whom it could have been sent to. */
+export function leavesUnknown(error: unknown): boolean {
+  if (isTribuneError(error)) return error.code === "STORE_TIMEOUT";
+  return !(error instanceof GrpcError) || isMemberLost(error) || !REFUSALS.includes(error.status);
+}
+
 /** The token of a connection is no longer good; with a fresh one the same request may be sent again, since it was refused before anything was done. */
 export function isTokenStale(error: unknown): boolean {
   return error instanceof GrpcError && (error.status === GRPC.unauthenticated || /invalid auth token|revision (of|in) (the )?(auth store|header)|auth store is old/.test(error.message));

@@ -1,10 +1,10 @@
-import { isTribuneError, systemClock, TribuneError, withDeadline } from "../../kernel/index.ts";
+import { systemClock, TribuneError, withDeadline } from "../../kernel/index.ts";
 import type { Clock } from "../../kernel/index.ts";
 import { assertFence, assertMayAct, fenceNotFound } from "../index.ts";
 import type { FencedTransactions, FenceHandle } from "../index.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionSource } from "./connection.ts";
-import { isMemberLost, mapEtcdError } from "./errors.ts";
+import { isMemberLost, leavesUnknown, mapEtcdError } from "./errors.ts";
 import { GroupKeys, padded } from "./keys.ts";
 import { all, endOf } from "./messages.ts";
 import type { Compare, Range, Txn, TxnAnswer, Write } from "./messages.ts";
@@ -225,8 +225,7 @@ class Transaction implements OpenEtcdTransaction {
     try {
       return await this.#ports.ask(txn, "commit");
     } catch (error) {
-      // Coded already, but for the deadline: nobody was reached whom it could have been sent to.
-      if (!isMemberLost(error) || (isTribuneError(error) && error.code !== "STORE_TIMEOUT")) throw mapEtcdError(error, "commit", this.#ports.label);
+      if (!leavesUnknown(error)) throw mapEtcdError(error, "commit", this.#ports.label);
       const about = this.#fences[0]?.fence.election ?? this.#ports.label;
       throw new TribuneError("COMMIT_UNKNOWN", `the commit of ${about} on ${this.#ports.label} was broken off; it may have been done or not`, { about, next: "read what the transaction would have written, under a new term", cause: error });
     }

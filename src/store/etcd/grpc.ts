@@ -37,6 +37,9 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 
 const HEADER_BYTES = 5;
 
+/** No answer to what is asked for comes near it; what says that it is longer is no answer of etcd's. */
+export const LONGEST_MESSAGE_BYTES = 64 * 1024 * 1024;
+
 /** A stream of answers. */
 export interface GrpcStream {
   /** Ends it, whatever is on its way. */
@@ -136,7 +139,7 @@ export class GrpcConnection {
 
 function listenTo(stream: ClientHttp2Stream, listener: StreamListener, broken: () => Error | undefined): void {
   let ended = false;
-  let rest: Buffer = Buffer.alloc(0);
+  const held = new Held();
   let status: IncomingHttpHeaders | undefined;
   let failure: Error | undefined;
   const end = (error: Error | undefined) => {
@@ -151,24 +154,47 @@ function listenTo(stream: ClientHttp2Stream, listener: StreamListener, broken: (
   stream.on("trailers", (trailers) => (status = trailers));
   stream.on("data", (chunk: Buffer) => {
     if (failure !== undefined) return;
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    while (rest.length >= HEADER_BYTES) {
-      const length = rest.readUInt32BE(1);
-      if (rest.length < HEADER_BYTES + length) break;
-      const message = rest.subarray(HEADER_BYTES, HEADER_BYTES + length);
-      rest = rest.subarray(HEADER_BYTES + length);
-      try {
-        listener.onMessage(message);
-      } catch (error) {
-        // Not what was asked for. It must not end the process, which it would from here.
-        failure = error as Error;
-        stream.close(constants.NGHTTP2_CANCEL);
-        return;
-      }
+    try {
+      held.push(chunk);
+      for (let message = held.next(); message !== undefined; message = held.next()) listener.onMessage(message);
+    } catch (error) {
+      // Not what was asked for. It must not end the process, which it would from here.
+      failure = error as Error;
+      stream.close(constants.NGHTTP2_CANCEL);
     }
   });
   stream.on("error", (error: Error) => (failure ??= error));
   stream.on("close", () => end(failure ?? statusError(status) ?? (status === undefined ? (broken() ?? new Error("the connection was closed")) : undefined)));
+}
+
+/** What has arrived of a stream and is not read yet; it is put together once for each message, however many pieces it comes in. */
+class Held {
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  push(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+  }
+
+  /** The next message, if it is there as a whole. Throws `RangeError` as soon as one says that it is longer than any may be, or is compressed, which nobody has asked for. */
+  next(): Buffer | undefined {
+    if (this.#bytes < HEADER_BYTES) return undefined;
+    const head = (this.#chunks[0] as Buffer).length < HEADER_BYTES ? this.#joined() : (this.#chunks[0] as Buffer);
+    const length = head.readUInt32BE(1);
+    if (head[0] !== 0 || length > LONGEST_MESSAGE_BYTES) throw new RangeError(head[0] !== 0 ? "a message is compressed" : `a message says that it has ${length} bytes; none has more than ${LONGEST_MESSAGE_BYTES}`);
+    if (this.#bytes < HEADER_BYTES + length) return undefined;
+    const whole = this.#joined();
+    this.#chunks = whole.length === HEADER_BYTES + length ? [] : [whole.subarray(HEADER_BYTES + length)];
+    this.#bytes -= HEADER_BYTES + length;
+    return whole.subarray(HEADER_BYTES, HEADER_BYTES + length);
+  }
+
+  #joined(): Buffer {
+    const joined = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks, this.#bytes);
+    this.#chunks = [joined];
+    return joined;
+  }
 }
 
 function statusError(headers: IncomingHttpHeaders | undefined): GrpcError | undefined {

@@ -1,4 +1,4 @@
-import type { Header } from "./messages.ts";
+import type { Header, StatusAnswer } from "./messages.ts";
 import type { BeatRecord, Key } from "./records.ts";
 
 /**
@@ -36,6 +36,15 @@ export interface Sight {
   readonly lead: number | null;
   /** Whether the store has the remembered beat in its past; `unknown` also where that past has been compacted. */
   readonly beat: "there" | "gone" | "unknown";
+}
+
+/**
+ * What the lead was at the time of an answer, no less and no more, by what the member said before and after it: between the two its log has only grown. `null` where it does not
+ * tell, and where several members answered, as behind a proxy: one of them may be behind the others.
+ */
+export function leadBetween(before: StatusAnswer, { memberId, revision }: Pick<Header, "memberId" | "revision">, after: StatusAnswer): { readonly least: number | null; readonly most: number | null } {
+  const tells = [before, after].every((status) => status.appliedIndex !== 0 && status.header.memberId === memberId);
+  return tells ? { least: before.appliedIndex - revision, most: after.appliedIndex - revision } : { least: null, most: null };
 }
 
 /** Why commits that were answered have been lost, as a clause; `undefined`: nothing says so. */

@@ -117,8 +117,9 @@ function checkPrefix(value: unknown, complaints: Complaints): string {
 /** A URL with several hosts is none to `URL`. */
 function fromUrl(value: unknown, complaints: Complaints): Given {
   if (!complaints.check(typeof value === "string", `url must be a string that begins with etcd://, not ${typeof value}`)) return {};
-  const parts = /^etcd:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(\/[^?#]*)?(?:\?([^#]*))?$/i.exec(value as string);
-  if (!complaints.check(parts !== null, "url must be etcd://user:password@host:port,host:port/prefix; encode what is special in user and password, such as '@' as %40")) return {};
+  // An '@' behind the hosts is one behind a password with a '/' or '?' in it that was not encoded.
+  const parts = /^etcd:\/\/(?:([^@/?#]*)@)?([^@/?#]+)(\/[^@?#]*)?(?:\?([^@#]*))?$/i.exec(value as string);
+  if (!complaints.check(parts !== null, "url must be etcd://user:password@host:port,host:port/prefix; encode what is special in user and password, such as '@' as %40 and '/' as %2F")) return {};
   const [, credentials, hosts = "", path = "", query = ""] = parts as RegExpExecArray;
   const settings = new URLSearchParams(query);
   for (const name of new Set(settings.keys())) complaints.check(["tls", "ca", "cert", "key"].includes(name), `url: there is no setting ${shown(name)}; there are tls, ca, cert and key`);

@@ -4,7 +4,7 @@ import type { InstalledSchema, OpenContext, SchemaAdmin } from "../index.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionSource } from "./connection.ts";
 import { GRPC, GrpcError } from "./grpc.ts";
-import { historyText, lossIn, nextHistory } from "./history.ts";
+import { historyText, leadBetween, lossIn, nextHistory } from "./history.ts";
 import type { Memory, Sight } from "./history.ts";
 import { storeKeys } from "./keys.ts";
 import type { StoreKeys } from "./keys.ts";
@@ -54,12 +54,11 @@ export class EtcdSchema implements SchemaAdmin {
       const reads = [{ key }];
       // As it is before the question: other sessions of this process go on meanwhile, and see later revisions than the answer's.
       const remembered: Memory = { ...memory };
-      const before = (await connection.currentStatus(deadlineMs)).appliedIndex;
+      const before = await connection.currentStatus(deadlineMs);
       const { header, items } = await connection.txn(throughTheLog(this.#store, reads), deadlineMs);
       const reading = new Reading(items, reads);
-      const after = (await connection.currentStatus(deadlineMs)).appliedIndex;
-      // Between the two the log has only grown, so the one is no more than the lead at the time of the answer, and the other no less.
-      const [least, most] = before === 0 || after === 0 ? [null, null] : [before - header.revision, after - header.revision];
+      const after = await connection.currentStatus(deadlineMs);
+      const { least, most } = leadBetween(before, header, after);
       const sight: Sight = {
         history: reading.text(key) === undefined ? undefined : historyOf(reading, this.#store),
         header,

@@ -49,11 +49,22 @@ import { candidatesOf, documentOf, documentRowsOf, eventPageOf, groupReadingOf, 
 /** How often an operation that met others is decided anew, before it counts as one that came too late. */
 const ATTEMPTS = 100;
 
+/** No attempt is begun after this part of a call's time: that it was in vain is to be answered before the deadline, which would end the session. */
+const TRYING_SHARE = 0.7;
+
 /** The longest that it stands back in between. */
 const LONGEST_PAUSE_MS = 25;
 
 /** With more incarnations than that to look up, all of the group's are read. */
 const NAMED_AT_ONCE = 20;
+
+/** What is left for an operation. */
+interface Limits {
+  /** For each request. */
+  readonly ms: number;
+  /** By our monotonic clock: no further attempt is begun after it. */
+  readonly untilMs: number;
+}
 
 /** What a session stands on, beside its connection. */
 export interface SessionGround {
@@ -71,6 +82,8 @@ export class EtcdSession implements StoreSession {
   readonly #context: OpenContext;
   readonly #label: string;
   readonly #memory: Memory;
+  /** The history that this session was opened in. */
+  readonly #history: Memory["history"];
   readonly #store: StoreKeys;
   readonly #keys: GroupKeys;
   readonly #operations: Operations;
@@ -109,6 +122,7 @@ export class EtcdSession implements StoreSession {
     this.#context = context;
     this.#label = source.label;
     this.#memory = memory;
+    this.#history = memory.history;
     this.#store = storeKeys(prefix);
     this.#keys = keys;
     this.#operations = new Operations(keys, this.#store, context.group);
@@ -158,7 +172,8 @@ export class EtcdSession implements StoreSession {
 
   /** One request, where nothing that it depends on has changed since the last one. */
   beat(input: BeatInput, call: Call): Promise<BeatReply> {
-    return this.#run("beat", call, async (ms) => {
+    return this.#run("beat", call, async (limits) => {
+      const { ms } = limits;
       const [reads, look] = [this.#operations.beatReads(input.incarnation), this.#lookOps(input)];
       const everything = [...reads, ...look];
       const readAgain = async () => this.#noted(await this.#ask(throughTheLog(this.#store, everything), ms), everything, reads);
@@ -172,13 +187,13 @@ export class EtcdSession implements StoreSession {
           const answer = await this.#ask({ compare: reading.unchanged, success: [...decision, ...everything], failure: everything }, ms);
           [reading, fresh] = [this.#noted(answer, everything, reads), true];
           if (!answer.succeeded) continue;
-          this.#memory.beat = { key: this.#keys.beat(input.incarnation), beat: input.beat, revision: answer.header.revision };
+          if (this.#isOfToday) this.#memory.beat = { key: this.#keys.beat(input.incarnation), beat: input.beat, revision: answer.header.revision };
           return this.#beatReply(reading, input, { accepted: true, nowMs });
         }
         // What does not count, does not by what is there now, not by what was there when the last beat was answered.
         if (fresh && decision === "group-unknown") throw this.#groupUnknown();
         if (fresh && decision === "refused") return this.#beatReply(reading, input, { accepted: false, nowMs });
-        if (fresh && decision === "behind") await this.#transact("beat", this.#operations.raise(input), ms);
+        if (fresh && decision === "behind") await this.#transact("beat", this.#operations.raise(input), limits);
         [reading, fresh] = [await readAgain(), true];
       }
       throw this.#busy("beat");
@@ -186,7 +201,7 @@ export class EtcdSession implements StoreSession {
   }
 
   look(input: LookInput, call: Call): Promise<LookReply> {
-    return this.#run("look", call, async (ms) => this.#lookReply(await this.#read(this.#lookTxn(input), ms), input, this.#nowMs()));
+    return this.#run("look", call, async ({ ms }) => this.#lookReply(await this.#read(this.#lookTxn(input), ms), input, this.#nowMs()));
   }
 
   leave(input: { readonly incarnation: string }, call: Call): Promise<boolean> {
@@ -214,8 +229,8 @@ export class EtcdSession implements StoreSession {
   // ---- elections
 
   createElection(input: { readonly election: string }, call: Call): Promise<void> {
-    return this.#run("createElection", call, async (ms) => {
-      if (!(await this.#transact("createElection", this.#operations.createElection(input), ms))) throw this.#groupUnknown();
+    return this.#run("createElection", call, async (limits) => {
+      if (!(await this.#transact("createElection", this.#operations.createElection(input), limits))) throw this.#groupUnknown();
     });
   }
 
@@ -249,7 +264,7 @@ export class EtcdSession implements StoreSession {
 
   readCandidates({ election }: { readonly election: string }, call: Call): Promise<readonly CandidateRow[]> {
     const keys = this.#keys;
-    return this.#run("readCandidates", call, async (ms) => {
+    return this.#run("readCandidates", call, async ({ ms }) => {
       const reading = await this.#readGroupKeys([all(keys.candidates(election)), all(keys.presences)], ms);
       return candidatesOf(reading, keys, keys.candidates(election)).map(({ incarnation, node, priority, fit, joinOrder }) => ({ incarnation, node, priority, fit, joinOrder }));
     });
@@ -260,7 +275,7 @@ export class EtcdSession implements StoreSession {
   readMembers({ incarnations }: { readonly incarnations: readonly string[] }, call: Call): Promise<readonly MemberRow[]> {
     const keys = this.#keys;
     const some = incarnations.flatMap((each) => [{ key: keys.presence(each) }, { key: keys.metadata(each) }]);
-    return this.#run("readMembers", call, async (ms) => {
+    return this.#run("readMembers", call, async ({ ms }) => {
       const reading = await this.#readGroupKeys(incarnations.length <= NAMED_AT_ONCE ? some : [all(keys.presences), all(keys.allMetadata)], ms);
       return memberRowsOf(reading, keys, incarnations);
     });
@@ -297,7 +312,7 @@ export class EtcdSession implements StoreSession {
 
   readEvents(input: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage> {
     const keys = this.#keys;
-    return this.#run("readEvents", call, async (ms) => {
+    return this.#run("readEvents", call, async ({ ms }) => {
       const next: Range = { key: keys.eventsUpTo(Math.max(0, input.after) + 1), end: endOf(keys.events), limit: input.limit };
       return eventPageOf(await this.#readGroupKeys([{ key: keys.sequence }, all(keys.events, { limit: 1 }), next], ms), keys, input);
     });
@@ -306,7 +321,7 @@ export class EtcdSession implements StoreSession {
   readGroup(call: Call): Promise<GroupReading | null> {
     const [keys, store] = [this.#keys, this.#store];
     const prefixes = [keys.state, keys.shown, keys.beats, keys.allCandidates, keys.fences, keys.allTerms, keys.allTermEnds];
-    return this.#run("readGroup", call, async (ms) => {
+    return this.#run("readGroup", call, async ({ ms }) => {
       const reading = await this.#read({ compare: [], success: [{ key: store.schema }, { key: store.history }, { key: keys.view }, ...prefixes.map((prefix) => all(prefix))], failure: [] }, ms);
       return reading.text(keys.age) === undefined ? null : groupReadingOf(reading, { keys, store, nowMs: this.#nowMs() });
     });
@@ -375,9 +390,10 @@ export class EtcdSession implements StoreSession {
   // ---- how transactions are run
 
   /** Operations run in the order of the calls. */
-  #run<T>(operation: string, call: Call, work: (timeoutMs: number) => Promise<T>): Promise<T> {
+  #run<T>(operation: string, call: Call, work: (limits: Limits) => Promise<T>): Promise<T> {
+    const limits = { ms: Math.min(call.deadlineMs, this.#context.statementLimitMs), untilMs: this.#context.clock.monotonicMs() + call.deadlineMs * TRYING_SHARE };
     return this.#gate.run(operation, call, async () => {
-      const turn = this.#last.then(async () => await work(Math.min(call.deadlineMs, this.#context.statementLimitMs)));
+      const turn = this.#last.then(async () => await work(limits));
       this.#last = turn.catch(() => undefined);
       try {
         return await turn;
@@ -389,15 +405,16 @@ export class EtcdSession implements StoreSession {
 
   /** `lost`: what is answered where others came first again and again. */
   #write<T>(operation: string, call: Call, decided: Operation<T>, race?: { readonly lost: T }): Promise<T> {
-    return this.#run(operation, call, async (ms) => await this.#transact(operation, decided, ms, race));
+    return this.#run(operation, call, async (limits) => await this.#transact(operation, decided, limits, race));
   }
 
-  async #transact<T>(name: string, operation: Operation<T>, timeoutMs: number, race?: { readonly lost: T }): Promise<T> {
+  async #transact<T>(name: string, operation: Operation<T>, limits: Limits, race?: { readonly lost: T }): Promise<T> {
+    const timeoutMs = limits.ms;
     const { extra = [] } = operation;
     const guess = this.#guess(operation);
     let reads = guess?.reads ?? operation.reads;
     let reading = guess?.reading ?? (await this.#read({ compare: [], success: [...reads, ...extra], failure: [] }, timeoutMs));
-    for (let attempt = 1; attempt <= ATTEMPTS && !this.ended.aborted; attempt++) {
+    for (let attempt = 1; this.#mayTry(attempt, limits); attempt++) {
       const decision = (attempt === 1 ? guess?.decision : undefined) ?? operation.decide(reading, this.#nowMs());
       if ("need" in decision) {
         reads = [...operation.reads, ...decision.need];
@@ -411,10 +428,14 @@ export class EtcdSession implements StoreSession {
         return decision.answer;
       }
       reading = this.#noted(answer, [...reads, ...extra]);
-      if (attempt > 2) await sleep(this.#context.clock, jitter(this.#context.random, Math.min(attempt, LONGEST_PAUSE_MS), 0.9), this.ended);
+      if (attempt > 2 && this.#mayTry(attempt + 1, limits)) await sleep(this.#context.clock, jitter(this.#context.random, Math.min(attempt, LONGEST_PAUSE_MS), 0.9), this.ended);
     }
     if (race !== undefined) return race.lost;
     throw this.#busy(name);
+  }
+
+  #mayTry(attempt: number, { untilMs }: Limits): boolean {
+    return !this.ended.aborted && (attempt === 1 || (attempt <= ATTEMPTS && this.#context.clock.monotonicMs() < untilMs));
   }
 
   /** What would be written by what is known already: undefined where that is not enough, or where nothing would be, since then nothing would tell whether it is still so. */
@@ -451,7 +472,7 @@ export class EtcdSession implements StoreSession {
   }
 
   async #ask(txn: Txn, timeoutMs: number): Promise<TxnAnswer> {
-    const before = this.#memory.revision;
+    const before = this.#isOfToday ? this.#memory.revision : 0;
     let answer: TxnAnswer;
     try {
       answer = await this.#connection.txn(txn, timeoutMs);
@@ -464,8 +485,13 @@ export class EtcdSession implements StoreSession {
       this.#gate.end(stale);
       throw stale;
     }
-    this.#memory.revision = Math.max(this.#memory.revision, answer.header.revision);
+    if (this.#isOfToday) this.#memory.revision = Math.max(this.#memory.revision, answer.header.revision);
     return answer;
+  }
+
+  /** Whether this session is of the last history that its process knows: one that was left behind, and is answered late by what was there before, is not. */
+  get #isOfToday(): boolean {
+    return this.#memory.history === this.#history;
   }
 
   /** Whole milliseconds of this machine's wall clock: etcd has none to offer. */

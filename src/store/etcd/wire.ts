@@ -8,6 +8,9 @@ const FIXED_64 = 1;
 const LENGTH = 2;
 const FIXED_32 = 5;
 
+/** An integer of 64 bits has no more bytes. */
+const LONGEST_VARINT_BYTES = 10;
+
 /** The values of a field, in their order. An integer that is no safe one is a bigint. */
 export type Fields = ReadonlyMap<number, readonly (number | bigint | Buffer)[]>;
 
@@ -22,7 +25,7 @@ export function bytesField(field: number, value: string | Buffer): Buffer {
   return Buffer.concat([varint(field * 8 + LENGTH), varint(bytes.length), bytes]);
 }
 
-/** The fields of a message. Throws `RangeError` where it is cut short. */
+/** The fields of a message. Throws `RangeError` where it is cut short, or an integer has no end. */
 export function fieldsOf(bytes: Buffer): Fields {
   const fields = new Map<number, (number | bigint | Buffer)[]>();
   let at = 0;
@@ -33,12 +36,12 @@ export function fieldsOf(bytes: Buffer): Fields {
   };
   const integer = () => {
     let value = 0n;
-    for (let shift = 0n; ; shift += 7n) {
+    for (let n = 0; n < LONGEST_VARINT_BYTES; n++) {
       const byte = next(1)[0] as number;
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) break;
+      value |= BigInt(byte & 0x7f) << BigInt(7 * n);
+      if (byte < 0x80) return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : BigInt.asUintN(64, value);
     }
-    return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : BigInt.asUintN(64, value);
+    throw new RangeError(`an integer has more than ${LONGEST_VARINT_BYTES} bytes`);
   };
   while (at < bytes.length) {
     const tag = Number(integer());

@@ -32,9 +32,10 @@ export interface Opening {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The version of a znode after a write of ours, and the epoch of that. */
+/** The version of a beat's znode after a write of ours, as what its incarnation had joined, and the epoch of that. */
 export interface Acknowledged extends Epoch {
   readonly version: number;
+  readonly joinOrder: number;
 }
 
 /** A session without a connection. */

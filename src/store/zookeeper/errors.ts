@@ -2,6 +2,7 @@ import { isTribuneError, TribuneError } from "../../kernel/index.ts";
 import type { ErrorCode } from "../../kernel/index.ts";
 import { isZookeeperError } from "./client/codes.ts";
 import type { ZookeeperCode } from "./client/codes.ts";
+import type { Operation } from "./client/records.ts";
 import { NoServerError, ReadOnlyServer } from "./client/ensemble.ts";
 
 interface Meaning {
@@ -50,6 +51,14 @@ export function endsSession(error: unknown): boolean {
   return ["STORE_SESSION_ENDED", "STORE_NOT_A_DATABASE", "STORE_READ_ONLY"].includes(meaningOf(error).code);
 }
 
+/** What a server says that has refused a request as a whole: nothing of it was done. */
+const REFUSALS: readonly ZookeeperCode[] = ["UNIMPLEMENTED", "BADARGUMENTS", "MARSHALLINGERROR", "NOAUTH", "INVALIDACL", "AUTHFAILED", "SESSIONEXPIRED", "SESSIONMOVED", "SESSIONCLOSEDREQUIRESASLAUTH", "NOTREADONLY", "QUOTAEXCEEDED", "THROTTLEDOP"];
+
+/** Whether after this nobody knows whether a transaction was carried out. One of its operations that was refused says that it was not. */
+export function leavesUnknown(error: unknown): boolean {
+  return !isZookeeperError(error) || (error.index === undefined && !REFUSALS.includes(error.code));
+}
+
 /** The coded error for whatever `operation` threw. */
 export function mapZookeeperError(error: unknown, operation: string, label: string): TribuneError {
   if (isTribuneError(error)) return error;
@@ -82,11 +91,16 @@ function meaningOf(error: unknown): Meaning {
 /** What the operations of one request may weigh together: a server takes no more than 1 MB (`jute.maxbuffer`) and closes the connection over what is larger. */
 export const LARGEST_REQUEST_BYTES = 1_000_000;
 
+/** What operations weigh together, or a little more. */
+export function sizeOf(operations: readonly Operation[]): number {
+  return operations.reduce((sum, each) => sum + Buffer.byteLength(each.path) + 32 + ("data" in each ? each.data.length : 0), 0);
+}
+
 /** The coded error for what is larger. */
-export function tooLarge(operation: string, sizeBytes: number, label: string): TribuneError {
+export function tooLarge(operation: string, sizeBytes: number, label: string, next = "keep metadata smaller, or the group"): TribuneError {
   return new TribuneError("STORE_FAILED", `${operation} on ${label} would send ${sizeBytes} bytes, more than ZooKeeper takes in one request; nothing was written`, {
     about: label,
-    next: "keep metadata smaller, or the group",
+    next,
     retryable: false,
   });
 }

@@ -3,12 +3,12 @@ import type { Clock } from "../../kernel/index.ts";
 import { assertFence, assertMayAct, fenceNotFound, termLost } from "../index.ts";
 import type { FencedTransactions, FenceHandle } from "../index.ts";
 import { isZookeeperError, ZookeeperError } from "./client/codes.ts";
-import type { Acl, Operation } from "./client/records.ts";
+import type { Acl, Answers, Operation, Request } from "./client/records.ts";
 import { ANY_VERSION } from "./client/records.ts";
 import { closeConnection, openConnection } from "./connection.ts";
 import type { Connection, ConnectionSource } from "./connection.ts";
 import { readData, writeData } from "./document.ts";
-import { mapZookeeperError } from "./errors.ts";
+import { leavesUnknown, LARGEST_REQUEST_BYTES, mapZookeeperError, sizeOf, tooLarge } from "./errors.ts";
 import type { OpenTransaction } from "./open-transactions.ts";
 
 /**
@@ -47,8 +47,8 @@ export function foreign(multi: ForeignMulti): ZookeeperTransaction {
   return multi as ZookeeperTransaction;
 }
 
-/** How long a commit that belongs to no term is waited for. */
-const COMMIT_TIMEOUT_MS = 10_000;
+/** The longest that a request of a transaction without a term waits. */
+const PATIENCE_MS = 10_000;
 
 /** Transactions that hold the fence up while they are open, and are carried out only if it has not moved. */
 export class ZookeeperFences implements FencedTransactions<ZookeeperTransaction> {
@@ -87,13 +87,13 @@ export class ZookeeperFences implements FencedTransactions<ZookeeperTransaction>
     }
     if (typeof (tx as Partial<ZookeeperTransaction> | null | undefined)?.check !== "function") throw transactionRequired(fence, "guard");
     const { client } = await this.#connected(fence.clock, fence.leaseMs);
-    const { path, version } = await this.#compare(fence, client);
+    const { path, version } = await this.#compare(fence, patientlyOn(client, { label: this.#source.label, clock: fence.clock, limitMs: fence.leaseMs }));
     tx.check(path.slice(this.#source.options.chroot.length), version);
   }
 
   /** A transaction of the user's own. */
   async begin(): Promise<ZookeeperMulti> {
-    return await this.#begin(systemClock, COMMIT_TIMEOUT_MS);
+    return await this.#begin(systemClock, PATIENCE_MS);
   }
 
   async close(): Promise<void> {
@@ -108,8 +108,7 @@ export class ZookeeperFences implements FencedTransactions<ZookeeperTransaction>
 
   /** From now until the transaction ends, whoever wants to pass the fence is told that it is busy. */
   async #hold(fence: FenceHandle, transaction: Multi): Promise<void> {
-    const { client } = transaction;
-    const { path, version } = await this.#compare(fence, client);
+    const { path, version } = await this.#compare(fence, transaction.ask);
     const hold = `${this.#source.paths.group(fence.group).open(fence.election)}/${systemRandom.id()}`;
     const data: OpenTransaction = { leaseMs: fence.leaseMs };
     const operations: Operation[] = [
@@ -117,7 +116,7 @@ export class ZookeeperFences implements FencedTransactions<ZookeeperTransaction>
       { op: "create", path: hold, data: writeData(data), acl: this.#source.acl, ephemeral: true },
     ];
     try {
-      await client.request({ op: "multi", operations });
+      await transaction.ask("guard", { op: "multi", operations });
     } catch (error) {
       if (isZookeeperError(error, "BADVERSION", "NONODE")) throw termLost(fence, "the fence has moved", error);
       throw this.#mapped(error, "transaction");
@@ -126,13 +125,10 @@ export class ZookeeperFences implements FencedTransactions<ZookeeperTransaction>
   }
 
   /** Where the fence is, and the version that it has while it stands at the term's token. */
-  async #compare(fence: FenceHandle, client: Connection["client"]): Promise<{ readonly path: string; readonly version: number }> {
+  async #compare(fence: FenceHandle, ask: Ask): Promise<{ readonly path: string; readonly version: number }> {
     const path = this.#source.paths.group(fence.group).fence(fence.election);
-    const synced = client.request({ op: "sync", path });
-    synced.catch(() => undefined);
     try {
-      const { data, stat } = await client.request({ op: "getData", path });
-      await synced;
+      const [, { data, stat }] = await Promise.all([ask("guard", { op: "sync", path }), ask("guard", { op: "getData", path })]);
       assertFence(fence, (readData(data, path) as { readonly token: number }).token);
       return { path, version: stat.version };
     } catch (error) {
@@ -161,6 +157,13 @@ export class ZookeeperFences implements FencedTransactions<ZookeeperTransaction>
   }
 }
 
+/** A request that is waited for no longer than whoever asks may wait; one that is late takes its connection with it. */
+type Ask = <R extends Request>(operation: string, request: R) => Promise<Answers[R["op"]]>;
+
+function patientlyOn(client: Connection["client"], { label, clock, limitMs }: { readonly label: string; readonly clock: Clock; readonly limitMs: number }): Ask {
+  return async (operation, request) => await withDeadline(client.request(request), { clock, ms: limitMs, operation: `${operation} on ${label}`, onExpire: () => client.destroy() });
+}
+
 interface Guard {
   readonly fence: FenceHandle;
   readonly path: string;
@@ -171,29 +174,25 @@ interface Guard {
 
 class Multi implements ZookeeperMulti {
   readonly guards: Guard[] = [];
-  readonly client: Connection["client"];
+  readonly ask: Ask;
   ended = false;
   readonly #source: ConnectionSource;
-  readonly #clock: Clock;
-  readonly #limitMs: number;
   readonly #operations: Operation[] = [];
 
-  constructor({ client }: Connection, source: ConnectionSource, { clock, limitMs }: { readonly clock: Clock; readonly limitMs: number }) {
-    this.client = client;
+  constructor({ client }: Connection, source: ConnectionSource, patience: { readonly clock: Clock; readonly limitMs: number }) {
+    this.ask = patientlyOn(client, { label: source.label, ...patience });
     this.#source = source;
-    this.#clock = clock;
-    this.#limitMs = limitMs;
   }
 
   async get(path: string): Promise<{ readonly data: Buffer; readonly version: number } | null> {
     return await this.#read(path, async (whole) => {
-      const { data, stat } = await this.client.request({ op: "getData", path: whole });
+      const { data, stat } = await this.ask("a read in a transaction", { op: "getData", path: whole });
       return { data: Buffer.from(data), version: stat.version };
     });
   }
 
   async children(path: string): Promise<readonly string[]> {
-    return (await this.#read(path, async (whole) => (await this.client.request({ op: "getChildren", path: whole })).children)) ?? [];
+    return (await this.#read(path, async (whole) => (await this.ask("a read in a transaction", { op: "getChildren", path: whole })).children)) ?? [];
   }
 
   create(path: string, data: string | Uint8Array = "", { acl = this.#source.acl }: { readonly acl?: readonly Acl[] } = {}): this {
@@ -215,6 +214,9 @@ class Multi implements ZookeeperMulti {
   async commit(): Promise<void> {
     this.#assertOpen("commit");
     for (const { fence } of this.guards) assertMayAct(fence, "commit");
+    const sizeBytes = sizeOf(this.#operations);
+    // A server would close the connection over it, and with it break off whatever else is on it.
+    if (sizeBytes > LARGEST_REQUEST_BYTES) throw tooLarge("commit", sizeBytes, this.#source.label, "write less in one transaction");
     this.ended = true;
     const guards = this.guards.flatMap(({ path, version, hold }): Operation[] => [
       { op: "check", path, version },
@@ -223,8 +225,7 @@ class Multi implements ZookeeperMulti {
     const operations = [...guards, ...this.#operations];
     if (operations.length === 0) return;
     try {
-      const answer = this.client.request({ op: "multi", operations });
-      await withDeadline(answer, { clock: this.#clock, ms: this.#limitMs, operation: `commit on ${this.#source.label}`, onExpire: () => this.client.destroy() });
+      await this.ask("commit", { op: "multi", operations });
     } catch (error) {
       throw await this.#refused(error);
     }
@@ -239,19 +240,17 @@ class Multi implements ZookeeperMulti {
   /** What became of the commit, as an error. */
   async #refused(error: unknown): Promise<Error> {
     const { label } = this.#source;
-    if (!isZookeeperError(error) || error.index === undefined) {
-      if (isZookeeperError(error) && error.code !== "BROKEN") return mapZookeeperError(error, "commit", label);
-      return new TribuneError("COMMIT_UNKNOWN", `the connection to ${label} broke during the commit`, { about: label, next: "look at what the transaction would have written", cause: error });
-    }
+    if (leavesUnknown(error)) return new TribuneError("COMMIT_UNKNOWN", `the connection to ${label} broke during the commit`, { about: label, next: "look at what the transaction would have written", cause: error });
+    await this.#release();
+    if (!isZookeeperError(error) || error.index === undefined) return mapZookeeperError(error, "commit", label);
     const guard = this.guards[Math.floor(error.index / 2)];
     if (guard !== undefined && error.index < this.guards.length * 2) return termLost(guard.fence, "commit", error);
-    await this.#release();
     return new ZookeeperError(error.code, error.message, { path: error.path?.slice(this.#source.options.chroot.length), index: error.index - this.guards.length * 2, cause: error });
   }
 
   /** Whoever waits for the fence need not wait longer. If this fails, the session's end, or the successor's patience, does it. */
   async #release(): Promise<void> {
-    await Promise.all(this.guards.map(async ({ hold }) => await this.client.request({ op: "delete", path: hold, version: ANY_VERSION }).catch(() => undefined)));
+    await Promise.all(this.guards.map(async ({ hold }) => await this.ask("rollback", { op: "delete", path: hold, version: ANY_VERSION }).catch(() => undefined)));
   }
 
   async #read<T>(path: string, read: (whole: string) => Promise<T>): Promise<T | null> {

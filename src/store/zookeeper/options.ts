@@ -107,8 +107,9 @@ function fromServers(value: unknown, chroot: unknown, complaints: Complaints): G
 function fromUrl(value: unknown, complaints: Complaints): Given {
   const nothing: Given = { servers: [], chroot: "", proof: undefined, settings: new Map() };
   if (!complaints.check(typeof value === "string", `url must be a string that begins with zookeeper://, not ${typeof value}`)) return nothing;
-  const parts = /^zookeeper:\/\/(?:([^@/]*)@)?([^@/?#]+)(\/[^?#]*)?(?:\?([^#]*))?$/.exec(value as string);
-  if (!complaints.check(parts !== null, "url must be like zookeeper://user:password@host:port,host:port/chroot; encode what is special in user and password, such as '@' as %40")) return nothing;
+  // An '@' behind the hosts is one behind a password with a '/' in it that was not encoded.
+  const parts = /^zookeeper:\/\/(?:([^@/]*)@)?([^@/?#]+)(\/[^@?#]*)?(?:\?([^@#]*))?$/.exec(value as string);
+  if (!complaints.check(parts !== null, "url must be like zookeeper://user:password@host:port,host:port/chroot; encode what is special in user and password, such as '@' as %40 and '/' as %2F")) return nothing;
   const [, who, hosts = "", path = "", query = ""] = parts as RegExpExecArray;
   const settings = new Map(new URLSearchParams(query));
   for (const name of settings.keys()) complaints.check(["root", "auth", "tls", ...TLS_FILES].includes(name), `the url has an unknown setting ${shown(name)}; known are root, auth, tls, ca, cert, key`);
@@ -133,10 +134,10 @@ function proofOf(who: string | undefined, scheme: string | undefined, complaints
 }
 
 function checkServers(texts: readonly string[], complaints: Complaints): readonly ServerAddress[] {
-  const servers = texts.map((text) => {
+  const servers = texts.map((text, n) => {
     const parts = /^(?:\[([\da-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(text.trim());
     const port = Number(parts?.[3] ?? DEFAULT_PORT);
-    if (!complaints.check(parts !== null && port > 0 && port < 65_536, `a server is a host and perhaps a port, like zk1.internal:2181, not ${shown(text.replace(/^.*@/, ""))}`)) return undefined;
+    if (!complaints.check(parts !== null && port > 0 && port < 65_536, `server ${n + 1}: a server is a host and perhaps a port, like zk1.internal:2181`)) return undefined;
     return { host: parts?.[1] ?? parts?.[2] ?? "", port };
   });
   return servers.filter((server) => server !== undefined);

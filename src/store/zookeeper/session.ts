@@ -43,7 +43,7 @@ import type { Connection, ConnectionSource } from "./connection.ts";
 import { electionIn, presenceIn, readData, readDocument, readText, stamp, stampedEvents, stampTerm, writeData, writeDocument } from "./document.ts";
 import type { BeatData, GroupDocument, MemberData } from "./document.ts";
 import { beginEpoch } from "./epoch.ts";
-import { endsSession, LARGEST_REQUEST_BYTES, mapZookeeperError, tooLarge } from "./errors.ts";
+import { endsSession, LARGEST_REQUEST_BYTES, mapZookeeperError, sizeOf, tooLarge } from "./errors.ts";
 import { hintsBetween } from "./hints.ts";
 import { OpenTransactions } from "./open-transactions.ts";
 import type { GroupPaths } from "./paths.ts";
@@ -479,10 +479,15 @@ export class ZookeeperSession implements StoreSession {
   }
 
   #leaveConnection(): void {
-    this.#source.remember(this.#client);
+    this.#rememberSeen();
     if (this.#saysGoodbye) return;
     this.#source.leave(this.#client, this.#context.clock);
     this.#client.destroy();
+  }
+
+  /** What this session has seen counts from now on; not if another one has found out meanwhile that it is of an epoch which is over. */
+  #rememberSeen(): void {
+    if (this.#source.epoch?.epoch === this.#root.data.epoch) this.#source.remember(this.#client);
   }
 
   // ---- changing
@@ -543,7 +548,7 @@ export class ZookeeperSession implements StoreSession {
    */
   async #transact(operation: string, operations: readonly Operation[]): Promise<readonly (Stat | null)[] | undefined> {
     const check: Operation = { op: "check", path: this.#source.paths.root, version: this.#root.version };
-    const sizeBytes = operations.reduce((sum, each) => sum + each.path.length + 32 + ("data" in each ? each.data.length : 0), 0);
+    const sizeBytes = sizeOf(operations);
     if (sizeBytes > LARGEST_REQUEST_BYTES) throw tooLarge(operation, sizeBytes, this.#label);
     try {
       const { results } = await this.#client.request({ op: "multi", operations: [check, ...operations] });
@@ -699,14 +704,16 @@ export class ZookeeperSession implements StoreSession {
     reading.catch(() => undefined);
     if (!(await refreshed)) throw this.#groupUnknown();
     const own = await reading;
-    if (own === undefined) return void this.#ownBeats.delete(incarnation);
-    if (acknowledged !== undefined && own.version < acknowledged.version) {
+    // Whoever died has no such znode, and that is no loss; but the number of those who have joined is never less than it was.
+    const isGone = own === undefined ? this.#documentOrThrow().joinOrder < (acknowledged?.joinOrder ?? 0) : own.version < (acknowledged?.version ?? 0);
+    if (isGone) {
       const { random, logger } = this.#context;
       await beginEpoch(this.#client, this.#source, { random, logger, known: acknowledged });
       this.#source.forget();
       await this.#readRoot();
     }
-    this.#rememberBeat(incarnation, own);
+    if (own === undefined) this.#ownBeats.delete(incarnation);
+    else this.#rememberBeat(incarnation, own);
   }
 
   #rememberBeat(incarnation: string, own: Versioned<BeatData>): void {
@@ -714,7 +721,8 @@ export class ZookeeperSession implements StoreSession {
     if (this.#ownBeats.size >= BEATS_REMEMBERED) this.#ownBeats.clear();
     this.#ownBeats.set(incarnation, own);
     const { epoch, number } = this.#root.data;
-    this.#source.acknowledge(this.#paths.beat(incarnation), { version: own.version, epoch, number });
+    const joinOrder = this.#known === undefined ? 0 : (presenceIn(this.#known.document, incarnation)?.joinOrder ?? 0);
+    this.#source.acknowledge(this.#paths.beat(incarnation), { version: own.version, joinOrder, epoch, number });
   }
 
   #documentOrThrow(): GroupDocument {
@@ -728,7 +736,7 @@ export class ZookeeperSession implements StoreSession {
     return this.#gate.run(operation, call, async () => {
       try {
         const result = await work(untilMs);
-        this.#source.remember(this.#client);
+        this.#rememberSeen();
         return result;
       } catch (error) {
         const mapped = mapZookeeperError(error, operation, this.#label);

@@ -4,6 +4,8 @@ import { createServer } from "node:http2";
 import type { ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
+import { TribuneError } from "../../../src/kernel/index.ts";
+import { leavesUnknown } from "../../../src/store/etcd/errors.ts";
 import { GrpcConnection, GrpcError } from "../../../src/store/etcd/grpc.ts";
 import { fieldsOf } from "../../../src/store/etcd/wire.ts";
 
@@ -73,6 +75,34 @@ describe("gRPC over HTTP/2", () => {
     connection.destroy();
   });
 
+  it("ends a stream as soon as a message says that it is longer than any may be, or is compressed, and keeps nothing of it", async (t) => {
+    for (const head of [Buffer.from([0, 0x7f, 0xff, 0xff, 0xff]), Buffer.from([1, 0, 0, 0, 1])]) {
+      const authority = await serverOf(t, (stream) => {
+        stream.respond({ ":status": 200, "content-type": "application/grpc" });
+        stream.write(head);
+      });
+      const connection = new GrpcConnection(authority);
+      await assert.rejects(connection.call("/x", Buffer.alloc(0), {}), RangeError);
+      connection.destroy();
+    }
+  });
+
+  it("puts an answer of many megabytes together in one go", async (t) => {
+    const message = Buffer.alloc(24 * 1024 * 1024, 7);
+    const authority = await serverOf(t, (stream) => answering(stream, [frame(message)], { "grpc-status": "0" }));
+    const connection = new GrpcConnection(authority);
+    let copiedBytes = 0;
+    const concat = Buffer.concat.bind(Buffer);
+    t.mock.method(Buffer, "concat", (list: readonly Uint8Array[], total?: number) => {
+      const joined = concat(list, total);
+      copiedBytes += joined.length;
+      return joined;
+    });
+    assert.equal((await connection.call("/x", Buffer.alloc(0), {})).equals(message), true);
+    assert.ok(copiedBytes < 3 * message.length, `${copiedBytes} bytes were copied`);
+    connection.destroy();
+  });
+
   it("may be destroyed at any moment, also as it is being made", async (t) => {
     const authority = await serverOf(t, (stream) => answering(stream, [frame(Buffer.alloc(0))], { "grpc-status": "0" }));
     for (let round = 0; round < 200; round++) {
@@ -101,6 +131,7 @@ describe("messages in the wire format", () => {
     assert.throws(() => fieldsOf(Buffer.from([0x0a, 5, 1])), RangeError);
     assert.throws(() => fieldsOf(Buffer.from([0x80])), RangeError);
     assert.throws(() => fieldsOf(Buffer.from([0x0b])), RangeError);
+    assert.throws(() => fieldsOf(Buffer.concat([Buffer.from([0x08]), Buffer.alloc(1_000, 0x80), Buffer.from([1])])), RangeError, "an integer without end");
     const passed = fieldsOf(Buffer.from([0x09, 1, 2, 3, 4, 5, 6, 7, 8, 0x15, 1, 2, 3, 4, 0x18, 7]));
     assert.deepEqual([...(passed.get(3) ?? [])], [7]);
   });
@@ -108,5 +139,17 @@ describe("messages in the wire format", () => {
   it("keep integers of 64 bits exact", () => {
     const largest = fieldsOf(Buffer.from([0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]));
     assert.deepEqual([...(largest.get(1) ?? [])], [2n ** 64n - 1n]);
+  });
+});
+
+describe("a transaction that failed on etcd", () => {
+  it("was not done where it was refused, or could be sent to nobody", () => {
+    for (const status of [3, 7, 8, 11, 16]) assert.equal(leavesUnknown(new GrpcError(status, "")), false, String(status));
+    assert.equal(leavesUnknown(new TribuneError("STORE_UNREACHABLE", "nobody there")), false);
+  });
+
+  it("may have been, or not, after whatever else: a deadline, a connection that broke, a server that does not say why", () => {
+    for (const status of [1, 2, 4, 10, 13, 14, 15]) assert.equal(leavesUnknown(new GrpcError(status, "")), true, String(status));
+    for (const error of [new Error("reset"), new RangeError("cut short"), new TribuneError("STORE_TIMEOUT", "late")]) assert.equal(leavesUnknown(error), true, error.message);
   });
 });

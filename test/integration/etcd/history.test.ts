@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { etcd } from "../../../src/store/etcd/index.ts";
-import { lossIn, nextHistory } from "../../../src/store/etcd/history.ts";
+import { leadBetween, lossIn, nextHistory } from "../../../src/store/etcd/history.ts";
 import type { History, Memory, Sight } from "../../../src/store/etcd/history.ts";
 import { TOKENS_PER_GENERATION } from "../../../src/store/index.ts";
 import { cursorOf } from "../../../src/testing/conformance/scene.ts";
@@ -41,6 +41,15 @@ describe("whether commits that were answered are lost", () => {
   it("is nobody's business any more where somebody else has begun the next history", () => {
     const next = { ...HISTORY, number: 4, epoch: "c1:4:y" };
     assert.equal(lossIn({ ...SIGHT, history: next, header: { clusterId: "c1", revision: 50 }, beat: "gone" }, MEMORY), undefined);
+  });
+
+  it("is not judged by logs of several members, as behind a proxy, or of one that does not tell", () => {
+    const status = (memberId: string, appliedIndex: number) => ({ header: { clusterId: "c1", memberId, revision: 0, raftTerm: 2 }, version: "3.5.0", dbSizeBytes: 0, leader: "a", appliedIndex, errors: [], learner: false });
+    const answer = { memberId: "a", revision: 100 };
+    assert.deepEqual(leadBetween(status("a", 107), answer, status("a", 109)), { least: 7, most: 9 });
+    for (const [before, after] of [[status("b", 107), status("a", 109)], [status("a", 107), status("b", 90)], [status("a", 0), status("a", 109)]] as const) {
+      assert.deepEqual(leadBetween(before, answer, after), { least: null, most: null });
+    }
   });
 
   it("begins a history whose number is greater than any that was seen", () => {

@@ -237,6 +237,56 @@ await describeWithServer("a server that loses its history", {}, (server) => {
     assert.deepEqual([refused.accepted, refused.epoch === seen.epoch], [false, false]);
   });
 
+  it("and has newer transactions by then, but not one's own joining, begins another epoch with the next beat", async (t) => {
+    const copy = `${server.place.folder}/copy-3`;
+    const scene = sceneOn(t, zookeeper({ url: server.url }));
+    const elder = await scene.member();
+    await elder.beat();
+    await server.kill("SIGKILL");
+    await cp(server.dataFolder, copy, { recursive: true });
+    await server.start();
+    const member = await scene.member();
+    const seen = await member.beat();
+    await restored(copy);
+    const others = sceneOn(t, zookeeper({ url: server.url }));
+    const other = await others.member();
+    for (let n = 0; n < 20; n++) await other.beat();
+    await reconnected(member);
+    const refused = await member.beat({ cursor: cursorOf(seen), generation: seen.generation });
+    assert.deepEqual([refused.accepted, refused.self, refused.epoch === seen.epoch, refused.generation], [false, "absent", false, seen.generation + 1]);
+  });
+
+  it("under several sessions of one process begins one epoch, also where one of them is heard of late", async (t) => {
+    const copy = `${server.place.folder}/copy-4`;
+    const proxy = await startTcpFaultProxy({ targetHost: server.host, targetPort: server.port });
+    t.after(async () => await proxy.close());
+    const scene = sceneOn(t, zookeeper({ servers: [`127.0.0.1:${proxy.port}`, `${server.host}:${server.port}`] }));
+    const [one, late] = [await scene.member(), await scene.member()];
+    await server.kill("SIGKILL");
+    await cp(server.dataFolder, copy, { recursive: true });
+    await server.start();
+    await until("the one is beside the proxy", async () => {
+      const before = proxy.connections;
+      await reconnected(one);
+      return proxy.connections === before;
+    });
+    await until("the late one is behind it", async () => {
+      const before = proxy.connections;
+      await reconnected(late);
+      return proxy.connections > before;
+    });
+    for (let n = 0; n < 50; n++) await late.beat();
+    await proxy.mode({ kind: "hold" });
+    await restored(copy);
+    await reconnected(one);
+    const { epoch } = await one.beat();
+    assert.equal(late.session.ended.aborted, false, "it has heard of nothing");
+    late.session.destroy(new Error("too late"));
+    await proxy.mode({ kind: "pass" });
+    await reconnected(late);
+    assert.equal((await late.look()).epoch, epoch);
+  });
+
   it("that was only restarted goes on in its epoch", async (t) => {
     const member = await sceneOn(t, zookeeper({ url: server.url })).member();
     const seen = await member.beat();

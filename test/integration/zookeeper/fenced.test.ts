@@ -140,4 +140,37 @@ await describeWithServer("fenced transactions on ZooKeeper", {}, async (server) 
     await provider.fenced.transaction(fence, (tx) => void tx.delete(path));
     assert.equal(await read(path), undefined);
   });
+
+  it("that weigh more than a request may are refused before they are sent, and others on the same connection go on", async (t) => {
+    const provider = zookeeper({ url: server.url });
+    const scene = sceneOn(t, provider);
+    const member = await scene.member();
+    const fence = fenceOf(member, ELECTION, await member.lead(ELECTION));
+    const paths = [`/heavy-${scene.random.id()}`, `/light-${scene.random.id()}`] as const;
+    const light = await provider.begin();
+    light.create(paths[1], "x");
+    await assert.rejects(provider.fenced.transaction(fence, (tx) => void tx.create(paths[0], "x".repeat(1_100_000))), { code: "STORE_FAILED", retryable: false });
+    await light.commit();
+    assert.deepEqual([await read(paths[0]), await read(paths[1])], [undefined, "x"]);
+    assert.deepEqual(await namesBelow(`/tribune/groups/${scene.group}/fences/${ELECTION}/open`), [], "nobody waits for it");
+  });
+
+  it("do not wait for a server that hangs for longer than a lease, whatever they ask of it", async (t) => {
+    const proxy = await startTcpFaultProxy({ targetHost: server.host, targetPort: server.port });
+    t.after(async () => await proxy.close());
+    const provider = zookeeper({ url: `zookeeper://127.0.0.1:${proxy.port}` });
+    t.after(async () => await provider.close());
+    const member = await sceneOn(t, zookeeper({ url: server.url })).member();
+    const fence = fenceOf(member, ELECTION, await member.lead(ELECTION), { leaseMs: 500 });
+    await provider.fenced.transaction(fence, () => undefined);
+    await proxy.mode({ kind: "hold" });
+    await assert.rejects(provider.fenced.transaction(fence, () => undefined), { code: "STORE_TIMEOUT" });
+    await proxy.mode({ kind: "pass" });
+    const reading = provider.fenced.transaction(fence, async (tx) => {
+      await proxy.mode({ kind: "hold" });
+      await tx.get("/zookeeper");
+    });
+    await assert.rejects(reading, { code: "STORE_TIMEOUT" });
+    await proxy.mode({ kind: "pass" });
+  });
 });

@@ -40,7 +40,7 @@ describe("options of the ZooKeeper store", () => {
   }
 
   it("never repeat a URL in a complaint, since it may hold a password", () => {
-    for (const url of ["zookeeper://u:hunter2@h:port", "zk://u:hunter2@h", "hunter2", "zookeeper://u:hunter2@", "zookeeper://u:hunter2%@h", "zookeeper://u:hunt@hunter2@h"]) {
+    for (const url of ["zookeeper://u:hunter2@h:port", "zk://u:hunter2@h", "hunter2", "zookeeper://u:hunter2@", "zookeeper://u:hunter2%@h", "zookeeper://u:hunt@hunter2@h", "zookeeper://u:1/hunter2@h", "zookeeper://u:hunter2/1@h", "zookeeper://u:hunter2/1?2@h", "zookeeper://u:hunter2"]) {
       assert.throws(make({ url }), (error) => isTribuneError(error, "INVALID_OPTIONS") && !inspect(error).includes("hunter2"), url);
     }
   });
