@@ -287,7 +287,7 @@ export class EtcdSession implements StoreSession {
 
   async readDocument({ name }: { readonly name: string }, call: Call): Promise<StoredDocument | null> {
     const key = this.#keys.document(checkDocumentName(name));
-    return await this.#run("readDocument", call, async (ms) => {
+    return await this.#run("readDocument", call, async ({ ms }) => {
       // Not noted: a text can be long, and nothing is decided by it.
       const { items } = await this.#ask({ compare: [], success: [{ key }], failure: [] }, ms);
       return items[0] === undefined ? null : documentOf(items[0].value);
@@ -307,7 +307,7 @@ export class EtcdSession implements StoreSession {
   async listDocuments({ prefix }: { readonly prefix: string }, call: Call): Promise<readonly DocumentRow[]> {
     const keys = this.#keys;
     checkDocumentPrefix(prefix);
-    return await this.#run("listDocuments", call, async (ms) => documentRowsOf(await this.#read({ compare: [], success: [all(keys.documentVersions + prefix)], failure: [] }, ms), keys));
+    return await this.#run("listDocuments", call, async ({ ms }) => documentRowsOf(await this.#read({ compare: [], success: [all(keys.documentVersions + prefix)], failure: [] }, ms), keys));
   }
 
   readEvents(input: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage> {
