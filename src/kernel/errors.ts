@@ -8,6 +8,7 @@ export const ERROR_CODES = {
   INVALID_OPTIONS: { retryable: false, exit: 2 },
   INVALID_NAME: { retryable: false, exit: 2 },
   INVALID_METADATA: { retryable: false, exit: 2 },
+  INVALID_DOCUMENT: { retryable: false, exit: 2 },
   UNKNOWN_STORE: { retryable: false, exit: 2 },
   ELECTION_RESERVED: { retryable: false, exit: 2 },
   ELECTION_BUSY: { retryable: false, exit: 4 },

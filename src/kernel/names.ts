@@ -1,7 +1,7 @@
 import { TribuneError } from "./errors.ts";
 import { shown } from "./options.ts";
 
-/** The longest name of a group, a node or an election. Fits a Kubernetes pod name with a suffix. */
+/** The longest name of a group, a node, an election or a document. Fits a Kubernetes pod name with a suffix. */
 export const LONGEST_NAME = 128;
 
 /**
@@ -11,7 +11,7 @@ export const LONGEST_NAME = 128;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 /** Returns `name` if it is a good name for a `kind` of thing; throws `INVALID_NAME` otherwise. */
-export function checkName(kind: "group" | "node" | "election" | "topic", name: unknown): string {
+export function checkName(kind: "group" | "node" | "election" | "topic" | "document", name: unknown): string {
   const rule = nameRule(name);
   if (rule === undefined) return name as string;
   throw new TribuneError("INVALID_NAME", `${kind} name ${shown(name)} ${rule}`, {

@@ -50,6 +50,8 @@ export interface PresenceEvents {
   fading: { readonly trustLeftMs: number };
   /** Trust is over; whatever stood on it has ended. `dead`: the incarnation is, and another one will join. */
   ended: { readonly cause: "lapsed" | "dead"; readonly incarnation: string; readonly reason: TribuneError };
+  /** A document of the group may have changed: read it if it matters. A hint, so it may be lost, doubled or late. */
+  document: { readonly name: string };
   /** An operator asked this node to leave: its beats are refused, and it is to stop while it has trust left. */
   evicted: TribuneError;
   /** Trouble that needs a person, while the loop goes on. */
@@ -724,6 +726,7 @@ export class Presence {
     const members = this.#groupSize();
     if (hint.kind === "presence" && this.#watchAll > 0) this.lookSoon();
     else if (hint.kind === "election" && this.#prompt.has(hint.election)) this.#lookWithin(members * ELECTION_SPREAD_PER_MEMBER_MS);
+    else if (hint.kind === "document") this.events.emit("document", { name: hint.name });
     else if (hint.kind === "view") this.#lookWithin(members * VIEW_SPREAD_PER_MEMBER_MS);
   }
 

@@ -15,6 +15,17 @@ export function viewFloor(generation: number): number {
   return (generation - 1) * VIEWS_PER_GENERATION;
 }
 
+/** Likewise the versions of documents. */
+export const DOCUMENT_VERSIONS_PER_GENERATION = 2 ** 32;
+
+/** Documents that are written in this generation have greater versions. */
+export function documentFloor(generation: number): number {
+  return (generation - 1) * DOCUMENT_VERSIONS_PER_GENERATION;
+}
+
+/** The largest text of a document, in bytes of UTF-8: half of what ZooKeeper takes in one request, so that every store takes it. */
+export const LARGEST_DOCUMENT_BYTES = 512 * 1024;
+
 /** The largest metadata text, in bytes of UTF-8. */
 export const LARGEST_METADATA_BYTES = 16 * 1024;
 

@@ -109,6 +109,11 @@ export interface StoreSession {
   readMembers(input: { readonly incarnations: readonly string[] }, call: Call): Promise<readonly MemberRow[]>;
   publishView(input: PublishViewInput, call: Call): Promise<boolean>;
 
+  readDocument(input: { readonly name: string }, call: Call): Promise<StoredDocument | null>;
+  writeDocument(input: WriteDocumentInput, call: Call): Promise<boolean>;
+  removeDocument(input: RemoveDocumentInput, call: Call): Promise<boolean>;
+  listDocuments(input: { readonly prefix: string }, call: Call): Promise<readonly DocumentRow[]>;
+
   readEvents(input: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage>;
   readGroup(call: Call): Promise<GroupReading | null>;
 
@@ -136,8 +141,8 @@ export interface SessionEvidence {
   readonly why: string;
 }
 
-/** What may have changed: the view, someone's presence, or an election. */
-export type Hint = { readonly kind: "view" } | { readonly kind: "presence" } | { readonly kind: "election"; readonly election: string };
+/** What may have changed: the view, someone's presence, an election, or a document. */
+export type Hint = { readonly kind: "view" } | { readonly kind: "presence" } | { readonly kind: "election"; readonly election: string } | { readonly kind: "document"; readonly name: string };
 
 // ---- presence ------------------------------------------------------------------------------------------------
 
@@ -455,6 +460,47 @@ export interface PublishViewInput {
 
 /** The name of the built-in election whose holder publishes views. */
 export const COORDINATOR = "coordinator";
+
+// ---- documents -----------------------------------------------------------------------------------------------
+
+/** A document as the store has it. It may hold secrets: never log it. */
+export interface StoredDocument {
+  /** Names this text of the document and no other one, also after it was removed and written again. Grows with each writing, not by one. */
+  readonly version: number;
+  readonly text: string;
+}
+
+/** A document without its text. */
+export interface DocumentRow {
+  readonly name: string;
+  readonly version: number;
+}
+
+/** A new text: nothing happens unless the document still has the version that the caller saw. */
+export interface WriteDocumentInput {
+  readonly name: string;
+  /** The version of which the new text was made; 0: there is no such document. */
+  readonly expectedVersion: number;
+  /** Up to `LARGEST_DOCUMENT_BYTES` of UTF-8, without NUL and without halves of surrogate pairs. */
+  readonly text: string;
+  /** Nothing happens unless this term stands, its fence included. */
+  readonly fence?: DocumentFence | undefined;
+}
+
+/** A document that is to go: nothing happens unless it still has that version. */
+export interface RemoveDocumentInput {
+  readonly name: string;
+  readonly expectedVersion: number;
+  /** Nothing happens unless this term stands, its fence included. */
+  readonly fence?: DocumentFence | undefined;
+}
+
+/** The term under which a document is written. */
+export interface DocumentFence {
+  readonly election: string;
+  readonly token: number;
+  readonly incarnation: string;
+}
 
 // ---- the record ----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@ import { systemClock, systemRandom } from "../kernel/index.ts";
 import type { Clock, Random } from "../kernel/index.ts";
 import { candidateCases } from "./conformance/candidates.ts";
 import { diagnosisCases } from "./conformance/diagnosis.ts";
+import { documentCases } from "./conformance/documents.ts";
 import { electionCases } from "./conformance/elections.ts";
 import { evictionCases } from "./conformance/evictions.ts";
 import { evidenceCases } from "./conformance/evidence.ts";
@@ -60,6 +61,7 @@ const RECORDS: readonly (readonly [string, readonly SceneCase[]])[] = [
   ["candidates", candidateCases],
   ["fence", fenceCases],
   ["membership", membershipCases],
+  ["documents", documentCases],
   ["record", recordCases],
   ["hints", hintCases],
   ["fenced transactions", transactionCases],

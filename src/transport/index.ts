@@ -35,3 +35,5 @@ export type { CertificateSecurity, TcpOptions } from "./tcp/options.ts";
 export type { HostAndPort } from "./tcp/address.ts";
 export { activateKey, decodeRing, encodeRing, HeldKeys, introduceKey, KEY_RING_DOCUMENT, newRing, retireKey } from "./key-ring.ts";
 export type { KeyRecord, RingDocument } from "./key-ring.ts";
+export { StoreKeyRing } from "./store-key-ring.ts";
+export type { KeyDescription, KeyRingStore, StoreKeyRingOptions } from "./store-key-ring.ts";

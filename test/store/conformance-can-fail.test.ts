@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { systemClock, systemRandom, TribuneError } from "../../src/kernel/index.ts";
 import type { Clock } from "../../src/kernel/index.ts";
-import { COORDINATOR, SCHEMA_VERSION, SCHEMA_WORKS_WITH, schemaStep, TOKENS_PER_GENERATION, viewFloor } from "../../src/store/index.ts";
+import { COORDINATOR, LARGEST_DOCUMENT_BYTES, SCHEMA_VERSION, SCHEMA_WORKS_WITH, schemaStep, TOKENS_PER_GENERATION, viewFloor } from "../../src/store/index.ts";
 import type {
   BeatReply,
   Call,
@@ -713,6 +713,114 @@ const FAULTS: readonly Fault[] = [
   inSessions("events are stored in another order than given", [/appends the given events in their order/], (inner) => ({
     publishView: (input, call) => inner.publishView({ ...input, events: input.events.toReversed() }, call),
   })),
+
+  // ---- documents
+  inSessions("documents are written whatever version they have", [
+    /written only where it has the version that the writer saw/,
+    /delivered twice counts once/,
+    /made again after it was removed has a version that it never had/,
+  ], (inner) => ({
+    async writeDocument(input, call) {
+      const expectedVersion = (await inner.readDocument(input, call))?.version ?? 0;
+      return await inner.writeDocument({ ...input, expectedVersion }, call);
+    },
+  })),
+  inSessions("the version of a document is looked at first, and not when it is written", [/saw the same version one writes/, /delivered twice counts once/], (inner) => ({
+    async writeDocument(input, call) {
+      const seen = await inner.readDocument(input, call);
+      if ((seen?.version ?? 0) !== input.expectedVersion) return false;
+      await turns(1);
+      for (;;) {
+        const expectedVersion = (await inner.readDocument(input, call))?.version ?? 0;
+        if (await inner.writeDocument({ ...input, expectedVersion, fence: undefined }, call)) return true;
+      }
+    },
+  })),
+  inSessions("a refused writing is said to be done", [/written only where it has the version/, /a term counts only with its own token/], (inner) => ({
+    async writeDocument(input, call) {
+      await inner.writeDocument(input, call);
+      return true;
+    },
+  })),
+  inSessions("each document counts its versions anew after it was removed", [/made again after it was removed has a version that it never had/], (inner) => {
+    const base = new Map<string, number>();
+    const shown = (name: string, version: number) => version - (base.get(name) ?? 0);
+    return {
+      async readDocument(input, call) {
+        const found = await inner.readDocument(input, call);
+        return found === null ? null : { ...found, version: shown(input.name, found.version) };
+      },
+      writeDocument: (input, call) => inner.writeDocument({ ...input, expectedVersion: input.expectedVersion === 0 ? 0 : input.expectedVersion + (base.get(input.name) ?? 0) }, call),
+      async removeDocument(input, call) {
+        const version = input.expectedVersion + (base.get(input.name) ?? 0);
+        const done = await inner.removeDocument({ ...input, expectedVersion: version }, call);
+        if (done) base.set(input.name, version);
+        return done;
+      },
+    };
+  }),
+  inSessions("versions of documents know no generation", [/versions of a later generation are greater/, /that the earlier one could not give/], (inner) => {
+    const small = (version: number) => version % TOKENS_PER_GENERATION;
+    return {
+      async readDocument(input, call) {
+        const found = await inner.readDocument(input, call);
+        return found === null ? null : { ...found, version: small(found.version) };
+      },
+      async writeDocument(input, call) {
+        const version = (await inner.readDocument(input, call))?.version ?? 0;
+        return small(version) === input.expectedVersion && (await inner.writeDocument({ ...input, expectedVersion: version }, call));
+      },
+    };
+  }),
+  inSessions("the term of a writing is not looked at", [/written and removed while the term stands with its fence/, /a term counts only with its own/, /no writing that begins after the claim counts/], (inner) => ({
+    writeDocument: (input, call) => inner.writeDocument({ ...input, fence: undefined }, call),
+  })),
+  inSessions("the term of a removal is not looked at", [/written and removed while the term stands with its fence/], (inner) => ({
+    removeDocument: (input, call) => inner.removeDocument({ ...input, fence: undefined }, call),
+  })),
+  inSessions("a term counts without its fence", [/written and removed while the term stands with its fence, and not before/], (inner) => ({
+    async writeDocument(input, call) {
+      const row = input.fence === undefined ? undefined : await rowOf(inner, input.fence, call);
+      const holds = row?.token === input.fence?.token && row?.holder?.incarnation === input.fence?.incarnation;
+      return await inner.writeDocument(holds ? { ...input, fence: undefined } : input, call);
+    },
+  })),
+  inSessions("documents are removed whatever version they have", [/removed where it has the version that was seen/], (inner) => ({
+    async removeDocument(input, call) {
+      const expectedVersion = (await inner.readDocument(input, call))?.version ?? 0;
+      return await inner.removeDocument({ ...input, expectedVersion }, call);
+    },
+  })),
+  inSessions("texts of documents are trimmed", [/comes back as it was given/], (inner) => ({
+    writeDocument: (input, call) => inner.writeDocument({ ...input, text: input.text.trim() }, call),
+  })),
+  inSessions("texts that are too large are cut", [/larger one is refused with INVALID_DOCUMENT/], (inner) => ({
+    writeDocument: (input, call) => inner.writeDocument({ ...input, text: Buffer.from(input.text).subarray(0, LARGEST_DOCUMENT_BYTES).toString("utf8").replace(/\ufffd$/u, "") }, call),
+  })),
+  inSessions("names of documents are compared without regard to case", [/names are those that a group could have/], (inner) => ({
+    readDocument: (input, call) => inner.readDocument({ name: input.name.toLowerCase() }, call),
+    writeDocument: (input, call) => inner.writeDocument({ ...input, name: input.name.toLowerCase() }, call),
+  })),
+  inSessions("what a list begins with is a pattern", [/listed by what their names begin with/], (inner) => ({
+    async listDocuments({ prefix }, call) {
+      const pattern = new RegExp(`^${prefix.replaceAll("_", ".")}`);
+      return (await inner.listDocuments({ prefix: "" }, call)).filter(({ name }) => pattern.test(name));
+    },
+  })),
+  inSessions("all documents are listed, in the order in which they were made", [/in the order of their names/], (inner) => ({
+    listDocuments: async (_, call) => (await inner.listDocuments({ prefix: "" }, call)).toReversed(),
+  })),
+  inSessions("hints of documents are never sent", [
+    /made, written or removed sends a hint/,
+  ], (inner) => ({ onHint: (listener) => inner.onHint((hint) => (hint.kind === "document" ? undefined : listener(hint))) })),
+  inSessions("a hint of a document has its text", [/none has the text/], (inner) => ({
+    onHint: (listener) => inner.onHint((hint) => listener(hint.kind === "document" ? ({ ...hint, text: "s3cr3t-text-of-a-document" } as Hint) : hint)),
+  })),
+  {
+    fault: "refused writings send hints",
+    caughtBy: [/writing or a removal that is refused sends no hint/],
+    alter: (store) => withHints(store, (inner, tell) => ({ writeDocument: async (input, call) => told(await inner.writeDocument(input, call), tell, { kind: "document", name: input.name }) })),
+  },
 
   // ---- record
   inSessions("event numbers have gaps", [/numbered from 1 without gaps/], (inner) => ({

@@ -22,6 +22,10 @@ const OPERATIONS = [
   "readCandidates",
   "readMembers",
   "publishView",
+  "readDocument",
+  "writeDocument",
+  "removeDocument",
+  "listDocuments",
   "readEvents",
   "readGroup",
 ] as const satisfies readonly (keyof StoreSession)[];

@@ -97,5 +97,6 @@ export class Hints {
     if (changed.includes(keys.viewVersion)) this.#ports.tell({ kind: "view" });
     if (changed.some((key) => key.startsWith(keys.presences))) this.#ports.tell({ kind: "presence" });
     for (const election of elections) this.#ports.tell({ kind: "election", election });
+    for (const name of new Set(changed.flatMap((key) => keys.documentIn(key) ?? []))) this.#ports.tell({ kind: "document", name });
   }
 }

@@ -85,7 +85,30 @@ export class GroupKeys {
     return key.startsWith(this.elections) ? decodeURIComponent(key.slice(this.elections.length)) : undefined;
   }
 
+  /** The version of each document; the text is elsewhere, since whoever watches is sent the values as well. */
+  get documentVersions(): string {
+    return `${this.shown}document/`;
+  }
+
+  documentVersion(name: string): string {
+    return this.documentVersions + part(name);
+  }
+
+  /** The document whose key this is; undefined if it is none's. */
+  documentIn(key: string): string | undefined {
+    return key.startsWith(this.documentVersions) ? decodeURIComponent(key.slice(this.documentVersions.length)) : undefined;
+  }
+
   // ---- the rest
+
+  /** The version that was given last to any document. */
+  get documentsVersion(): string {
+    return `${this.#base}documents`;
+  }
+
+  document(name: string): string {
+    return `${this.#base}document/${part(name)}`;
+  }
 
   get view(): Key<StoredView> {
     return `${this.#base}view`;

@@ -1,11 +1,12 @@
 import { TribuneError } from "../../kernel/index.ts";
-import { COORDINATOR, EVENTS_KEPT, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../index.ts";
+import { COORDINATOR, documentFloor, EVENTS_KEPT, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../index.ts";
 import type {
   BeatInput,
   CandidacyInput,
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
+  DocumentFence,
   ElectionRow,
   EvictInput,
   JoinInput,
@@ -14,15 +15,17 @@ import type {
   PassFenceInput,
   PauseInput,
   PublishViewInput,
+  RemoveDocumentInput,
   RequestResignInput,
   ResignInput,
+  WriteDocumentInput,
 } from "../index.ts";
 import { padded } from "./keys.ts";
 import type { GroupKeys, StoreKeys } from "./keys.ts";
 import { all } from "./messages.ts";
 import type { Compare, Range, Write } from "./messages.ts";
 import type { AgeRecord, Key, PresenceRecord } from "./records.ts";
-import { ageOf, historyOf, presenceRowOf } from "./rows.ts";
+import { ageOf, documentText, historyOf, presenceRowOf } from "./rows.ts";
 import type { Reading } from "./rows.ts";
 
 /**
@@ -404,6 +407,43 @@ export class Operations {
       writes.push({ delete: terms, end: oldestKept }, { delete: ends, end });
     }
     return writes;
+  }
+
+  // ---- documents
+
+  writeDocument(input: WriteDocumentInput): Operation<boolean> {
+    const keys = this.#keys;
+    const { name, text } = input;
+    return this.#documentChange(input, (reading) => {
+      const version = Math.max(reading.number(keys.documentsVersion), documentFloor(ageOf(reading, keys).generation)) + 1;
+      if (!Number.isSafeInteger(version)) return undefined;
+      return [putNumber(keys.documentsVersion, version), putNumber(keys.documentVersion(name), version), { put: keys.document(name), value: documentText({ version, text }) }];
+    });
+  }
+
+  removeDocument(input: RemoveDocumentInput): Operation<boolean> {
+    const { name, expectedVersion } = input;
+    return this.#documentChange(input, () => (expectedVersion === 0 ? undefined : [{ delete: this.#keys.documentVersion(name) }, { delete: this.#keys.document(name) }]));
+  }
+
+  /** A generation that is not adopted yet would give versions of an earlier one. */
+  #documentChange({ name, expectedVersion, fence }: RemoveDocumentInput, change: (reading: Reading) => readonly Write[] | undefined): Operation<boolean> {
+    const [keys, store] = [this.#keys, this.#store];
+    const term = fence === undefined ? [] : [keys.election(fence.election), keys.fence(fence.election)];
+    return {
+      reads: points(store.history, keys.age, keys.documentsVersion, keys.documentVersion(name), ...term),
+      decide: (reading) => {
+        if (reading.text(keys.age) === undefined || historyOf(reading, store).epoch !== ageOf(reading, keys).epoch) return { answer: false };
+        if (reading.number(keys.documentVersion(name)) !== expectedVersion || (fence !== undefined && !this.#stands(reading, fence))) return { answer: false };
+        const writes = change(reading);
+        return writes === undefined ? { answer: false } : { answer: true, writes };
+      },
+    };
+  }
+
+  #stands(reading: Reading, { election, token, incarnation }: DocumentFence): boolean {
+    const row = reading.json(this.#keys.election(election));
+    return row?.token === token && row.holder?.incarnation === incarnation && reading.number(this.#keys.fence(election)) === token;
   }
 
   // ---- what several have in common

@@ -1,5 +1,5 @@
 import { TribuneError } from "../../kernel/index.ts";
-import type { BeatReply, CandidateRow, Cursor, EventPage, GroupReading, LookReply, MemberRow, PresenceRow, StoredEvent, TermRow } from "../index.ts";
+import type { BeatReply, CandidateRow, Cursor, DocumentRow, EventPage, GroupReading, LookReply, MemberRow, PresenceRow, StoredDocument, StoredEvent, TermRow } from "../index.ts";
 import { EVENTS_KEPT } from "../index.ts";
 import { parseHistory } from "./history.ts";
 import type { History } from "./history.ts";
@@ -127,6 +127,22 @@ export function candidatesOf(reading: Reading, keys: GroupKeys, prefix: Prefix<C
     return presence?.state === "alive" ? [{ election, incarnation, node: presence.node, priority, fit, joinOrder: presence.joinOrder }] : [];
   });
   return byJoinOrder(found);
+}
+
+/** A document as the value of its key: the version, which is never empty, a line break, and the text as it is, so that no text grows by being quoted. */
+export function documentText({ version, text }: StoredDocument): string {
+  return `${version}\n${text}`;
+}
+
+/** The document in the value of its key. */
+export function documentOf(value: string): StoredDocument {
+  const end = value.indexOf("\n");
+  return { version: Number(value.slice(0, end)), text: value.slice(end + 1) };
+}
+
+/** The documents that were read, in the order of their names. */
+export function documentRowsOf(reading: Reading, keys: GroupKeys): readonly DocumentRow[] {
+  return reading.keysBelow(keys.documentVersions).map((key) => ({ name: keys.documentIn(key) ?? "", version: reading.number(key) }));
 }
 
 /** The events after a number, as far as they were read. */

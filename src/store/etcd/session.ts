@@ -1,5 +1,5 @@
 import { abortError, jitter, sleep, TribuneError } from "../../kernel/index.ts";
-import { SessionGate } from "../index.ts";
+import { checkDocumentName, checkDocumentPrefix, checkDocumentText, SessionGate } from "../index.ts";
 import type {
   AttendInput,
   BeatInput,
@@ -10,6 +10,7 @@ import type {
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
+  DocumentRow,
   EventPage,
   EvictInput,
   GroupReading,
@@ -23,10 +24,13 @@ import type {
   PassFenceInput,
   PauseInput,
   PublishViewInput,
+  RemoveDocumentInput,
   RequestResignInput,
   ResignInput,
   SessionInfo,
+  StoredDocument,
   StoreSession,
+  WriteDocumentInput,
 } from "../index.ts";
 import type { Connection, ConnectionSource } from "./connection.ts";
 import { isMemberLost, mapEtcdError } from "./errors.ts";
@@ -40,7 +44,7 @@ import { all, endOf } from "./messages.ts";
 import type { Compare, Op, Range, Txn, TxnAnswer } from "./messages.ts";
 import { Operations } from "./operations.ts";
 import type { Operation, Settled } from "./operations.ts";
-import { candidatesOf, eventPageOf, groupReadingOf, lookReplyOf, memberRowsOf, Reading, selfOf } from "./rows.ts";
+import { candidatesOf, documentOf, documentRowsOf, eventPageOf, groupReadingOf, lookReplyOf, memberRowsOf, Reading, selfOf } from "./rows.ts";
 
 /** How often an operation that met others is decided anew, before it counts as one that came too late. */
 const ATTEMPTS = 100;
@@ -279,6 +283,31 @@ export class EtcdSession implements StoreSession {
 
   publishView(input: PublishViewInput, call: Call): Promise<boolean> {
     return this.#write("publishView", call, this.#operations.publishView(input), { lost: false });
+  }
+
+  async readDocument({ name }: { readonly name: string }, call: Call): Promise<StoredDocument | null> {
+    const key = this.#keys.document(checkDocumentName(name));
+    return await this.#run("readDocument", call, async ({ ms }) => {
+      // Not noted: a text can be long, and nothing is decided by it.
+      const { items } = await this.#ask({ compare: [], success: [{ key }], failure: [] }, ms);
+      return items[0] === undefined ? null : documentOf(items[0].value);
+    });
+  }
+
+  async writeDocument(input: WriteDocumentInput, call: Call): Promise<boolean> {
+    checkDocumentText(checkDocumentName(input.name), input.text);
+    return await this.#write("writeDocument", call, this.#operations.writeDocument(input), { lost: false });
+  }
+
+  async removeDocument(input: RemoveDocumentInput, call: Call): Promise<boolean> {
+    checkDocumentName(input.name);
+    return await this.#write("removeDocument", call, this.#operations.removeDocument(input), { lost: false });
+  }
+
+  async listDocuments({ prefix }: { readonly prefix: string }, call: Call): Promise<readonly DocumentRow[]> {
+    const keys = this.#keys;
+    checkDocumentPrefix(prefix);
+    return await this.#run("listDocuments", call, async ({ ms }) => documentRowsOf(await this.#read({ compare: [], success: [all(keys.documentVersions + prefix)], failure: [] }, ms), keys));
   }
 
   readEvents(input: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage> {

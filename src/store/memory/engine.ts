@@ -1,5 +1,6 @@
 import { TribuneError } from "../../kernel/index.ts";
-import { EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../limits.ts";
+import { checkDocumentName, checkDocumentPrefix, checkDocumentText } from "../document-check.ts";
+import { documentFloor, EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../limits.ts";
 import { COORDINATOR } from "../provider.ts";
 import type {
   BeatInput,
@@ -10,6 +11,8 @@ import type {
   ClaimResult,
   DeathReason,
   DeclareDeadInput,
+  DocumentFence,
+  DocumentRow,
   ElectionRow,
   EventPage,
   EvictInput,
@@ -27,12 +30,15 @@ import type {
   PauseInput,
   PresenceRow,
   PublishViewInput,
+  RemoveDocumentInput,
   RequestResignInput,
   Reservation,
   ResignInput,
+  StoredDocument,
   StoredEvent,
   StoredView,
   TermRow,
+  WriteDocumentInput,
 } from "../provider.ts";
 
 /** What the engine needs from whoever runs it. */
@@ -102,6 +108,8 @@ interface Group {
   eventSequence: number;
   view: string | null;
   viewVersion: number;
+  documentsVersion: number;
+  readonly documents: Map<string, StoredDocument>;
   readonly presence: Map<string, Presence>;
   readonly elections: Map<string, Election>;
   readonly fences: Map<string, number>;
@@ -420,6 +428,51 @@ export class MemoryEngine {
     return true;
   }
 
+  // ---- documents
+
+  readDocument(groupName: string, input: { readonly name: string }): StoredDocument | null {
+    const found = this.#groups.get(groupName)?.documents.get(checkDocumentName(input.name));
+    return found === undefined ? null : { ...found };
+  }
+
+  writeDocument(groupName: string, input: WriteDocumentInput): boolean {
+    const name = checkDocumentName(input.name);
+    const text = checkDocumentText(name, input.text);
+    const group = this.#groups.get(groupName);
+    if (group === undefined || !this.#mayChangeDocument(group, input)) return false;
+    const version = Math.max(group.documentsVersion, documentFloor(group.generation)) + 1;
+    if (!Number.isSafeInteger(version)) return false;
+    group.documentsVersion = version;
+    group.documents.set(name, { version, text });
+    this.#environment.hint(groupName, { kind: "document", name });
+    return true;
+  }
+
+  removeDocument(groupName: string, input: RemoveDocumentInput): boolean {
+    const name = checkDocumentName(input.name);
+    const group = this.#groups.get(groupName);
+    if (group === undefined || !this.#mayChangeDocument(group, input) || !group.documents.delete(name)) return false;
+    this.#environment.hint(groupName, { kind: "document", name });
+    return true;
+  }
+
+  listDocuments(groupName: string, input: { readonly prefix: string }): readonly DocumentRow[] {
+    const prefix = checkDocumentPrefix(input.prefix);
+    const rows = [...(this.#groups.get(groupName)?.documents ?? [])].map(([name, { version }]) => ({ name, version }));
+    return rows.filter(({ name }) => name.startsWith(prefix)).sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** A generation that is not adopted yet would give versions of an earlier one. */
+  #mayChangeDocument(group: Group, { name, expectedVersion, fence }: RemoveDocumentInput): boolean {
+    if (group.epoch !== this.#environment.epoch() || (group.documents.get(name)?.version ?? 0) !== expectedVersion) return false;
+    return fence === undefined || this.#stands(group, fence);
+  }
+
+  #stands(group: Group, { election, token, incarnation }: DocumentFence): boolean {
+    const row = group.elections.get(election);
+    return row !== undefined && row.token === token && row.holder?.incarnation === incarnation && group.fences.get(election) === token;
+  }
+
   // ---- the record
 
   readEvents(groupName: string, input: { readonly after: number; readonly limit: number }): EventPage {
@@ -542,6 +595,8 @@ function newGroup(epoch: string, epochNumber: number, { settings, generation = 0
     eventSequence: 0,
     view: null,
     viewVersion: 0,
+    documentsVersion: 0,
+    documents: new Map(),
     presence: new Map(),
     elections: new Map(),
     fences: new Map(),

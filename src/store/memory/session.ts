@@ -9,6 +9,7 @@ import type {
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
+  DocumentRow,
   EventPage,
   EvictInput,
   GroupReading,
@@ -22,10 +23,13 @@ import type {
   PassFenceInput,
   PauseInput,
   PublishViewInput,
+  RemoveDocumentInput,
   RequestResignInput,
   ResignInput,
   SessionInfo,
+  StoredDocument,
   StoreSession,
+  WriteDocumentInput,
 } from "../provider.ts";
 import { SessionGate } from "../session-gate.ts";
 import type { MemoryEngine } from "./engine.ts";
@@ -144,6 +148,22 @@ export class MemorySession implements StoreSession {
 
   publishView(input: PublishViewInput, call: Call): Promise<boolean> {
     return this.#run("publishView", call, input, (engine, group, copy) => engine.publishView(group, copy));
+  }
+
+  readDocument(input: { readonly name: string }, call: Call): Promise<StoredDocument | null> {
+    return this.#run("readDocument", call, input, (engine, group, copy) => engine.readDocument(group, copy));
+  }
+
+  writeDocument(input: WriteDocumentInput, call: Call): Promise<boolean> {
+    return this.#run("writeDocument", call, input, (engine, group, copy) => engine.writeDocument(group, copy));
+  }
+
+  removeDocument(input: RemoveDocumentInput, call: Call): Promise<boolean> {
+    return this.#run("removeDocument", call, input, (engine, group, copy) => engine.removeDocument(group, copy));
+  }
+
+  listDocuments(input: { readonly prefix: string }, call: Call): Promise<readonly DocumentRow[]> {
+    return this.#run("listDocuments", call, input, (engine, group, copy) => engine.listDocuments(group, copy));
   }
 
   readEvents(input: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage> {

@@ -125,7 +125,8 @@ function tables(place: TablePlace): readonly string[] {
   join_order bigint not null,
   elections_version bigint not null,
   event_sequence bigint not null,
-  view_version bigint not null
+  view_version bigint not null,
+  documents_version bigint not null default 0
 ) ${engine}`,
     `create table if not exists ${t.presence} (
   grp ${name} not null,
@@ -193,6 +194,13 @@ function tables(place: TablePlace): readonly string[] {
   grp ${name} not null primary key,
   version bigint not null,
   view longtext not null
+) ${engine}`,
+    `create table if not exists ${t.documents} (
+  grp ${name} not null,
+  name ${name} not null,
+  version bigint not null,
+  body longtext not null,
+  primary key (grp, name)
 ) ${engine}`,
     `create table if not exists ${t.events} (
   grp ${name} not null,

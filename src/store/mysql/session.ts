@@ -1,5 +1,5 @@
 import { abortError, isTribuneError, sleep, TribuneError } from "../../kernel/index.ts";
-import { SessionGate } from "../index.ts";
+import { checkDocumentName, checkDocumentPrefix, checkDocumentText, SessionGate } from "../index.ts";
 import type {
   AttendInput,
   BeatInput,
@@ -10,6 +10,8 @@ import type {
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
+  DocumentFence,
+  DocumentRow,
   EventPage,
   EvictInput,
   GroupReading,
@@ -22,10 +24,13 @@ import type {
   PassFenceInput,
   PauseInput,
   PublishViewInput,
+  RemoveDocumentInput,
   RequestResignInput,
   ResignInput,
   SessionInfo,
+  StoredDocument,
   StoreSession,
+  WriteDocumentInput,
 } from "../index.ts";
 import { attend } from "./attend.ts";
 import type { Connection, ConnectionSource, Row, ServerFacts } from "./connection.ts";
@@ -260,6 +265,33 @@ export class MysqlSession implements StoreSession {
     return this.#race("publishView", call, false, async () => await this.#done(text, { ...values, ...Object.fromEntries(columns) }));
   }
 
+  async readDocument({ name }: { readonly name: string }, call: Call): Promise<StoredDocument | null> {
+    checkDocumentName(name);
+    return await this.#run("readDocument", call, async () => {
+      const [rows] = await this.#ask(this.#sql.readDocument, { name });
+      const row = first(rows);
+      return (row["version"] ?? null) === null ? null : { version: intOf(row, "version"), text: textOf(row, "body") };
+    });
+  }
+
+  async writeDocument({ name, expectedVersion, text, fence }: WriteDocumentInput, call: Call): Promise<boolean> {
+    checkDocumentText(checkDocumentName(name), text);
+    return await this.#race("writeDocument", call, false, async () => await this.#done(this.#sql.writeDocument, { name, expectedVersion, text, ...termOf(fence) }));
+  }
+
+  async removeDocument({ name, expectedVersion, fence }: RemoveDocumentInput, call: Call): Promise<boolean> {
+    checkDocumentName(name);
+    return await this.#race("removeDocument", call, false, async () => await this.#done(this.#sql.removeDocument, { name, expectedVersion, ...termOf(fence) }));
+  }
+
+  async listDocuments({ prefix }: { readonly prefix: string }, call: Call): Promise<readonly DocumentRow[]> {
+    checkDocumentPrefix(prefix);
+    return await this.#run("listDocuments", call, async () => {
+      const [, rows = []] = await this.#ask(this.#sql.listDocuments, { prefix });
+      return rows.map((row) => ({ name: textOf(row, "name"), version: intOf(row, "version") }));
+    });
+  }
+
   readEvents({ after, limit }: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage> {
     return this.#run("readEvents", call, async () => {
       const answer = await this.#ask(this.#sql.readEvents, { after, limit });
@@ -369,6 +401,10 @@ export class MysqlSession implements StoreSession {
   #groupUnknown(): TribuneError {
     return new TribuneError("GROUP_UNKNOWN", `there is no group ${this.#group} in ${this.#label}`, { about: this.#group, next: "start a member of it first, or look for a slip in the name" });
   }
+}
+
+function termOf(fence: DocumentFence | undefined): Values {
+  return { election: fence?.election ?? null, token: fence?.token ?? null, incarnation: fence?.incarnation ?? null };
 }
 
 function isGroup(answer: Answer): boolean {

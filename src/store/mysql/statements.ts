@@ -1,4 +1,4 @@
-import { COORDINATOR, EVENTS_KEPT, TERMS_KEPT, TOKENS_PER_GENERATION, VIEWS_PER_GENERATION } from "../index.ts";
+import { COORDINATOR, DOCUMENT_VERSIONS_PER_GENERATION, EVENTS_KEPT, TERMS_KEPT, TOKENS_PER_GENERATION, VIEWS_PER_GENERATION } from "../index.ts";
 import { BELL } from "./evidence.ts";
 
 /** Where the tables are. Both parts are checked; neither is a user's text. */
@@ -41,6 +41,24 @@ export function statementsFor(place: TablePlace) {
   const deathOf = `p.grp = :group and p.incarnation = :incarnation and p.state = 'alive' and p.beat = :beat and @tribune_epoch = :epoch
       and (not :requireExpired or p.expires_at_ms <= @tribune_now) and (case when :requireFree then ${isFree} else 1 end)`;
 
+  /**
+   * Begins, and finds out whether the document has the expected version, the group has adopted the server's epoch, and the term stands, unless no election is named: then `@tribune_next` is the next
+   * version. From there to the commit no election, fence or document of the group changes.
+   */
+  const documentGranted = [
+    server,
+    `set ${noGroup}, @tribune_done = 0, @tribune_named = null, @tribune_fence = null, @tribune_found = 0, @tribune_next = null`,
+    `select d.version into @tribune_found from ${t.documents} d where d.grp = :group and d.name = :name`,
+    "start transaction",
+    group("g.epoch = @tribune_epoch and @tribune_found = :expectedVersion"),
+    "set @tribune_found = 0",
+    `select 1 into @tribune_named from ${t.elections} e
+      where e.grp = :group and e.election = :election and e.token = :token and e.holder_incarnation = :incarnation and @tribune_generation is not null`,
+    `select 1 into @tribune_fence from ${t.fences} f where f.grp = :group and f.election = :election and f.token = :token and @tribune_named = 1 lock in share mode`,
+    `select d.version into @tribune_found from ${t.documents} d where d.grp = :group and d.name = :name and @tribune_generation is not null`,
+    `select greatest(g.documents_version, (least(g.generation, ${2 ** 22}) - 1) * ${DOCUMENT_VERSIONS_PER_GENERATION}) + 1 into @tribune_next from ${t.groups} g
+      where g.grp = :group and @tribune_generation is not null and (:election is null or @tribune_fence = 1) and @tribune_found = :expectedVersion`,
+  ];
   return {
     /** `generation` is null where there is no such group; `fresh` false: nothing was written, since the group is to be raised first. */
     beatWatchingAll: packet(...beat(t), ...reading(t, { own: true, watched: "" })),
@@ -332,6 +350,28 @@ export function statementsFor(place: TablePlace) {
       answer,
     ),
 
+    readDocument: packet(server, `select ${SERVER_COLUMNS}, d.version, d.body from ${ONE_ROW} left join ${t.documents} d on d.grp = :group and d.name = :name`),
+
+    writeDocument: packet(
+      ...documentGranted,
+      `insert into ${t.documents} (grp, name, version, body) select :group, :name, @tribune_next, :text from dual where @tribune_next <= ${Number.MAX_SAFE_INTEGER}
+        on duplicate key update version = @tribune_next, body = :text`,
+      done,
+      `update ${t.groups} g set g.documents_version = @tribune_next where g.grp = :group and @tribune_done = 1`,
+      "commit",
+      answer,
+    ),
+
+    removeDocument: packet(
+      ...documentGranted,
+      `delete from ${t.documents} where grp = :group and name = :name and version = :expectedVersion and @tribune_next is not null`,
+      done,
+      "commit",
+      answer,
+    ),
+
+    listDocuments: packet(server, `select ${SERVER_COLUMNS}`, `select d.name, d.version from ${t.documents} d where d.grp = :group and left(d.name, char_length(:prefix)) = :prefix order by d.name`),
+
     readEvents: packet(
       server,
       ...SNAPSHOT,
@@ -374,6 +414,7 @@ export function tablesIn({ database, prefix }: TablePlace) {
     fences: name("fences"),
     views: name("views"),
     events: name("events"),
+    documents: name("documents"),
     terms: name("terms"),
   };
 }

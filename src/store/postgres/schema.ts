@@ -163,7 +163,8 @@ function tables(schema: string): readonly string[] {
   join_order bigint not null,
   elections_version bigint not null,
   event_sequence bigint not null,
-  view_version bigint not null
+  view_version bigint not null,
+${list(GROUPS_2)}
 ) with (fillfactor = 50)`,
     `create table ${t.presence} (
   grp text collate "C" not null,
@@ -211,6 +212,7 @@ ${list(ELECTIONS_2)},
   version bigint not null,
   view text not null
 )`,
+    documents(t),
     `create table ${t.events} (
   grp text collate "C" not null,
   sequence bigint not null,
@@ -241,12 +243,17 @@ function expansion(schema: string): readonly string[] {
   const add = (columns: readonly string[]) => columns.map((column) => `add column if not exists ${column}`).join(", ");
   return [
     `alter table ${t.meta} add column if not exists works_with integer`,
+    `alter table ${t.groups} ${add(GROUPS_2)}`,
     `alter table ${t.presence} ${add(PRESENCE_2)}`,
     `alter table ${t.elections} ${add(ELECTIONS_2)}`,
     candidates(t, "if not exists "),
+    documents(t, "if not exists "),
     `update ${t.meta} set version = 2, works_with = 2`,
   ];
 }
+
+/** What version 2 added to `groups`. */
+const GROUPS_2 = ["documents_version bigint not null default 0"];
 
 /** What version 2 added to `presence`. */
 const PRESENCE_2 = ["observer boolean not null default false", "evicted boolean not null default false", "evidence_key text", "evidence_run text"];
@@ -272,6 +279,16 @@ function candidates(t: ReturnType<typeof tablesIn>, unless = ""): string {
   priority double precision not null,
   fit boolean not null,
   primary key (grp, election, incarnation)
+)`;
+}
+
+function documents(t: ReturnType<typeof tablesIn>, unless = ""): string {
+  return `create table ${unless}${t.documents} (
+  grp text collate "C" not null,
+  name text collate "C" not null,
+  version bigint not null,
+  body text not null,
+  primary key (grp, name)
 )`;
 }
 

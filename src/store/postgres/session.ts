@@ -1,5 +1,5 @@
 import { Events, isTribuneError, TribuneError } from "../../kernel/index.ts";
-import { SessionGate } from "../index.ts";
+import { checkDocumentName, checkDocumentPrefix, checkDocumentText, SessionGate } from "../index.ts";
 import type {
   AttendInput,
   BeatInput,
@@ -10,6 +10,8 @@ import type {
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
+  DocumentFence,
+  DocumentRow,
   EventPage,
   EvictInput,
   GroupReading,
@@ -23,10 +25,13 @@ import type {
   PassFenceInput,
   PauseInput,
   PublishViewInput,
+  RemoveDocumentInput,
   RequestResignInput,
   ResignInput,
   SessionInfo,
+  StoredDocument,
   StoreSession,
+  WriteDocumentInput,
 } from "../index.ts";
 import { attend } from "./attend.ts";
 import { isReadCommitted, wholeMs } from "./connection.ts";
@@ -272,6 +277,32 @@ export class PostgresSession implements StoreSession {
     return this.#race("publishView", call, false, async () => await this.#done(this.#sql.publishView, values));
   }
 
+  async readDocument({ name }: { readonly name: string }, call: Call): Promise<StoredDocument | null> {
+    checkDocumentName(name);
+    return await this.#run("readDocument", call, async () => {
+      const [row] = await this.#ask(this.#sql.readDocument, [name]);
+      return row === undefined ? null : { version: intOf(row, "version"), text: textOf(row, "body") };
+    });
+  }
+
+  async writeDocument({ name, expectedVersion, text, fence }: WriteDocumentInput, call: Call): Promise<boolean> {
+    checkDocumentText(checkDocumentName(name), text);
+    return await this.#race("writeDocument", call, false, async () => await this.#done(this.#sql.writeDocument, [name, expectedVersion, ...termOf(fence), text]));
+  }
+
+  async removeDocument({ name, expectedVersion, fence }: RemoveDocumentInput, call: Call): Promise<boolean> {
+    checkDocumentName(name);
+    return await this.#race("removeDocument", call, false, async () => await this.#done(this.#sql.removeDocument, [name, expectedVersion, ...termOf(fence)]));
+  }
+
+  async listDocuments({ prefix }: { readonly prefix: string }, call: Call): Promise<readonly DocumentRow[]> {
+    checkDocumentPrefix(prefix);
+    return await this.#run("listDocuments", call, async () => {
+      const rows = await this.#ask(this.#sql.listDocuments, [prefix]);
+      return rows.map((row) => ({ name: textOf(row, "name"), version: intOf(row, "version") }));
+    });
+  }
+
   readEvents({ after, limit }: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage> {
     return this.#run("readEvents", call, async () => {
       const [row] = await this.#ask(this.#sql.readEvents, [after, limit]);
@@ -406,6 +437,10 @@ export class PostgresSession implements StoreSession {
       next: "start a member of it first, or look for a slip in the name",
     });
   }
+}
+
+function termOf(fence: DocumentFence | undefined): readonly (string | number | null)[] {
+  return fence === undefined ? [null, null, null] : [fence.election, fence.token, fence.incarnation];
 }
 
 function warningsOf(facts: ServerFacts, { warning }: EvidenceFound): readonly string[] {

@@ -1,5 +1,5 @@
-import { TERMS_KEPT, TOKENS_PER_GENERATION, VIEWS_PER_GENERATION, EVENTS_KEPT, COORDINATOR } from "../index.ts";
-import { ELECTION_CHANGED, PRESENCE_CHANGED, VIEW_CHANGED } from "./hints.ts";
+import { DOCUMENT_VERSIONS_PER_GENERATION, TERMS_KEPT, TOKENS_PER_GENERATION, VIEWS_PER_GENERATION, EVENTS_KEPT, COORDINATOR } from "../index.ts";
+import { DOCUMENT_CHANGED, ELECTION_CHANGED, PRESENCE_CHANGED, VIEW_CHANGED } from "./hints.ts";
 
 /** What statements are written for. All three are checked or computed, never a user's text. */
 export interface StatementNames {
@@ -44,6 +44,23 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       ),
       ${notify(electionChanged, changed)}
       select exists (select from ${changed}) as done, (select count(*) from hint) as hints`;
+  /**
+   * Ends with `granted`: the group's row under its lock, if the document $2 seems to have the version $3, the group has adopted the server's epoch, and the term $4, $5, $6 stands, unless no election
+   * is named. From there to the commit no election, fence or document of the group changes.
+   */
+  const granted = `${writing},
+      held as materialized (
+        select g.generation, g.documents_version from ${t.groups} g, server
+        where g.grp = $1 and g.epoch = server.epoch and $3::bigint = coalesce((select d.version from ${t.documents} d where d.grp = $1 and d.name = $2), 0)
+        for update of g
+      ),
+      named as materialized (
+        select held.* from ${t.elections} e, held
+        where e.grp = $1 and e.election = $4::text and e.token = $5::bigint and e.holder_incarnation = $6
+        for share of e
+      ),
+      fence as materialized (select named.* from ${t.fences} f, named where f.grp = $1 and f.election = $4::text and f.token = $5::bigint for share of f),
+      granted as materialized (select * from fence union all select * from held where $4::text is null)`;
   return {
     /** $2 incarnation, $3 node, $4 lease, $5 metadata, $6 settings, $7 the generation that the caller has seen, $8 whether it is an observer, $9 the session's own evidence. Neither `joined` nor a reason why not: someone was first, run it again. */
     join: `
@@ -425,6 +442,41 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       ${notifyIfSmall(`'${VIEW_CHANGED}'`, "published")}
       select exists (select from published) as done, (select count(*) from hint) as hints`,
 
+    /** $2 name. No row: there is no such document. */
+    readDocument: `select d.version, d.body from ${t.documents} d where d.grp = $1 and d.name = $2`,
+
+    /** $2 name, $3 expected version, $4 election or null, $5 token, $6 incarnation, $7 text. */
+    writeDocument: `
+      with ${granted},
+      next as materialized (
+        select numbered.version from (select greatest(g.documents_version, (least(g.generation, 4194304) - 1) * ${DOCUMENT_VERSIONS_PER_GENERATION}) + 1 as version from granted g) numbered
+        where numbered.version <= ${Number.MAX_SAFE_INTEGER}
+      ),
+      replaced as (
+        update ${t.documents} d set version = next.version, body = $7
+        from next where d.grp = $1 and d.name = $2 and d.version = $3::bigint and $3::bigint > 0
+        returning d.version
+      ),
+      made as (
+        insert into ${t.documents} (grp, name, version, body) select $1, $2, next.version, $7 from next where $3::bigint = 0
+        on conflict do nothing
+        returning version
+      ),
+      written as materialized (select version from replaced union all select version from made),
+      counted as (update ${t.groups} g set documents_version = written.version from written where g.grp = $1),
+      ${notify(`'${DOCUMENT_CHANGED}' || $2::text`, "written")}
+      select exists (select from written) as done, (select count(*) from hint) as hints`,
+
+    /** $2 name, $3 expected version, $4 election or null, $5 token, $6 incarnation. */
+    removeDocument: `
+      with ${granted},
+      removed as (delete from ${t.documents} d using granted where d.grp = $1 and d.name = $2 and d.version = $3::bigint returning d.name),
+      ${notify(`'${DOCUMENT_CHANGED}' || $2::text`, "removed")}
+      select exists (select from removed) as done, (select count(*) from hint) as hints`,
+
+    /** $2 what names begin with. */
+    listDocuments: `select d.name, d.version from ${t.documents} d where d.grp = $1 and starts_with(d.name, $2) order by d.name`,
+
     /** $2 after, $3 limit. No row: there is no such group. */
     readEvents: `
       select g.event_sequence as newest,
@@ -474,6 +526,7 @@ export function tablesIn(schema: string) {
     fences: name("fences"),
     views: name("views"),
     events: name("events"),
+    documents: name("documents"),
     terms: name("terms"),
   };
 }

@@ -141,10 +141,11 @@ function parseLine(line: string): { readonly group: string; readonly hint: Hint 
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { group, kind, election } = value as { readonly group?: unknown; readonly kind?: unknown; readonly election?: unknown };
+  const { group, kind, election, name } = value as { readonly group?: unknown; readonly kind?: unknown; readonly election?: unknown; readonly name?: unknown };
   if (typeof group !== "string") return undefined;
   if (kind === "view" || kind === "presence") return { group, hint: { kind } };
   if (kind === "election" && typeof election === "string") return { group, hint: { kind, election } };
+  if (kind === "document" && typeof name === "string") return { group, hint: { kind, name } };
   return undefined;
 }
 

@@ -1,5 +1,5 @@
 import { TribuneError } from "../../kernel/index.ts";
-import { COORDINATOR, EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../index.ts";
+import { COORDINATOR, documentFloor, EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../index.ts";
 import type {
   BeatInput,
   BeatReply,
@@ -8,6 +8,7 @@ import type {
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
+  DocumentRow,
   ElectionRow,
   EventPage,
   EvictInput,
@@ -22,9 +23,12 @@ import type {
   PauseInput,
   PresenceRow,
   PublishViewInput,
+  RemoveDocumentInput,
   RequestResignInput,
   ResignInput,
+  StoredDocument,
   StoredView,
+  WriteDocumentInput,
 } from "../index.ts";
 import type { Connection } from "./connection.ts";
 import type { Evidence } from "./evidence.ts";
@@ -337,6 +341,47 @@ export class Operations {
       this.#db.run(this.#sql.forgetCandidates, this.#group, this.#group);
       return true;
     });
+  }
+
+  // ---- documents
+
+  readDocument({ name }: { readonly name: string }): StoredDocument | null {
+    return this.#db.read(() => {
+      const row = this.#db.get(this.#sql.readDocument, this.#group, name);
+      return row === undefined ? null : { version: row.version, text: row.body };
+    });
+  }
+
+  writeDocument(input: WriteDocumentInput): boolean {
+    return this.#db.write("FULL", () => {
+      const group = this.#find();
+      if (group === undefined || !this.#mayChangeDocument(group, input)) return false;
+      const version = Math.max(group.documentsVersion, documentFloor(group.generation)) + 1;
+      if (!Number.isSafeInteger(version)) return false;
+      this.#db.run(this.#sql.countDocuments, version, this.#group);
+      this.#db.run(this.#sql.writeDocument, this.#group, input.name, version, input.text);
+      return true;
+    });
+  }
+
+  removeDocument(input: RemoveDocumentInput): boolean {
+    return this.#db.write("FULL", () => {
+      const group = this.#find();
+      return group !== undefined && this.#mayChangeDocument(group, input) && this.#db.run(this.#sql.removeDocument, this.#group, input.name) > 0;
+    });
+  }
+
+  listDocuments({ prefix }: { readonly prefix: string }): readonly DocumentRow[] {
+    return this.#db.read(() => this.#db.all(this.#sql.listDocuments, this.#group, prefix, prefix).map(({ name, version }) => ({ name, version })));
+  }
+
+  /** A generation that is not adopted yet would give versions of an earlier one. */
+  #mayChangeDocument(group: GroupRow, { name, expectedVersion, fence }: RemoveDocumentInput): boolean {
+    const version = this.#db.get(this.#sql.readDocumentVersion, this.#group, name)?.version ?? 0;
+    if (group.epoch !== this.#epoch || version !== expectedVersion) return false;
+    if (fence === undefined) return true;
+    const row = this.#election(fence.election);
+    return row !== undefined && row.token === fence.token && row.holderIncarnation === fence.incarnation && this.#fence(fence.election) === fence.token;
   }
 
   // ---- the record

@@ -18,6 +18,7 @@ const ADDED: readonly { readonly columns: readonly AddedColumn[]; readonly table
   {
     columns: [
       { table: "schema", column: "works_with", definition: "INTEGER" },
+      { table: "group", column: "documents_version", definition: "INTEGER NOT NULL DEFAULT 0" },
       { table: "presence", column: "observer", definition: "INTEGER NOT NULL DEFAULT 0" },
       { table: "presence", column: "evicted", definition: "INTEGER NOT NULL DEFAULT 0" },
       { table: "presence", column: "evidence_key", definition: "TEXT" },
@@ -32,7 +33,7 @@ const ADDED: readonly { readonly columns: readonly AddedColumn[]; readonly table
       { table: "election", column: "minimum_term_ms", definition: "INTEGER NOT NULL DEFAULT 0" },
       { table: "election", column: "ranked", definition: "INTEGER NOT NULL DEFAULT 0" },
     ],
-    tables: ["candidate"],
+    tables: ["candidate", "document"],
   },
 ];
 
@@ -63,7 +64,8 @@ function definitions(prefix: string): ReadonlyMap<string, readonly string[]> {
   join_order INTEGER NOT NULL,
   elections_version INTEGER NOT NULL,
   event_sequence INTEGER NOT NULL,
-  view_version INTEGER NOT NULL
+  view_version INTEGER NOT NULL,
+  documents_version INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID`,
       ],
     ],
@@ -152,6 +154,19 @@ function definitions(prefix: string): ReadonlyMap<string, readonly string[]> {
   token INTEGER NOT NULL,
   PRIMARY KEY (group_name, election)
 ) STRICT, WITHOUT ROWID`,
+      ],
+    ],
+    [
+      "document",
+      [
+        // Not without rowid: a text can be long, and rows that are long slow every search in such a table.
+        `CREATE TABLE IF NOT EXISTS ${prefix}document (
+  group_name TEXT NOT NULL,
+  name TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (group_name, name)
+) STRICT`,
       ],
     ],
     [

@@ -1,6 +1,6 @@
 import { Events, TribuneError } from "../../kernel/index.ts";
 import type { Clock, Logger, Random } from "../../kernel/index.ts";
-import { SessionGate } from "../index.ts";
+import { checkDocumentName, checkDocumentPrefix, checkDocumentText, SessionGate } from "../index.ts";
 import type {
   AttendInput,
   BeatInput,
@@ -11,6 +11,7 @@ import type {
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
+  DocumentRow,
   EventPage,
   EvictInput,
   GroupReading,
@@ -23,10 +24,13 @@ import type {
   PassFenceInput,
   PauseInput,
   PublishViewInput,
+  RemoveDocumentInput,
   RequestResignInput,
   ResignInput,
   SessionInfo,
+  StoredDocument,
   StoreSession,
+  WriteDocumentInput,
 } from "../index.ts";
 import { attendLocks } from "./attend.ts";
 import type { Connection } from "./connection.ts";
@@ -182,6 +186,26 @@ export class SqliteSession implements StoreSession {
     return this.#run("publishView", call, (operations) => operations.publishView(input), { hint: (stored) => (stored ? { kind: "view" } : undefined), whenBusy: () => false });
   }
 
+  async readDocument(input: { readonly name: string }, call: Call): Promise<StoredDocument | null> {
+    checkDocumentName(input.name);
+    return await this.#run("readDocument", call, (operations) => operations.readDocument(input));
+  }
+
+  async writeDocument(input: WriteDocumentInput, call: Call): Promise<boolean> {
+    checkDocumentText(checkDocumentName(input.name), input.text);
+    return await this.#run("writeDocument", call, (operations) => operations.writeDocument(input), { hint: documentIf(input), whenBusy: () => false });
+  }
+
+  async removeDocument(input: RemoveDocumentInput, call: Call): Promise<boolean> {
+    checkDocumentName(input.name);
+    return await this.#run("removeDocument", call, (operations) => operations.removeDocument(input), { hint: documentIf(input), whenBusy: () => false });
+  }
+
+  async listDocuments(input: { readonly prefix: string }, call: Call): Promise<readonly DocumentRow[]> {
+    checkDocumentPrefix(input.prefix);
+    return await this.#run("listDocuments", call, (operations) => operations.listDocuments(input));
+  }
+
   readEvents(input: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage> {
     return this.#run("readEvents", call, (operations) => operations.readEvents(input));
   }
@@ -253,12 +277,15 @@ export class SqliteSession implements StoreSession {
   }
 
   #everything(): readonly Hint[] {
-    return [{ kind: "view" }, { kind: "presence" }, ...this.#electionNames().map((election): Hint => ({ kind: "election", election }))];
+    const { operations } = this.#parts;
+    const elections = this.#named(() => operations.electionNames());
+    const documents = this.#named(() => operations.listDocuments({ prefix: "" }).map(({ name }) => name));
+    return [{ kind: "view" }, { kind: "presence" }, ...elections.map((election): Hint => ({ kind: "election", election })), ...documents.map((name): Hint => ({ kind: "document", name }))];
   }
 
-  #electionNames(): readonly string[] {
+  #named(names: () => readonly string[]): readonly string[] {
     try {
-      return this.#parts.operations.electionNames();
+      return names();
     } catch {
       return []; // the hints only save time; the next operation meets the same trouble and says so
     }
@@ -290,6 +317,10 @@ export class SqliteSession implements StoreSession {
 
 function presenceIf(changed: boolean): Hint | undefined {
   return changed ? { kind: "presence" } : undefined;
+}
+
+function documentIf({ name }: { readonly name: string }): (changed: boolean) => Hint | undefined {
+  return (changed) => (changed ? { kind: "document", name } : undefined);
 }
 
 function electionIf(input: { readonly election: string }): (result: unknown) => Hint | undefined {

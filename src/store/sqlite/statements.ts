@@ -1,4 +1,4 @@
-import type { CandidateRow, ElectionRow, EventType, MemberRow, PresenceRow, TermRow } from "../index.ts";
+import type { CandidateRow, DocumentRow, ElectionRow, EventType, MemberRow, PresenceRow, TermRow } from "../index.ts";
 import type { Sql } from "./connection.ts";
 
 export interface GroupRow {
@@ -11,6 +11,7 @@ export interface GroupRow {
   readonly electionsVersion: number;
   readonly eventSequence: number;
   readonly viewVersion: number;
+  readonly documentsVersion: number;
 }
 
 /** SQLite has no booleans. */
@@ -66,7 +67,7 @@ export function statementsFor(prefix: string) {
     fileId: `SELECT file_id AS fileId FROM ${table("schema")}` as Sql<{ fileId: string }>,
 
     readGroup: `SELECT epoch, birth_epoch AS birthEpoch, generation, settings, longest_lease_ms AS longestLeaseMs, join_order AS joinOrder,
-      elections_version AS electionsVersion, event_sequence AS eventSequence, view_version AS viewVersion FROM ${table("group")} WHERE group_name = ?` as Sql<GroupRow>,
+      elections_version AS electionsVersion, event_sequence AS eventSequence, view_version AS viewVersion, documents_version AS documentsVersion FROM ${table("group")} WHERE group_name = ?` as Sql<GroupRow>,
     insertGroup: `INSERT INTO ${table("group")}
       (group_name, epoch, birth_epoch, generation, settings, longest_lease_ms, join_order, elections_version, event_sequence, view_version) VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, 0)`,
     countJoin: `UPDATE ${table("group")} SET join_order = ?, longest_lease_ms = ? WHERE group_name = ?`,
@@ -74,6 +75,8 @@ export function statementsFor(prefix: string) {
     countElections: `UPDATE ${table("group")} SET elections_version = ? WHERE group_name = ?`,
     countEvents: `UPDATE ${table("group")} SET event_sequence = ? WHERE group_name = ?`,
     countView: `UPDATE ${table("group")} SET view_version = ? WHERE group_name = ?`,
+
+    countDocuments: `UPDATE ${table("group")} SET documents_version = ? WHERE group_name = ?`,
 
     readPresence: `SELECT ${PRESENCE_COLUMNS} FROM ${table("presence")} WHERE group_name = ? AND incarnation = ?` as Sql<PresenceRecord>,
     readAllPresence: `SELECT ${PRESENCE_COLUMNS} FROM ${table("presence")} WHERE group_name = ? ORDER BY join_order` as Sql<PresenceRecord>,
@@ -130,6 +133,13 @@ export function statementsFor(prefix: string) {
 
     readView: `SELECT body FROM ${table("view")} WHERE group_name = ?` as Sql<{ body: string }>,
     writeView: `INSERT INTO ${table("view")} (group_name, body) VALUES (?, ?) ON CONFLICT (group_name) DO UPDATE SET body = excluded.body`,
+
+    readDocument: `SELECT version, body FROM ${table("document")} WHERE group_name = ? AND name = ?` as Sql<{ version: number; body: string }>,
+    readDocumentVersion: `SELECT version FROM ${table("document")} WHERE group_name = ? AND name = ?` as Sql<{ version: number }>,
+    writeDocument: `INSERT INTO ${table("document")} (group_name, name, version, body) VALUES (?, ?, ?, ?)
+      ON CONFLICT (group_name, name) DO UPDATE SET version = excluded.version, body = excluded.body`,
+    removeDocument: `DELETE FROM ${table("document")} WHERE group_name = ? AND name = ?`,
+    listDocuments: `SELECT name, version FROM ${table("document")} WHERE group_name = ? AND substr(name, 1, length(?)) = ? ORDER BY name` as Sql<DocumentRow>,
 
     insertEvent: `INSERT INTO ${table("event")} (group_name, sequence, at_ms, type, subject, detail) VALUES (?, ?, ?, ?, ?, ?)`,
     forgetEvents: `DELETE FROM ${table("event")} WHERE group_name = ? AND sequence <= ?`,

@@ -1,4 +1,5 @@
-import type { DeathReason, ElectionRow, StoredEvent, TermRow } from "../index.ts";
+import { TribuneError } from "../../kernel/index.ts";
+import type { DeathReason, ElectionRow, StoredDocument, StoredEvent, TermRow } from "../index.ts";
 import { packed, unpacked } from "./packing.ts";
 
 /**
@@ -46,8 +47,11 @@ export interface GroupDocument {
   electionsVersion: number;
   eventSequence: number;
   viewVersion: number;
+  documentsVersion: number;
   presence: PresenceEntry[];
   elections: ElectionEntry[];
+  /** What documents there are; each text is in a znode of its own. */
+  documents: { readonly name: string; readonly version: number }[];
   /** The first event of each znode of events, in order. */
   segments: number[];
   /** Events that are in no such znode yet. */
@@ -121,6 +125,21 @@ export interface BeatData {
 export interface MemberData {
   readonly version: number;
   readonly metadata: string;
+}
+
+/** A document as the data of its znode: the version, a line break, and the text as it is, so that no text grows by being quoted. */
+export function writeText({ version, text }: StoredDocument): Buffer {
+  return Buffer.from(`${version}\n${text}`);
+}
+
+/** The document in the data of its znode. Throws `STORE_FAILED` where that is not one of ours. */
+export function readText(data: Buffer, path: string): StoredDocument {
+  const end = data.indexOf("\n");
+  const version = end === -1 ? Number.NaN : Number(data.toString("utf8", 0, end));
+  if (!Number.isSafeInteger(version)) {
+    throw new TribuneError("STORE_FAILED", `the znode ${path} holds something that is not Tribune's`, { about: path, next: "look at who else writes below this root, or choose another root", retryable: false });
+  }
+  return { version, text: data.toString("utf8", end + 1) };
 }
 
 export { packed as writeData, unpacked as readData } from "./packing.ts";

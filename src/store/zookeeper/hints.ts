@@ -9,7 +9,16 @@ export function hintsBetween(before: GroupDocument | undefined, after: GroupDocu
     if (before === undefined || row.version > before.electionsVersion) hints.push({ kind: "election", election: row.election });
   }
   if (after.viewVersion !== (before?.viewVersion ?? 0)) hints.push({ kind: "view" });
+  for (const name of changedDocuments(before, after)) hints.push({ kind: "document", name });
   return hints;
+}
+
+/** Those that were written or removed. */
+function changedDocuments(before: GroupDocument | undefined, after: GroupDocument): readonly string[] {
+  const known = new Map(before?.documents.map(({ name, version }) => [name, version]));
+  const written = after.documents.filter(({ name, version }) => known.get(name) !== version).map(({ name }) => name);
+  const there = new Set(after.documents.map(({ name }) => name));
+  return [...written, ...[...known.keys()].filter((name) => !there.has(name))];
 }
 
 /** Somebody came, died, was asked to go, or says something else of itself. That the dead are forgotten is no news. */

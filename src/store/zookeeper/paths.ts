@@ -18,12 +18,15 @@ export interface GroupPaths {
   readonly events: string;
   readonly terms: string;
   readonly fences: string;
+  readonly documents: string;
   /** The beat of an incarnation that is alive. */
   beat(incarnation: string): string;
   /** The metadata of an incarnation. */
   member(incarnation: string): string;
   /** Events from this one on. */
   segment(first: number): string;
+  /** The text of a document. */
+  document(name: string): string;
   /** Terms of an election before the last one. */
   termsOf(election: string): string;
   /** The token that may write. */
@@ -48,9 +51,11 @@ export function pathsBelow(root: string): StorePaths {
         events: `${group}/events`,
         terms: `${group}/terms`,
         fences: `${group}/fences`,
+        documents: `${group}/documents`,
         beat: (incarnation) => `${group}/beats/${incarnation}`,
         member: (incarnation) => `${group}/members/${incarnation}`,
         segment: (first) => `${group}/events/${String(first).padStart(16, "0")}`,
+        document: (name) => `${group}/documents/${name}`,
         termsOf: (election) => `${group}/terms/${election}`,
         fence: (election) => `${group}/fences/${election}`,
         open: (election) => `${group}/fences/${election}/open`,

@@ -1,5 +1,5 @@
 import { sleep, TribuneError } from "../../kernel/index.ts";
-import { SessionGate } from "../index.ts";
+import { checkDocumentName, checkDocumentPrefix, checkDocumentText, SessionGate } from "../index.ts";
 import type {
   AttendInput,
   BeatInput,
@@ -10,6 +10,7 @@ import type {
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
+  DocumentRow,
   EventPage,
   EvictInput,
   GroupReading,
@@ -23,20 +24,23 @@ import type {
   PassFenceInput,
   PauseInput,
   PublishViewInput,
+  RemoveDocumentInput,
   RequestResignInput,
   ResignInput,
   SessionInfo,
+  StoredDocument,
   StoredEvent,
   StoredView,
   StoreSession,
   TermRow,
+  WriteDocumentInput,
 } from "../index.ts";
 import type { ZookeeperClient } from "./client/client.ts";
 import { isZookeeperError } from "./client/codes.ts";
 import type { Operation, Stat } from "./client/records.ts";
 import { closeConnection } from "./connection.ts";
 import type { Connection, ConnectionSource } from "./connection.ts";
-import { electionIn, presenceIn, readData, readDocument, stamp, stampedEvents, stampTerm, writeData, writeDocument } from "./document.ts";
+import { electionIn, presenceIn, readData, readDocument, readText, stamp, stampedEvents, stampTerm, writeData, writeDocument } from "./document.ts";
 import type { BeatData, GroupDocument, MemberData } from "./document.ts";
 import { beginEpoch } from "./epoch.ts";
 import { endsSession, LARGEST_REQUEST_BYTES, mapZookeeperError, sizeOf, tooLarge } from "./errors.ts";
@@ -50,6 +54,7 @@ import type { Root } from "./schema.ts";
 import {
   addMember,
   aliveOfNode,
+  changeDocument,
   claim,
   createElection,
   declareDead,
@@ -62,6 +67,7 @@ import {
   pause,
   publishView,
   raise,
+  removeDocument,
   requestResign,
   resign,
   resume,
@@ -383,6 +389,42 @@ export class ZookeeperSession implements StoreSession {
     return this.#run("publishView", call, async (untilMs) =>
       this.#change("publishView", untilMs, { more: async () => undefined, decide: (place, draft) => publishView(place, draft, input, this.#storeClock.nowMs()), lost: false }),
     );
+  }
+
+  async readDocument({ name }: { readonly name: string }, call: Call): Promise<StoredDocument | null> {
+    const path = this.#paths.document(checkDocumentName(name));
+    return await this.#run("readDocument", call, async () => {
+      if (!(await this.#refresh())) return null;
+      try {
+        return readText((await this.#client.request({ op: "getData", path })).data, path);
+      } catch (error) {
+        if (!isZookeeperError(error, "NONODE")) throw error;
+        return null;
+      }
+    });
+  }
+
+  async writeDocument(input: WriteDocumentInput, call: Call): Promise<boolean> {
+    checkDocumentText(checkDocumentName(input.name), input.text);
+    return await this.#run("writeDocument", call, async (untilMs) =>
+      this.#change("writeDocument", untilMs, { more: async () => undefined, decide: (place, draft) => changeDocument(place, draft, input), withoutGroup: false, lost: false }),
+    );
+  }
+
+  async removeDocument(input: RemoveDocumentInput, call: Call): Promise<boolean> {
+    checkDocumentName(input.name);
+    return await this.#run("removeDocument", call, async (untilMs) =>
+      this.#change("removeDocument", untilMs, { more: async () => undefined, decide: (place, draft) => removeDocument(place, draft, input), withoutGroup: false, lost: false }),
+    );
+  }
+
+  async listDocuments({ prefix }: { readonly prefix: string }, call: Call): Promise<readonly DocumentRow[]> {
+    checkDocumentPrefix(prefix);
+    return await this.#run("listDocuments", call, async () => {
+      if (!(await this.#refresh())) return [];
+      const rows = (this.#known?.document.documents ?? []).filter(({ name }) => name.startsWith(prefix));
+      return rows.map(({ name, version }) => ({ name, version })).sort((a, b) => (a.name < b.name ? -1 : 1));
+    });
   }
 
   readEvents({ after, limit }: { readonly after: number; readonly limit: number }, call: Call): Promise<EventPage> {

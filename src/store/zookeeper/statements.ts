@@ -1,24 +1,27 @@
 import { TribuneError } from "../../kernel/index.ts";
-import { COORDINATOR, EVENTS_KEPT, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../index.ts";
+import { COORDINATOR, documentFloor, EVENTS_KEPT, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../index.ts";
 import type {
   CandidacyInput,
   ClaimInput,
   ClaimResult,
   DeclareDeadInput,
   DeathReason,
+  DocumentFence,
   EvictInput,
   JoinInput,
   NewEvent,
   PassFenceInput,
   PauseInput,
   PublishViewInput,
+  RemoveDocumentInput,
   RequestResignInput,
   ResignInput,
   TermRow,
+  WriteDocumentInput,
 } from "../index.ts";
 import type { Acl, Operation } from "./client/records.ts";
 import { ANY_VERSION } from "./client/records.ts";
-import { electionIn, isAlive, NOW, presenceIn, writeData, writeDocument } from "./document.ts";
+import { electionIn, isAlive, NOW, presenceIn, writeData, writeDocument, writeText } from "./document.ts";
 import type { BeatData, ElectionEntry, GroupDocument, PresenceEntry } from "./document.ts";
 import type { GroupPaths } from "./paths.ts";
 
@@ -70,13 +73,15 @@ export function makeGroup(place: Place, input: JoinInput): { readonly document: 
     electionsVersion: 0,
     eventSequence: 0,
     viewVersion: 0,
+    documentsVersion: 0,
     presence: [],
     elections: [],
+    documents: [],
     segments: [],
     events: [],
   };
   const member = addMember(place, document, input);
-  const folders = [paths.beats, paths.members, paths.events, paths.terms, paths.fences].map((path) => create(path, acl));
+  const folders = [paths.beats, paths.members, paths.events, paths.terms, paths.fences, paths.documents].map((path) => create(path, acl));
   return { document, operations: [create(paths.group, acl, writeDocument(document)), create(paths.view, acl), ...folders, ...member] };
 }
 
@@ -349,6 +354,41 @@ function forget(document: GroupDocument, deadBeforeMs: number): readonly string[
   document.presence = document.presence.filter((entry) => !forgotten.has(entry.incarnation));
   for (const entry of document.elections) entry.candidates = entry.candidates.filter((each) => !forgotten.has(each.incarnation));
   return [...forgotten];
+}
+
+// ---- documents
+
+/** Writes or makes a document, where it still has the version that the writer saw. */
+export function changeDocument(place: Place, document: GroupDocument, input: WriteDocumentInput): Step<boolean> {
+  const { paths, acl } = place;
+  const { name, text } = input;
+  const version = Math.max(document.documentsVersion, documentFloor(document.generation)) + 1;
+  if (!mayChangeDocument(place, document, input) || !Number.isSafeInteger(version)) return { answer: false };
+  const path = paths.document(name);
+  const data = writeText({ version, text });
+  const isNew = document.documents.every((each) => each.name !== name);
+  document.documentsVersion = version;
+  document.documents = [...document.documents.filter((each) => each.name !== name), { name, version }];
+  return { answer: true, operations: [isNew ? create(path, acl, data) : set(path, data)] };
+}
+
+/** Removes a document, where it still has that version. */
+export function removeDocument(place: Place, document: GroupDocument, input: RemoveDocumentInput): Step<boolean> {
+  if (input.expectedVersion === 0 || !mayChangeDocument(place, document, input)) return { answer: false };
+  document.documents = document.documents.filter((each) => each.name !== input.name);
+  return { answer: true, operations: [{ op: "delete", path: place.paths.document(input.name), version: ANY_VERSION }] };
+}
+
+/** A generation that is not adopted yet would give versions of an earlier one. */
+function mayChangeDocument({ epoch }: Place, document: GroupDocument, { name, expectedVersion, fence }: RemoveDocumentInput): boolean {
+  const found = document.documents.find((each) => each.name === name);
+  if (document.epoch !== epoch.epoch || (found?.version ?? 0) !== expectedVersion) return false;
+  return fence === undefined || stands(document, fence);
+}
+
+function stands(document: GroupDocument, { election, token, incarnation }: DocumentFence): boolean {
+  const entry = electionIn(document, election);
+  return entry !== undefined && entry.fence === token && entry.row.token === token && entry.row.holder?.incarnation === incarnation;
 }
 
 // ---- the record

@@ -79,6 +79,8 @@ export const hintCases: readonly SceneCase[] = [
           await a.reading();
           await a.session.readMembers({ incarnations: [a.incarnation] }, a.call);
           await a.candidates(ELECTION);
+          await a.readDocument("none");
+          await a.documents();
         }
       });
     },
@@ -165,37 +167,45 @@ function arrives(what: string, run: (scene: Scene) => Promise<void>): SceneCase 
 }
 
 /** Somebody whose session gets hints; without any, the case is skipped. */
-async function hinted(scene: Scene): Promise<Member> {
+export async function hinted(scene: Scene): Promise<Member> {
   if (!scene.provider.capabilities.hints) throw new Skipped("the store has no hints (capabilities.hints is false)");
   const observer = await scene.member();
   if (!observer.session.info.hints) throw new Skipped(`hints do not reach this session: ${observer.session.info.warnings.join(" ")}`);
   return observer;
 }
 
-/**
- * Does `work`, and fails unless a hint of its kind comes, after which a look shows `changed`. Each such hint is
- * followed by a look at once, so one that comes before the change can be read does not count.
- */
+/** Does `work`, and fails unless a hint of its kind comes, after which a look shows `changed`. */
 async function expectHint(observer: Member, expected: Hint, work: () => Promise<unknown>, changed: (seen: LookReply) => boolean): Promise<void> {
+  await expectHintOf(observer, expected, work, async () => changed(await observer.look()));
+}
+
+/**
+ * Does `work`, and fails unless a hint of its kind comes, after which `isChanged` finds the change. It is asked at once after
+ * each such hint, so that one that comes before the change can be read does not count. Answers all hints that came.
+ */
+export async function expectHintOf(observer: Member, expected: Hint, work: () => Promise<unknown>, isChanged: () => Promise<boolean>): Promise<readonly Hint[]> {
   const { scene } = observer;
   await sentinel(observer, await scene.member()); // whatever came before has arrived
-  const looks: Promise<LookReply>[] = [];
+  const all: Hint[] = [];
+  const answers: Promise<boolean>[] = [];
   const stop = observer.session.onHint((hint) => {
+    all.push(hint);
     if (!isSame(hint, expected)) return;
-    const look = observer.look();
-    look.catch(() => undefined); // awaited below, unless the case has failed by then
-    looks.push(look);
+    const answer = isChanged();
+    answer.catch(() => undefined); // awaited below, unless the case has failed by then
+    answers.push(answer);
   });
   await work();
   await scene.until(`a hint of ${JSON.stringify(expected)} comes, after which the change can be read`, async () => {
-    const seen = await Promise.all(looks.splice(0));
-    return seen.some(changed) ? true : undefined;
+    const found = await Promise.all(answers.splice(0));
+    return found.includes(true) ? true : undefined;
   });
   stop();
+  return all;
 }
 
 /** Does `work`, and fails if any hint came meanwhile. What the work sends would come before the sentinel after it. */
-async function expectNoHint(observer: Member, work: () => Promise<void>): Promise<void> {
+export async function expectNoHint(observer: Member, work: () => Promise<void>): Promise<void> {
   const { scene } = observer;
   const actor = await scene.member();
   const ignored = new Set([await sentinel(observer, actor), await sentinel(observer, actor)]);
@@ -219,7 +229,11 @@ async function sentinel(observer: Member, actor: Member): Promise<string> {
 }
 
 function isSame(hint: Hint, expected: Hint): boolean {
-  return hint.kind === expected.kind && (hint.kind !== "election" || expected.kind !== "election" || hint.election === expected.election);
+  return nameIn(hint) === nameIn(expected) && hint.kind === expected.kind;
+}
+
+function nameIn(hint: Hint): string | undefined {
+  return hint.kind === "election" ? hint.election : hint.kind === "document" ? hint.name : undefined;
 }
 
 function isDead(who: Member): (seen: LookReply) => boolean {

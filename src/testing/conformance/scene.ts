@@ -12,6 +12,8 @@ import type {
   ClaimResult,
   Cursor,
   DeclareDeadInput,
+  DocumentFence,
+  DocumentRow,
   ElectionRow,
   GroupReading,
   JoinInput,
@@ -25,6 +27,7 @@ import type {
   PublishViewInput,
   RequestResignInput,
   ResignInput,
+  StoredDocument,
   StoredEvent,
   StoredView,
   StoreProvider,
@@ -322,6 +325,30 @@ export class Member {
     const token = await this.hold(election);
     assert.equal(await this.passFence(election, token), "passed", `${this.node} passes the fence of ${election}`);
     return token;
+  }
+
+  // ---- documents
+
+  async readDocument(name: string): Promise<StoredDocument | null> {
+    return await this.session.readDocument({ name }, this.call);
+  }
+
+  /** The version of a document; 0 if there is none. */
+  async versionOf(name: string): Promise<number> {
+    return (await this.readDocument(name))?.version ?? 0;
+  }
+
+  /** Writes where the document has that version, 0 for none; under a term, if one is given. */
+  async writeDocument(name: string, expectedVersion: number, text: string, fence?: DocumentFence): Promise<boolean> {
+    return await this.session.writeDocument({ name, expectedVersion, text, fence }, this.call);
+  }
+
+  async removeDocument(name: string, expectedVersion: number, fence?: DocumentFence): Promise<boolean> {
+    return await this.session.removeDocument({ name, expectedVersion, fence }, this.call);
+  }
+
+  async documents(prefix = ""): Promise<readonly DocumentRow[]> {
+    return await this.session.listDocuments({ prefix }, this.call);
   }
 
   // ---- membership and record

@@ -26,6 +26,10 @@ const OPERATIONS: Readonly<Record<Operation, true>> = {
   readCandidates: true,
   readMembers: true,
   publishView: true,
+  readDocument: true,
+  writeDocument: true,
+  removeDocument: true,
+  listDocuments: true,
   readEvents: true,
   readGroup: true,
 };

@@ -252,6 +252,9 @@ await describeWithServer("trouble with MariaDB", {}, async (server) => {
     const token = await a.coordinate();
     assert.equal(await a.publish(token, { forgetDeadAfterMs: 0 }), true);
     assert.equal(await a.session.updateMetadata({ incarnation: a.incarnation, metadata: "{}" }, a.call), true);
+    assert.equal(await a.writeDocument("plan", 0, "made", { election: "coordinator", token, incarnation: a.incarnation }), true);
+    assert.equal(await b.writeDocument("plan", (await b.documents("plan"))[0]?.version ?? 0, "changed"), true);
+    assert.equal(await a.removeDocument("plan", await a.versionOf("plan")), true);
     assert.equal(await b.requestResign("coordinator", token), true);
     assert.equal(await a.resign("coordinator", token), true);
     const attended = b.attend([a]);
