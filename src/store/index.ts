@@ -2,6 +2,7 @@
  * The port to the place that keeps coordination state, and what all providers share.
  * @module
  */
+export { claimed, isClaimable, newElectionRow, nextToken } from "./election-rows.ts";
 export { assertFence, assertMayAct, fenceNotFound, termLost } from "./fenced.ts";
 export { checkDocumentName, checkDocumentPrefix, checkDocumentText } from "./document-check.ts";
 export { clockFinding, connectionsLeft, LARGE_CLOCK_OFFSET_MS, lengthOf, roundTripFinding, roundTrips } from "./findings.ts";

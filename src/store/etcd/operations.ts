@@ -1,5 +1,5 @@
 import { TribuneError } from "../../kernel/index.ts";
-import { COORDINATOR, documentFloor, EVENTS_KEPT, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../index.ts";
+import { claimed, COORDINATOR, documentFloor, EVENTS_KEPT, isClaimable, newElectionRow, nextToken, TERMS_KEPT, viewFloor } from "../index.ts";
 import type {
   BeatInput,
   CandidacyInput,
@@ -217,21 +217,7 @@ export class Operations {
       decide: (reading, nowMs) => {
         const group = reading.json(keys.group);
         if (group === undefined || reading.text(keys.election(election)) !== undefined) return { answer: group !== undefined };
-        const { epoch } = historyOf(reading, store);
-        const row: Omit<ElectionRow, "version"> = {
-          election,
-          token: 0,
-          holder: null,
-          epoch: epoch === group.birthEpoch ? epoch : "",
-          resignRequested: null,
-          resignRequestedFor: null,
-          reservation: null,
-          paused: null,
-          priority: 0,
-          minimumTermMs: 0,
-          ranked: false,
-          changedAtMs: nowMs,
-        };
+        const row = newElectionRow(election, { epoch: historyOf(reading, store).epoch, birthEpoch: group.birthEpoch, atMs: nowMs });
         return { answer: true, writes: [...this.#changed(reading, row), ...(reading.text(keys.fence(election)) === undefined ? [putNumber(keys.fence(election), 0)] : [])] };
       },
     };
@@ -239,40 +225,26 @@ export class Operations {
 
   claim(input: ClaimInput): Operation<ClaimResult | null> {
     const [keys, store] = [this.#keys, this.#store];
-    const { election, incarnation, node, expectedToken, epoch, tokenSeen, priority = 0, minimumTermMs = 0, overReservation = false } = input;
+    const { election, incarnation, node, expectedToken, epoch } = input;
     return {
       reads: points(store.history, keys.age, keys.election(election), keys.presence(incarnation), keys.electionsVersion, keys.sequence),
       extra: points(keys.fence(election)),
       decide: (reading, nowMs) => {
         const row = reading.json(keys.election(election));
-        if (row === undefined || row.token !== expectedToken || row.paused !== null) return { answer: null };
-        if (row.reservation !== null && row.reservation.node !== node && !overReservation) return { answer: null };
+        if (row === undefined || !isClaimable(row, input)) return { answer: null };
         const age = ageOf(reading, keys);
         if (historyOf(reading, store).epoch !== epoch || age.epoch !== epoch) return { answer: null };
         if (reading.json(keys.presence(incarnation))?.state !== "alive") return { answer: null };
         const holder = row.holder === null ? undefined : keys.presence(row.holder.incarnation);
         if (holder !== undefined && !reading.points.includes(holder)) return { need: points(holder) };
         if (holder !== undefined && reading.json(holder)?.state === "alive") return { answer: null };
-        const token = Math.max(expectedToken, reading.number(keys.fence(election)), tokenSeen, age.generation * TOKENS_PER_GENERATION - 1) + 1;
-        if (!Number.isSafeInteger(token)) throw new TribuneError("TOKEN_EXHAUSTED", `tokens of ${election} are used up`, { about: election, next: "use an election of another name" });
-        const claimed: ElectionRow = {
-          ...row,
-          token,
-          holder: { incarnation, node },
-          epoch,
-          resignRequested: null,
-          resignRequestedFor: null,
-          reservation: null,
-          priority,
-          minimumTermMs: Math.ceil(minimumTermMs),
-          changedAtMs: nowMs,
-        };
+        const token = nextToken(row, input, { fence: reading.number(keys.fence(election)), generation: age.generation });
         const event: NewEvent = { type: "term-began", subject: election, detail: { token, node, incarnation } };
         return {
           answer: { token },
           compare: [{ key: keys.fence(election), valueBefore: padded(token) }],
           writes: [
-            ...this.#changed(reading, claimed),
+            ...this.#changed(reading, { ...row, ...claimed(input, { token, atMs: nowMs }) }),
             // Who had resigned has ended the term already.
             ...(row.holder === null ? [] : [put(keys.termEnd(election, expectedToken), { endedAtMs: nowMs, endReason: "superseded" })]),
             put(keys.term(election, token), { election, token, node, incarnation, beganAtMs: nowMs }),

@@ -1,6 +1,7 @@
 import { TribuneError } from "../../kernel/index.ts";
 import { checkDocumentName, checkDocumentPrefix, checkDocumentText } from "../document-check.ts";
-import { documentFloor, EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../limits.ts";
+import { claimed, isClaimable, newElectionRow, nextToken } from "../election-rows.ts";
+import { documentFloor, EVENTS_KEPT, SCHEMA_VERSION, TERMS_KEPT, viewFloor } from "../limits.ts";
 import { COORDINATOR } from "../provider.ts";
 import type {
   BeatInput,
@@ -268,22 +269,10 @@ export class MemoryEngine {
   createElection(groupName: string, input: { readonly election: string }): void {
     const group = this.#group(groupName);
     if (group.elections.has(input.election)) return;
-    const epoch = this.#environment.epoch();
     group.electionsVersion += 1;
     group.elections.set(input.election, {
-      election: input.election,
-      token: 0,
-      holder: null,
-      epoch: epoch === group.birthEpoch ? epoch : "",
+      ...newElectionRow(input.election, { epoch: this.#environment.epoch(), birthEpoch: group.birthEpoch, atMs: this.#environment.now() }),
       version: group.electionsVersion,
-      resignRequested: null,
-      resignRequestedFor: null,
-      reservation: null,
-      paused: null,
-      priority: 0,
-      minimumTermMs: 0,
-      ranked: false,
-      changedAtMs: this.#environment.now(),
       candidates: new Map(),
     });
     group.fences.set(input.election, 0);
@@ -294,27 +283,14 @@ export class MemoryEngine {
     const group = this.#group(groupName);
     const row = group.elections.get(input.election);
     const epoch = this.#environment.epoch();
-    if (row === undefined || row.token !== input.expectedToken) return null;
+    if (row === undefined || !isClaimable(row, input)) return null;
     if (row.holder !== null && group.presence.get(row.holder.incarnation)?.state === "alive") return null;
-    if (row.paused !== null) return null;
-    if (row.reservation !== null && row.reservation.node !== input.node && input.overReservation !== true) return null;
     if (group.presence.get(input.incarnation)?.state !== "alive") return null;
     if (epoch !== input.epoch || group.epoch !== epoch) return null;
     const now = this.#environment.now();
-    const floor = group.generation * TOKENS_PER_GENERATION - 1;
-    const token = Math.max(row.token, group.fences.get(input.election) ?? 0, input.tokenSeen, floor) + 1;
-    if (!Number.isSafeInteger(token)) throw new TribuneError("TOKEN_EXHAUSTED", `tokens of ${input.election} are used up`, { about: input.election });
+    const token = nextToken(row, input, { fence: group.fences.get(input.election) ?? 0, generation: group.generation });
     group.electionsVersion += 1;
-    row.token = token;
-    row.holder = { incarnation: input.incarnation, node: input.node };
-    row.epoch = epoch;
-    row.version = group.electionsVersion;
-    row.resignRequested = null;
-    row.resignRequestedFor = null;
-    row.reservation = null;
-    row.priority = input.priority ?? 0;
-    row.minimumTermMs = input.minimumTermMs ?? 0;
-    row.changedAtMs = now;
+    Object.assign(row, claimed(input, { token, atMs: now }), { version: group.electionsVersion });
     this.#endTerms(group, input.election, "superseded");
     group.terms.push({ election: input.election, token, node: input.node, incarnation: input.incarnation, beganAtMs: now, endedAtMs: null, endReason: null });
     this.#record(group, [{ type: "term-began", subject: input.election, detail: { token, node: input.node, incarnation: input.incarnation } }]);

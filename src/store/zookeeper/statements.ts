@@ -1,5 +1,4 @@
-import { TribuneError } from "../../kernel/index.ts";
-import { COORDINATOR, documentFloor, EVENTS_KEPT, TERMS_KEPT, TOKENS_PER_GENERATION, viewFloor } from "../index.ts";
+import { claimed, COORDINATOR, documentFloor, EVENTS_KEPT, isClaimable, newElectionRow, nextToken, TERMS_KEPT, viewFloor } from "../index.ts";
 import type {
   CandidacyInput,
   ClaimInput,
@@ -181,21 +180,7 @@ export function createElection({ paths, epoch, acl }: Place, document: GroupDocu
   if (electionIn(document, election) !== undefined) return { answer: undefined };
   document.electionsVersion += 1;
   document.elections.push({
-    row: {
-      election,
-      token: 0,
-      holder: null,
-      epoch: epoch.epoch === document.birthEpoch ? epoch.epoch : "",
-      version: document.electionsVersion,
-      resignRequested: null,
-      resignRequestedFor: null,
-      reservation: null,
-      paused: null,
-      priority: 0,
-      minimumTermMs: 0,
-      ranked: false,
-      changedAtMs: NOW,
-    },
+    row: { ...newElectionRow(election, { epoch: epoch.epoch, birthEpoch: document.birthEpoch, atMs: NOW }), version: document.electionsVersion },
     fence: 0,
     term: null,
     candidates: [],
@@ -209,33 +194,21 @@ export function claim(place: Place, document: GroupDocument, input: ClaimInput, 
   const entry = electionIn(document, election);
   if (entry === undefined || terms === undefined || !mayClaim(place, document, entry, input)) return { answer: null };
   const { row } = entry;
-  const floor = document.generation * TOKENS_PER_GENERATION - 1;
-  const token = Math.max(row.token, entry.fence, input.tokenSeen, floor) + 1;
-  if (!Number.isSafeInteger(token)) throw new TribuneError("TOKEN_EXHAUSTED", `tokens of ${election} are used up`, { about: election, next: "use an election of another name" });
+  const token = nextToken(row, input, { fence: entry.fence, generation: document.generation });
   const operations: Operation[] = [];
   if (entry.term !== null) {
     endTerm(entry, "superseded");
     operations.push({ op: "setData", path: place.paths.termsOf(election), data: writeData([...terms.value, entry.term].slice(1 - TERMS_KEPT)), version: terms.version });
   }
   changed(document, entry);
-  row.token = token;
-  row.holder = { incarnation, node };
-  row.epoch = place.epoch.epoch;
-  row.resignRequested = null;
-  row.resignRequestedFor = null;
-  row.reservation = null;
-  row.priority = input.priority ?? 0;
-  row.minimumTermMs = Math.ceil(input.minimumTermMs ?? 0);
-  row.changedAtMs = NOW;
+  Object.assign(row, claimed(input, { token, atMs: NOW }));
   entry.term = { election, token, node, incarnation, beganAtMs: NOW, endedAtMs: null, endReason: null };
   operations.push(...record(place, document, [{ type: "term-began", subject: election, detail: { token, node, incarnation } }]));
   return { answer: { token }, operations };
 }
 
 function mayClaim({ epoch }: Place, document: GroupDocument, { row }: ElectionEntry, input: ClaimInput): boolean {
-  if (row.token !== input.expectedToken || row.paused !== null) return false;
-  if (row.holder !== null && isAlive(document, row.holder.incarnation)) return false;
-  if (row.reservation !== null && row.reservation.node !== input.node && input.overReservation !== true) return false;
+  if (!isClaimable(row, input) || (row.holder !== null && isAlive(document, row.holder.incarnation))) return false;
   return isAlive(document, input.incarnation) && input.epoch === epoch.epoch && document.epoch === epoch.epoch;
 }
 

@@ -2,15 +2,16 @@ import type { Change, Mutant } from "./mutant.ts";
 
 const ELECTOR = "src/election/elector.ts";
 const ENGINE = "src/store/memory/engine.ts";
+const ROWS = "src/store/election-rows.ts";
 const TAKEOVER = "src/election/takeover.ts";
 
 /** The naive takeover: whoever finds the leader stale replaces its row, whatever that is by now, and the fence goes with it. */
 const DELETE_THEN_INSERT: readonly Change[] = [
   { file: TAKEOVER, from: 'if (step.kind === "declare") return { kind: "declare", holder, grounds: step.grounds };', to: 'if (step.kind === "declare") return claim(row);' },
-  { file: ENGINE, from: "    if (row === undefined || row.token !== input.expectedToken) return null;\n", to: "    if (row === undefined) return null;\n" },
+  { file: ROWS, from: "row.token !== expectedToken || row.paused !== null", to: "row.paused !== null" },
   { file: ENGINE, from: '    if (row.holder !== null && group.presence.get(row.holder.incarnation)?.state === "alive") return null;\n', to: "" },
   { file: ENGINE, from: "    if (epoch !== input.epoch || group.epoch !== epoch) return null;\n", to: "" },
-  { file: ENGINE, from: "    row.token = token;\n    row.holder", to: "    row.token = token;\n    group.fences.set(input.election, token);\n    row.holder" },
+  { file: ENGINE, from: "    Object.assign(row, claimed(", to: "    group.fences.set(input.election, token);\n    Object.assign(row, claimed(" },
 ];
 
 /** The only place where a claimant waits for the fence. */
@@ -48,7 +49,7 @@ export const electionMutants: readonly Mutant[] = [
       why: "The row has to be free, or its holder dead, all the same, and its token only grows. Who sent a late claim adopts nothing and resigns, so that it costs a moment without a holder.",
       foundBy: "test/store/memory-conformance.test.ts",
     },
-    changes: [{ file: ENGINE, from: "row === undefined || row.token !== input.expectedToken) return null;", to: "row === undefined) return null;" }],
+    changes: [{ file: ROWS, from: "row.token !== expectedToken || row.paused !== null", to: "row.paused !== null" }],
   },
   {
     name: "announce-before-the-fence",

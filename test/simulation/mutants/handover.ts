@@ -1,7 +1,7 @@
 import type { Mutant } from "./mutant.ts";
 
 const ELECTOR = "src/election/elector.ts";
-const ENGINE = "src/store/memory/engine.ts";
+const ROWS = "src/store/election-rows.ts";
 const PRESENCE = "src/presence/presence.ts";
 const TAKEOVER = "src/election/takeover.ts";
 
@@ -39,7 +39,7 @@ export const handoverMutants: readonly Mutant[] = [
     },
     changes: [
       { file: TAKEOVER, from: '  if (row.paused !== null) return { kind: "idle" };\n', to: "" },
-      { file: ENGINE, from: "    if (row.paused !== null) return null;\n", to: "" },
+      { file: ROWS, from: "row.token !== expectedToken || row.paused !== null", to: "row.token !== expectedToken" },
     ],
   },
   {
@@ -51,7 +51,7 @@ export const handoverMutants: readonly Mutant[] = [
     },
     changes: [
       { file: TAKEOVER, from: "reservation.node === node ? 0 : rowSinceMs + reservation.forMs;", to: "reservation.node === node ? 0 : 0;" },
-      { file: ENGINE, from: "    if (row.reservation !== null && row.reservation.node !== input.node && input.overReservation !== true) return null;\n", to: "" },
+      { file: ROWS, from: "return row.reservation === null || row.reservation.node === node || overReservation;", to: "return true;" },
     ],
   },
   {

@@ -1,6 +1,7 @@
 import type { Mutant } from "./mutant.ts";
 
 const ENGINE = "src/store/memory/engine.ts";
+const ROWS = "src/store/election-rows.ts";
 const PROVIDER = "src/testing/simulation/provider.ts";
 
 /** What the statements of a store have to ask for, and its transactions. */
@@ -9,14 +10,14 @@ export const storeMutants: readonly Mutant[] = [
     name: "token-restarts",
     wrong: "A resigned election's rows are deleted, and the next term counts from one again.",
     changes: [
-      { file: ENGINE, from: "    const token = Math.max(row.token, group.fences.get(input.election) ?? 0, input.tokenSeen, floor) + 1;", to: "    const token = row.token + 1;" },
+      { file: ROWS, from: "  const token = Math.max(row.token, fence, tokenSeen, generation * TOKENS_PER_GENERATION - 1) + 1;", to: "  const token = row.token + 1;" },
       { file: ENGINE, from: "    row.holder = null;\n", to: "    row.holder = null;\n    row.token = 0;\n    group.fences.set(input.election, 0);\n" },
     ],
   },
   {
     name: "token-from-the-row-alone",
     wrong: "The next token is one more than the row's: after a failover that lost commits the row shows an older one, and tokens come twice.",
-    changes: [{ file: ENGINE, from: "    const token = Math.max(row.token, group.fences.get(input.election) ?? 0, input.tokenSeen, floor) + 1;", to: "    const token = row.token + 1;" }],
+    changes: [{ file: ROWS, from: "  const token = Math.max(row.token, fence, tokenSeen, generation * TOKENS_PER_GENERATION - 1) + 1;", to: "  const token = row.token + 1;" }],
   },
   {
     name: "no-server-epoch",
