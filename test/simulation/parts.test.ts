@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { describe, it } from "node:test";
-import { sleep } from "../../src/kernel/index.ts";
 import { CALM, drawPlan, FAULT_KINDS, Network, NondeterminismError, PROFILE_NAMES, PROFILES, shrinkPlan, SimulatedProcess, SimulatedWorld } from "../../src/testing/simulation/index.ts";
 import type { Fault, Plan, Weather } from "../../src/testing/simulation/index.ts";
 import { Schedule } from "../../src/testing/simulation/schedule.ts";
@@ -219,10 +218,10 @@ describe("a simulated world", () => {
     const world = new SimulatedWorld({ seed: 1 });
     const committed: string[] = [];
     let write: ((what: string) => Promise<void>) | undefined;
-    world.start("a", ({ cluster, clock }) =>
+    world.start("a", ({ cluster }) =>
       cluster.election("work").lead(async (term) => {
         write = async (what) => await term.transaction((tx) => tx.onCommit(() => committed.push(what)));
-        while (term.mayAct()) await sleep(clock, 100, term.signal);
+        await new Promise<void>((resolve) => term.signal.addEventListener("abort", () => resolve(), { once: true }));
       }),
     );
     await world.until(() => write !== undefined);
