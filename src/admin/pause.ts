@@ -1,4 +1,4 @@
-import { TribuneError } from "../kernel/index.ts";
+import { isoTime, TribuneError } from "../kernel/index.ts";
 import { COORDINATOR } from "../store/index.ts";
 import type { ElectionRow, GroupReading, Pause } from "../store/index.ts";
 import type { Successor } from "./resign.ts";
@@ -35,7 +35,7 @@ export function rowOf(reading: GroupReading, election: string, code: "NOT_HELD" 
 }
 
 export function pauseStatus({ reason, by, atMs }: Pause): PauseStatus {
-  return { reason, by, at: new Date(atMs).toISOString() };
+  return { reason, by, at: isoTime(atMs) };
 }
 
 export function pauseOutcome(row: ElectionRow, pause: Pause): PauseOutcome {

@@ -1,4 +1,4 @@
-import { TribuneError } from "../kernel/index.ts";
+import { isoTime, TribuneError } from "../kernel/index.ts";
 import type { EventPage, EventType, StoredEvent } from "../store/index.ts";
 
 /** Something that happened in a group, as the store recorded it. Plain data. */
@@ -34,7 +34,7 @@ export interface EventsBatch extends EventsPage {
 
 export function presentEvent(event: StoredEvent): EventRecord {
   const detail = Object.fromEntries(Object.entries(event.detail).map(([key, value]) => [key, key === "token" && typeof value === "number" ? String(value) : value]));
-  return { sequence: event.sequence, at: new Date(event.atMs).toISOString(), type: event.type, subject: event.subject, detail };
+  return { sequence: event.sequence, at: isoTime(event.atMs), type: event.type, subject: event.subject, detail };
 }
 
 /** The page for a reader who asked for what comes after `after`. */

@@ -1,3 +1,4 @@
+import { isoTime } from "../kernel/index.ts";
 import { trustMs } from "../presence/index.ts";
 import { COORDINATOR } from "../store/index.ts";
 import type { ElectionRow, GroupReading, PresenceRow, SessionInfo, StoreCapabilities, StoredMember, TermRow } from "../store/index.ts";
@@ -168,7 +169,7 @@ export function deriveStatus(reading: GroupReading, around: Surroundings): Group
   ].sort((a, b) => a.joinOrder - b.joinOrder || compare(a.incarnation, b.incarnation));
   const status: Omit<GroupStatus, "warnings"> = {
     group: around.group,
-    at: iso(reading.storeTimeMs),
+    at: isoTime(reading.storeTimeMs),
     store: {
       kind: around.kind,
       label: around.label,
@@ -212,7 +213,7 @@ function memberStatus(row: PresenceRow, viewed: StoredMember | undefined, coordi
     ageMs: row.beatAgeMs,
     leaseMs: row.leaseMs,
     silent: row.state === "alive" && row.beatAgeMs > row.leaseMs * SILENT_SHARE,
-    joinedAt: viewed === undefined ? null : iso(viewed.joinedAtMs),
+    joinedAt: viewed === undefined ? null : isoTime(viewed.joinedAtMs),
     joinOrder: row.joinOrder,
     viewSeen: row.viewSeen,
     observer: row.observer,
@@ -233,7 +234,7 @@ function absentMember(viewed: StoredMember, coordinator: NodeName | null): Membe
     ageMs: null,
     leaseMs: null,
     silent: false,
-    joinedAt: iso(viewed.joinedAtMs),
+    joinedAt: isoTime(viewed.joinedAtMs),
     joinOrder: viewed.joinOrder,
     viewSeen: 0,
     observer: viewed.observer === true,
@@ -253,7 +254,7 @@ function electionStatus(row: ElectionRow, reading: GroupReading, presence: Reado
     holderState: row.holder === null ? null : (holderRow?.state ?? "absent"),
     token: String(row.token),
     fenceToken: String(fence?.token ?? 0),
-    since: iso(row.changedAtMs),
+    since: isoTime(row.changedAtMs),
     termAgeMs: Math.max(0, reading.storeTimeMs - row.changedAtMs),
     trustLeftMs: holderRow?.state === "alive" ? Math.max(0, Math.round(trustMs(holderRow.leaseMs) - holderRow.beatAgeMs)) : 0,
     resignRequested: row.holder !== null && row.resignRequested === row.token,
@@ -278,7 +279,7 @@ function candidatesOf(election: string, { presence, candidates }: GroupReading):
 function lastTerm(election: string, terms: readonly TermRow[]): TermStatus | null {
   const over = terms.filter((term) => term.election === election && term.endedAtMs !== null).sort((a, b) => b.token - a.token)[0];
   if (over === undefined) return null;
-  return { token: String(over.token), node: over.node, began: iso(over.beganAtMs), ended: iso(over.endedAtMs ?? over.beganAtMs), reason: over.endReason ?? "" };
+  return { token: String(over.token), node: over.node, began: isoTime(over.beganAtMs), ended: isoTime(over.endedAtMs ?? over.beganAtMs), reason: over.endReason ?? "" };
 }
 
 function byElection(a: ElectionStatus, b: ElectionStatus): number {
@@ -287,10 +288,6 @@ function byElection(a: ElectionStatus, b: ElectionStatus): number {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }
 
 /**

@@ -1,4 +1,4 @@
-import { systemClock, systemRandom } from "../kernel/index.ts";
+import { isoTime, systemClock, systemRandom } from "../kernel/index.ts";
 import type { Clock, Logger, LogFields, Random } from "../kernel/index.ts";
 import { fit, safeJson, safeText } from "./safe-text.ts";
 import { Secrets } from "./secrets.ts";
@@ -103,7 +103,7 @@ export class Shell {
     const log = (level: string) => (fields: LogFields, message: string) => {
       if (!this.verbose) return;
       const extra = Object.entries(fields).map(([key, value]) => `${key}=${typeof value === "string" ? value : safeJson(value ?? null)}`);
-      this.note([new Date(this.clock.wallMs()).toISOString(), level, message, ...extra].join(" "));
+      this.note([isoTime(this.clock.wallMs()), level, message, ...extra].join(" "));
     };
     return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") };
   }

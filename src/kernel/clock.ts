@@ -36,6 +36,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** A moment on the wall clock for people and for JSON: ISO 8601, in UTC. */
+export function isoTime(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}
+
 /** Resolves after `delayMs`, or at once (without an error) when `signal` aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted === true) return Promise.resolve();

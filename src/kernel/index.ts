@@ -4,7 +4,7 @@
  */
 export { backoffMs } from "./backoff.ts";
 export type { BackoffOptions } from "./backoff.ts";
-export { sleep, systemClock } from "./clock.ts";
+export { isoTime, sleep, systemClock } from "./clock.ts";
 export type { Clock, Timer } from "./clock.ts";
 export { abortError, withDeadline } from "./deadline.ts";
 export type { DeadlineOptions } from "./deadline.ts";

@@ -1,3 +1,4 @@
+import { isoTime } from "../kernel/index.ts";
 import type { EvidenceRule, Grounds, Observation } from "../presence/index.ts";
 import { deathStep } from "../presence/index.ts";
 import { viewFloor } from "../store/index.ts";
@@ -220,7 +221,7 @@ export function presentMember(member: StoredMember): Member {
     incarnation: member.incarnation,
     metadata: deepFreeze(member.metadata) as Readonly<Record<string, unknown>>,
     state: "alive" as const,
-    joinedAt: new Date(member.joinedAtMs).toISOString(),
+    joinedAt: isoTime(member.joinedAtMs),
     observer: member.observer === true,
   });
 }

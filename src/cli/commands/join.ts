@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { createCluster } from "../../cluster/index.ts";
 import type { Cluster, ClusterOptions } from "../../cluster/index.ts";
-import { shown, TribuneError } from "../../kernel/index.ts";
+import { isoTime, shown, TribuneError } from "../../kernel/index.ts";
 import type { ViewChange } from "../../membership/index.ts";
 import { ailmentsInWords } from "../ailments.ts";
 import { duration } from "../duration.ts";
@@ -102,7 +102,7 @@ class Teller {
   }
 
   say(event: string, detail: Readonly<Record<string, unknown>>, sentence: string): void {
-    const at = new Date(this.#shell.clock.wallMs()).toISOString();
+    const at = isoTime(this.#shell.clock.wallMs());
     if (this.#json) this.#shell.printJson({ event, at, ...detail });
     else this.#shell.print(`${this.#shell.paint("dim", at)}  ${safeText(sentence)}`);
   }

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { createCluster } from "../../cluster/index.ts";
 import type { Cluster } from "../../cluster/index.ts";
 import type { ElectionOptions, Term } from "../../election/index.ts";
-import { TribuneError } from "../../kernel/index.ts";
+import { isoTime, TribuneError } from "../../kernel/index.ts";
 import { COORDINATOR } from "../../store/index.ts";
 import { ailmentsInWords } from "../ailments.ts";
 import { duration } from "../duration.ts";
@@ -231,7 +231,7 @@ class Lead {
   /** On standard error: standard output belongs to the command. */
   #tell(event: string, detail: Readonly<Record<string, unknown>>, sentence: string): void {
     const { node, group } = this.#cluster;
-    const at = new Date(this.#shell.clock.wallMs()).toISOString();
+    const at = isoTime(this.#shell.clock.wallMs());
     if (this.#options.json === true) this.#shell.noteJson({ event, at, group, node, election: this.#options.election, ...detail });
     else this.#shell.note(`tribune ${at} ${sentence}`);
   }
