@@ -1,4 +1,4 @@
-import { abortError, checkName, isTribuneError, sleep, toTribuneError, TribuneError, withDeadline } from "../kernel/index.ts";
+import { abortError, checkName, isoTime, isTribuneError, sleep, toTribuneError, TribuneError, withDeadline } from "../kernel/index.ts";
 import type { ErrorCode } from "../kernel/index.ts";
 import { defaultStopBudgetMs, PRESETS } from "../presence/index.ts";
 import type { Timing } from "../presence/index.ts";
@@ -277,9 +277,9 @@ export class Admin implements AsyncDisposable {
     const { clock, store } = this.#options;
     const beganMs = clock.monotonicMs();
     const reading = await this.#read(signal);
-    const session = await this.#within("move", signal, () => to.open(this.#context(true)));
+    const session = await this.#within("move", signal, () => to.open(this.#context(true)), to.label);
     try {
-      checkDestination(await this.#within("move", signal, () => session.readGroup({ deadlineMs: this.#options.timeoutMs })), this.group, to.label);
+      checkDestination(await this.#within("move", signal, () => session.readGroup({ deadlineMs: this.#options.timeoutMs }), to.label), this.group, to.label);
       for (const { election, paused } of electionsToMove(reading)) {
         if (paused === null) await this.pause(election, { reason: `moved to ${to.label}`, signal });
         onProgress?.({ step: "paused", election });
@@ -293,7 +293,7 @@ export class Admin implements AsyncDisposable {
       }
       const still = await this.#read(signal);
       checkStill(still);
-      const generation = await this.#within("move", signal, () => this.#makeAnew(session, still));
+      const generation = await this.#within("move", signal, () => this.#makeAnew(session, still), to.label);
       onProgress?.({ step: "made", generation });
       const elections = electionsToMove(still).map(({ election, token }) => ({ election, token: String(token) }));
       return { group: this.group, from: store.label, to: to.label, elections, tokensAbove: String(tokensAbove(generation)), generation: { from: still.generation, to: generation }, tookMs: Math.round(clock.monotonicMs() - beganMs) };
@@ -303,9 +303,10 @@ export class Admin implements AsyncDisposable {
   }
 
   /** Joins for a moment as somebody who has seen the group's generation, which raises it there. */
-  async #makeAnew(session: StoreSession, { settings, ...reading }: GroupReading): Promise<number> {
+  async #makeAnew(session: StoreSession, reading: GroupReading): Promise<number> {
     const call = { deadlineMs: this.#options.timeoutMs };
-    const before = generationBefore({ settings, ...reading });
+    const { settings } = reading;
+    const before = generationBefore(reading);
     const incarnation = this.#options.random.id();
     const joined = await session.join({ incarnation, node: `move-${incarnation.slice(0, 12)}`, leaseMs: MOVER_LEASE_MS, metadata: "{}", settings, generation: before, observer: true }, call);
     if (joined.outcome !== "joined") {
@@ -316,7 +317,8 @@ export class Admin implements AsyncDisposable {
     let { generation } = await session.look({ cursor, watch: [] }, call);
     if (generation <= before) ({ generation } = await session.beat({ incarnation, beat: 1, generation: before + 1, viewSeen: 0, cursor, watch: [] }, call));
     await session.leave({ incarnation }, call);
-    return generation;
+    if (generation > before) return generation;
+    throw new TribuneError("STORE_FAILED", `group ${this.group} was not raised beyond generation ${before} on the other store, so its tokens might not grow`, { about: this.group, next: "move again; no node may be started there before that has succeeded", retryable: true });
   }
 
   /** Whoever waits for the election takes it within a moment; people want to know who. */
@@ -340,7 +342,7 @@ export class Admin implements AsyncDisposable {
     const { store, clock, group, timeoutMs } = this.#options;
     const { kind, label, capabilities } = store;
     const { timing = DEFAULT_TIMING, signal } = options;
-    const at = new Date(clock.wallMs()).toISOString();
+    const at = isoTime(clock.wallMs());
     const findings = await this.#within("doctor", signal, async () => {
       const { leaseMs } = timing;
       const context = this.#context(false);
@@ -447,10 +449,10 @@ export class Admin implements AsyncDisposable {
   }
 
   /** A deadline for connecting and asking together, so that a provider which hangs does not hang its caller. */
-  async #within<T>(operation: string, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  async #within<T>(operation: string, signal: AbortSignal | undefined, work: () => Promise<T>, label = this.#options.store.label): Promise<T> {
     this.#assertWanted(operation, signal);
-    const { clock, timeoutMs, store } = this.#options;
-    return await withDeadline(work(), { clock, ms: 2 * timeoutMs, operation: `${operation} on ${store.label}`, signal: this.#until(signal) });
+    const { clock, timeoutMs } = this.#options;
+    return await withDeadline(work(), { clock, ms: 2 * timeoutMs, operation: `${operation} on ${label}`, signal: this.#until(signal) });
   }
 
   #until(signal: AbortSignal | undefined): AbortSignal {

@@ -42,7 +42,7 @@ export function checkDestination(there: GroupReading | null, group: string, labe
 export function checkStill(reading: GroupReading): void {
   const loud = electionsToMove(reading).find((row) => row.paused === null || row.holder !== null);
   if (loud === undefined) return;
-  throw new TribuneError("NOT_PAUSED", `${loud.election} ${loud.paused === null ? "was resumed" : "was taken"} while the group was being moved`, { about: loud.election, next: "ask who did that, and move again", retryable: true });
+  throw new TribuneError("NOT_PAUSED", `${loud.election} ${loud.paused === null ? "was resumed, or is new," : "was taken"} while the group was being moved`, { about: loud.election, next: "move again, and ask who did that if it happens once more", retryable: true });
 }
 
 /** The generation that the group on the new store has to be later than: the old one's, or a later one if a token is of one. */

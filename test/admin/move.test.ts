@@ -71,7 +71,7 @@ describe("moving a group to another store", () => {
   it("does not count as done where an election is not paused, or not free, at the end", () => {
     const reading = (over: Partial<ElectionRow>) => ({ elections: [electionRow({ election: "work", paused: { reason: "moved", by: "ops", atMs: 1 }, ...over })] }) as unknown as GroupReading;
     checkStill(reading({}));
-    assert.throws(() => checkStill(reading({ paused: null })), { code: "NOT_PAUSED", about: "work", message: /was resumed/ });
+    assert.throws(() => checkStill(reading({ paused: null })), { code: "NOT_PAUSED", about: "work", message: /was resumed, or is new/ });
     assert.throws(() => checkStill(reading({ holder: { incarnation: "i", node: "a" } })), { code: "NOT_PAUSED", about: "work", message: /was taken/ });
     checkStill(reading({ election: "coordinator", paused: null }));
   });

@@ -13,8 +13,8 @@ const ALLOWED: Readonly<Record<string, string>> = {};
 /** What to look for in code, and what to ask instead. */
 const RAW: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/\bDate\.now\b/g, "clock.wallMs()"],
-  [/\bnew\s+Date\s*(?:\(\s*\)|(?![\w(]))/g, "new Date(clock.wallMs())"],
-  [/(?<!\bnew\s+)(?<![\w.$])Date\s*\(/g, "new Date(clock.wallMs())"],
+  [/\bnew\s+Date\b/g, "isoTime(clock.wallMs())"],
+  [/(?<!\bnew\s+)(?<![\w.$])Date\s*\(/g, "isoTime(clock.wallMs())"],
   [/\bperformance\b|\bprocess\.(?:hrtime|uptime)\b|\bTemporal\.Now\b/g, "clock.monotonicMs()"],
   [/(?<![\w.$#])set(?:Timeout|Interval|Immediate)\b|\bglobalThis\.set(?:Timeout|Interval|Immediate)\b|\bscheduler\.(?:wait|yield)\b/g, "clock.setTimer, or sleep(clock, …)"],
   [/\bAbortSignal\.timeout\b/g, "withDeadline"],
@@ -39,10 +39,10 @@ describe("time and chance", () => {
   });
 
   it("are recognized in all their forms, and not where they are not", () => {
-    for (const text of ["Date.now()", "new Date()", "+new Date", "Date()", "performance.now()", "process.hrtime.bigint()", "setTimeout(f, 1)", "await setImmediate()", "AbortSignal.timeout(1)", "Math.random()", "crypto.randomUUID()", `\`\${Date.now()}\``]) {
+    for (const text of ["Date.now()", "new Date()", "new Date(row.at)", "new Date(clock.wallMs())", "+new Date", "Date()", "performance.now()", "process.hrtime.bigint()", "setTimeout(f, 1)", "await setImmediate()", "AbortSignal.timeout(1)", "Math.random()", "crypto.randomUUID()", `\`\${Date.now()}\``]) {
       assert.equal(rawUses(sourceOf("src/x.ts", text)).length, 1, text);
     }
-    for (const text of ["new Date(row.at)", "new Date(clock.wallMs())", "clock.setTimer(1, f)", "// Date.now()", `"Math.random"`, "socket.setTimeout(0)", "clearTimeout(t)", "toDate(1)", "x as Date", "instanceof Date"]) {
+    for (const text of ["isoTime(row.at)", "isoTime(clock.wallMs())", "clock.setTimer(1, f)", "// Date.now()", `"Math.random"`, "socket.setTimeout(0)", "clearTimeout(t)", "toDate(1)", "x as Date", "instanceof Date"]) {
       assert.deepEqual(rawUses(sourceOf("src/x.ts", text)), [], text);
     }
   });
