@@ -1,4 +1,12 @@
-import type { CandidateRow } from "../store/index.ts";
+import type { CandidateRow, StoredMember, StoredView } from "../store/index.ts";
+
+/** Members in the order in which they are to succeed a coordinator, the next one first. */
+export type SuccessionOrder = (members: readonly StoredMember[]) => readonly StoredMember[];
+
+/** Who succeeds the coordinator, and attends its evidence of death: the first in succession of the others that may. */
+export function deputyOf(view: StoredView, succession: SuccessionOrder): StoredMember | undefined {
+  return succession(view.members.filter((member) => member.observer !== true && member.incarnation !== view.coordinator?.incarnation))[0];
+}
 
 /** How many candidates are to be let first: those that are fit and of a higher priority. */
 export function aheadOf(candidates: readonly CandidateRow[], own: { readonly incarnation: string; readonly priority: number }): number {

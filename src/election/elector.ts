@@ -2,8 +2,9 @@ import { abortError, backoffMs, Events, isTribuneError, TribuneError } from "../
 import type { Clock, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
 import type { FactsChange, Observation, Presence } from "../presence/index.ts";
 import { COORDINATOR } from "../store/index.ts";
-import type { CandidateRow, ElectionRow, FencedTransactions, Holder, Pause, StoredMember } from "../store/index.ts";
-import { aheadOf, successorAmong } from "./candidates.ts";
+import type { CandidateRow, ElectionRow, FencedTransactions, Holder, Pause } from "../store/index.ts";
+import { aheadOf, deputyOf, successorAmong } from "./candidates.ts";
+import type { SuccessionOrder } from "./candidates.ts";
 import { EARLY_END_FIRST_MS, ELECTION_DEFAULTS, reservationMs } from "./options.ts";
 import type { ElectionOptions } from "./options.ts";
 import { Probe } from "./probe.ts";
@@ -23,7 +24,7 @@ export interface ElectorPorts<Tx> {
   /** Ends the process; for `onOverrun: "exit"`. */
   readonly exit: () => void;
   /** Members in the order in which they are to succeed a coordinator, the next one first. */
-  readonly succession: (members: readonly StoredMember[]) => readonly StoredMember[];
+  readonly succession: SuccessionOrder;
   /** Why this node may not contend for this election at the moment, if so: it has too many already, the group is too small, it is an observer. */
   readonly hindrance: (election: string) => string | undefined;
 }
@@ -734,10 +735,9 @@ export class Elector<Tx> {
     const { view } = presence.facts;
     const which = `${holder.incarnation} ${holder.beat}`;
     if (this.#declarable?.which === which) return this.#declarable.atMs;
-    const members = view?.members ?? [];
-    const deputy = () => succession(members.filter((member) => member.observer !== true && member.incarnation !== view?.coordinator?.incarnation))[0];
-    const isFirst = view?.coordinator?.incarnation === presence.incarnation || (members.length > 0 && deputy()?.incarnation === presence.incarnation);
-    const atMs = nowMs + (isFirst ? 0 : declareDeferMs(members.length, this.#chance));
+    const deferMs = view === null ? 0 : declareDeferMs(view.members.length, this.#chance);
+    const isFirst = () => view?.coordinator?.incarnation === presence.incarnation || (view !== null && deputyOf(view, succession)?.incarnation === presence.incarnation);
+    const atMs = nowMs + (deferMs === 0 || isFirst() ? 0 : deferMs);
     this.#declarable = { which, atMs };
     return atMs;
   }

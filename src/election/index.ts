@@ -2,6 +2,8 @@
  * Named contests, terms with tokens that only grow, and the writes that they fence.
  * @module
  */
+export { deputyOf } from "./candidates.ts";
+export type { SuccessionOrder } from "./candidates.ts";
 export { Election, Elections, fullMembers } from "./elections.ts";
 export type { ElectionLimits } from "./elections.ts";
 export { Elector } from "./elector.ts";

@@ -1,8 +1,7 @@
 import { backoffMs, Events, TribuneError } from "../kernel/index.ts";
 import type { Clock, ListenerErrorHandler, Logger, Random } from "../kernel/index.ts";
-import type { Elector, Term } from "../election/index.ts";
+import type { Elector, SuccessionOrder, Term } from "../election/index.ts";
 import type { Observation, Presence } from "../presence/index.ts";
-import type { StoredMember } from "../store/index.ts";
 import { asSeenAfter, attendance, buildView, diffViews, mustWait, planDeaths, planView, presentView, viewSpacingMs } from "./view.ts";
 import type { Member, View, ViewChange } from "./view.ts";
 
@@ -14,7 +13,7 @@ export interface MembershipPorts {
   readonly logger: Logger;
   readonly onListenerError: ListenerErrorHandler;
   /** Members in the order in which they are to succeed a coordinator, the next one first. */
-  readonly succession: (members: readonly StoredMember[]) => readonly StoredMember[];
+  readonly succession: SuccessionOrder;
 }
 
 /** What membership tells, by event name. */

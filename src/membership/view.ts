@@ -1,3 +1,5 @@
+import { deputyOf } from "../election/index.ts";
+import type { SuccessionOrder } from "../election/index.ts";
 import { isoTime } from "../kernel/index.ts";
 import type { EvidenceRule, Grounds, Observation } from "../presence/index.ts";
 import { deathStep } from "../presence/index.ts";
@@ -171,14 +173,13 @@ export function attendance(input: {
   readonly view: StoredView | null;
   readonly own: string;
   readonly leaders: ReadonlySet<string>;
-  readonly succession: (members: readonly StoredMember[]) => readonly StoredMember[];
+  readonly succession: SuccessionOrder;
 }): readonly string[] {
   const { view, own, leaders, succession } = input;
   const coordinator = view?.coordinator?.incarnation;
   if (view === null || coordinator === undefined) return [];
   if (coordinator === own) return view.members.map((member) => member.incarnation).filter((incarnation) => incarnation !== own && leaders.has(incarnation)).slice(0, MOST_ATTENDED);
-  const deputy = succession(view.members.filter((member) => member.observer !== true && member.incarnation !== coordinator))[0];
-  return deputy?.incarnation === own ? [coordinator] : [];
+  return deputyOf(view, succession)?.incarnation === own ? [coordinator] : [];
 }
 
 /** The view for users, made of the stored one and the one they were given before. */

@@ -6,7 +6,35 @@ import { operatorSession } from "../support/operator.ts";
 import { World } from "../support/world.ts";
 import type { Node } from "../support/world.ts";
 
+/** Nodes' clocks and the store's are moved in steps, so that one may be ahead of another. */
+const STEP_MS = 10;
+
 describe("membership", () => {
+  it("publishes a burst of joins in a few views, the further apart the larger the group is", async () => {
+    const world = new World();
+    const { engine } = world.store;
+    const publish = engine.publishView.bind(engine);
+    const views: { readonly atMs: number; readonly members: number }[] = [];
+    engine.publishView = (group, input) => {
+      const published = publish(group, input);
+      if (published) views.push({ atMs: world.storeClock.monotonicMs(), members: input.view.members.length });
+      return published;
+    };
+    const start = (n: number) => world.node(`n${n}`).cluster.start();
+    await world.resolve(Promise.all(Array.from({ length: 50 }, (_, n) => start(n))));
+    const joining: Promise<void>[] = [];
+    for (let n = 50; n < 60; n++) {
+      joining.push(start(n));
+      await world.pass(STEP_MS);
+    }
+    await world.resolve(Promise.all(joining));
+    assert.equal(views.at(-1)?.members, 60);
+    for (const [index, { atMs }] of views.entries()) {
+      const before = views[index - 1];
+      if (before !== undefined) assert.ok(atMs - before.atMs >= before.members ** 2 / 100 - STEP_MS, `${atMs - before.atMs} ms after a view of ${before.members}`);
+    }
+  });
+
   it("tells each join and leave once, in order, with one list per number everywhere", async () => {
     const world = new World();
     const seen = new Map<string, string[]>();
