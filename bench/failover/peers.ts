@@ -106,7 +106,7 @@ export const PEERS: readonly Peer[] = [
 ];
 
 /** The version of a peer that is installed, or `undefined` if it is not. */
-export function installedVersion(peer: Peer): string | undefined {
+export function installedVersion(peer: Pick<Peer, "package">): string | undefined {
   const manifest = new URL(`../node_modules/${peer.package}/package.json`, import.meta.url);
   if (!existsSync(manifest)) return undefined;
   return (JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string }).version;
