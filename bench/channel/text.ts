@@ -14,11 +14,11 @@ export function channelText(result: ChannelResult): string {
     `One sender and two receivers, each a process of its own, on one host; messages of ${bytes} bytes. Medians over ${count} rounds of ${messages} broadcasts and ${echoes} or ${4 * echoes} of each other thing, each round with new processes; in brackets the range over the rounds. Ratios are of the same round. ${peers.length === 0 ? "" : `Peers: ${peers.join(", ")}.`}`,
     "Broadcast, asynchronous:",
     broadcasts(result),
-    "One at a time, p50. Acknowledged: until both receivers have handled it. × is the ratio to an echo of one process over the same kind of socket, batched by hand.",
+    "One at a time, p50. An echo is one message there and the same one back; acknowledged: until both receivers have handled it. × is the ratio to an echo of one process over the same kind of socket, batched by hand.",
     operations(result, 1),
     "64 at a time, p50:",
     operations(result, 64),
-    "What was aimed at, judged by the median of the ratios:",
+    "What was aimed at, judged by the median of the ratios; the same kind of socket on both sides:",
     table(["target", "carrier", "aim", "measured", "met"], targets.map(({ what, carrier, ratio, atLeast, atMost, isMet }) => [what, carrier, atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`, ranged(ratio, plain), isMet ? "yes" : "**no**"])),
     "Beside Apache Tribes 10.1 on Java 17, whose figures are **not from this run**: they were measured on a machine of the same kind, with two cores and other work at times, so that they say in which order things are, and not more. Delivered, or requests, per second, and p50:",
     besideTribes(result),
@@ -65,7 +65,7 @@ function besideTribes({ rows }: ChannelResult): string {
 
 function ranged({ count, p50, min, max }: Spread, say: (value: number) => string): string {
   if (Number.isNaN(p50)) return "";
-  return count < 2 ? say(p50) : `${say(p50)} [${say(min)}–${say(max)}]`;
+  return count < 2 || min === max ? say(p50) : `${say(p50)} [${say(min)}–${say(max)}]`;
 }
 
 function whole(value: number): string {
