@@ -1,6 +1,6 @@
 import { NodeChannel } from "../channel/index.ts";
 import type { ChannelView } from "../channel/index.ts";
-import { backoffMs, sleep, toTribuneError } from "../kernel/index.ts";
+import { backoffMs, isTribuneError, sleep, toTribuneError } from "../kernel/index.ts";
 import type { Clock, Logger, Random, TribuneError } from "../kernel/index.ts";
 import { annexOf, withAnnex } from "../membership/index.ts";
 import type { Membership } from "../membership/index.ts";
@@ -14,6 +14,8 @@ export interface MessagingPorts {
   readonly group: string;
   readonly node: string;
   readonly options: CheckedChannelOptions;
+  /** How long a start goes on trying to reach the store. */
+  readonly startTimeoutMs: number;
   /** How often the store is asked for the group's keys; hints come sooner. */
   readonly pollMs: number;
   readonly clock: Clock;
@@ -42,6 +44,8 @@ export class Messaging {
   #incarnation = "";
   #address: string | undefined;
   #isStarted = false;
+  /** Before that nobody can be dialled, and to try would only cost a pause. */
+  #hasKeys = false;
   /** The incarnation that states are being obtained for. */
   #refreshing = "";
 
@@ -69,7 +73,7 @@ export class Messaging {
   connect(presence: Presence, membership: Membership): void {
     this.#presence = presence;
     membership.events.on("view", () => {
-      if (presence.facts.view !== null) this.channel.setView(channelView(presence.facts.view));
+      if (this.#hasKeys) this.#passView();
     });
     presence.events.on("ended", ({ cause }) => {
       if (cause === "dead") void this.#end();
@@ -79,7 +83,23 @@ export class Messaging {
 
   /** The keys, once there is a connection to the store. Rejects as `StoreKeyRing.start` does. */
   async start(): Promise<void> {
-    await this.#keys?.start(this.#ports.stopping);
+    await this.#readKeys();
+    this.#hasKeys = true;
+    this.#passView();
+  }
+
+  /** What passes is waited out for as long as the start goes on trying to reach the store. */
+  async #readKeys(): Promise<void> {
+    const { clock, random, stopping, startTimeoutMs } = this.#ports;
+    const giveUpAtMs = clock.monotonicMs() + startTimeoutMs;
+    for (let failures = 0; ; failures++) {
+      try {
+        return await this.#keys?.start(stopping);
+      } catch (error) {
+        if (stopping.aborted || !isTribuneError(error) || !error.retryable || clock.monotonicMs() >= giveUpAtMs) throw error;
+        await sleep(clock, backoffMs(failures, RETRY, random), stopping);
+      }
+    }
   }
 
   /** The states, once this node is in a view. Rejects with `STATE_UNAVAILABLE`, `ABORTED`, and what a state's `apply` throws. */
@@ -97,6 +117,11 @@ export class Messaging {
   get #present(): Presence {
     if (this.#presence === undefined) throw new Error("the channel is not connected to the presence yet");
     return this.#presence;
+  }
+
+  #passView(): void {
+    const { view } = this.#present.facts;
+    if (view !== null) this.channel.setView(channelView(view));
   }
 
   // ---- one endpoint for each incarnation
