@@ -8,6 +8,7 @@ import type { Annex, Presence } from "../presence/index.ts";
 import type { StoredView } from "../store/index.ts";
 import { KEY_RING_DOCUMENT, StoreKeyRing } from "../transport/index.ts";
 import type { CheckedChannelOptions } from "./channel-options.ts";
+import { ReachReporter } from "./reach-reporter.ts";
 
 /** What the channel of a node is wired to. */
 export interface MessagingPorts {
@@ -40,6 +41,7 @@ export class Messaging {
   readonly #ports: MessagingPorts;
   readonly #keys: StoreKeyRing | undefined;
   #presence: Presence | undefined;
+  #reporter: ReachReporter | undefined;
   /** The incarnation that the endpoint is for, also while it cannot be opened. */
   #incarnation = "";
   #address: string | undefined;
@@ -72,6 +74,8 @@ export class Messaging {
   /** Listens to the rooms that it stands on, before anybody else does: who hears of a view can send to its members. */
   connect(presence: Presence, membership: Membership): void {
     this.#presence = presence;
+    const { node, clock, random } = this.#ports;
+    this.#reporter = new ReachReporter({ node, channel: this.channel, presence, clock, random });
     membership.events.on("view", () => {
       if (this.#hasKeys) this.#passView();
     });
@@ -111,6 +115,7 @@ export class Messaging {
   /** Says goodbye to the members, and closes the port. */
   async stop(deadlineMs: number): Promise<void> {
     this.#keys?.stop();
+    this.#reporter?.stop();
     await this.channel.end({ deadlineMs });
   }
 
@@ -121,7 +126,10 @@ export class Messaging {
 
   #passView(): void {
     const { view } = this.#present.facts;
-    if (view !== null) this.channel.setView(channelView(view));
+    if (view === null) return;
+    const members = channelView(view);
+    this.channel.setView(members);
+    this.#reporter?.setView(members);
   }
 
   // ---- one endpoint for each incarnation

@@ -16,7 +16,7 @@ export type MemberOrder = { readonly do: "send"; readonly value: unknown; readon
 
 const config = JSON.parse(process.argv[2] ?? "") as MemberConfig;
 const tell = (event: string, detail: Readonly<Record<string, unknown>> = {}) => process.stdout.write(`${JSON.stringify({ event, ...detail })}\n`);
-const cluster = createCluster({ group: "g", preset: "fast", node: config.node, store: config.store, channel: config.channel });
+const cluster = createCluster({ group: "g", leaseMs: 8_000, beatMs: 500, node: config.node, store: config.store, channel: config.channel });
 const notes = new Set(config.notes);
 
 cluster.channel.listen("news", (message) => {

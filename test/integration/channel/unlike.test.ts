@@ -24,7 +24,7 @@ function office(t: TestContext): (node: string, options?: Partial<ClusterOptions
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   });
   return (node, options = {}, through = (store) => store) => {
-    const cluster = createCluster({ group: "g", node, store: through(sqlite({ path }) as StoreProvider), preset: "fast", channel: { host: "127.0.0.1" }, ...options });
+    const cluster = createCluster({ group: "g", node, store: through(sqlite({ path }) as StoreProvider), leaseMs: 4_000, beatMs: 500, channel: { host: "127.0.0.1" }, ...options });
     all.push(cluster);
     return cluster;
   };
@@ -131,7 +131,7 @@ describe("a firewall between members", () => {
     }
     await Promise.all(cut);
     // Longer than any lease: so many attempts to connect have failed, one after the other, and the store is asked all the while.
-    for (let n = 0; n < 40; n++) await told(b, "a", false);
+    for (let n = 0; n < 80; n++) await told(b, "a", false);
     const during = await a.channel.send("news", "during", { deadlineMs: 200 });
     assert.deepEqual([...during.results.values()].map(({ status }) => status), ["timeout", "timeout"]);
     assert.deepEqual([terms.length, ...members.map((member) => member.view.version)], [1, version, version, version]);
