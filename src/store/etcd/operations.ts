@@ -23,7 +23,7 @@ import type {
 import { padded } from "./keys.ts";
 import type { GroupKeys, StoreKeys } from "./keys.ts";
 import { all } from "./messages.ts";
-import type { Compare, Range, Write } from "./messages.ts";
+import type { Compare, Delete as Removal, Range, Write } from "./messages.ts";
 import type { AgeRecord, Key, PresenceRecord } from "./records.ts";
 import { ageOf, documentText, historyOf, presenceRowOf } from "./rows.ts";
 import type { Reading } from "./rows.ts";
@@ -53,8 +53,11 @@ export interface Settled<T> {
 /** Values are cut into pieces of so many events, so that no request becomes too large. */
 const EVENTS_TOGETHER = 500;
 
-/** A transaction takes 128 operations. Who cannot be forgotten with this view is with the next. */
-const REMOVALS_AT_ONCE = 90;
+/** A transaction takes 128 operations, those around it included. */
+const REMOVALS_TOGETHER = 90;
+
+/** So that no request becomes too large: some thousand members. Who cannot be forgotten with this view is with the next. */
+const REMOVALS_AT_ONCE = 40 * REMOVALS_TOGETHER;
 
 /** The operations of a group that write, all but the beat without I/O. */
 export class Operations {
@@ -352,7 +355,7 @@ export class Operations {
           writes: [
             put(keys.view, view),
             putNumber(keys.viewVersion, view.version),
-            ...this.#forget(reading, nowMs - forgetDeadAfterMs),
+            ...inParts(this.#forget(reading, nowMs - forgetDeadAfterMs)),
             ...this.#record(reading, nowMs, [...input.events, published], { forget: true }),
           ],
         };
@@ -361,11 +364,11 @@ export class Operations {
   }
 
   /** The dead whom no election names, and old terms. That they are is for ever, so what was read of them need not be compared. */
-  #forget(reading: Reading, deadBeforeMs: number): readonly Write[] {
+  #forget(reading: Reading, deadBeforeMs: number): readonly Removal[] {
     const keys = this.#keys;
     const holders = new Set(reading.below(keys.elections).map((row) => row.holder?.incarnation));
     const candidates = reading.keysBelow(keys.allCandidates);
-    const writes: Write[] = [];
+    const writes: Removal[] = [];
     for (const { incarnation, state, deadAtMs } of reading.below(keys.presences)) {
       if (state === "alive" || deadAtMs >= deadBeforeMs || holders.has(incarnation)) continue;
       const gone = [keys.presence(incarnation), keys.beat(incarnation), keys.metadata(incarnation), ...candidates.filter((key) => keys.candidateIn(key) === incarnation)];
@@ -463,6 +466,12 @@ export class Operations {
 /** The group has another epoch than the store, or an earlier generation than somebody has seen. */
 function isBehind(age: AgeRecord, epoch: string, generationSeen: number): boolean {
   return age.epoch !== epoch || age.generation < generationSeen;
+}
+
+/** Each part is a transaction in the transaction, and so has a limit of its own. */
+function inParts(removals: readonly Removal[]): readonly Write[] {
+  const parts = Array.from({ length: Math.ceil(removals.length / REMOVALS_TOGETHER) }, (_, n) => removals.slice(n * REMOVALS_TOGETHER, (n + 1) * REMOVALS_TOGETHER));
+  return parts.map((success) => ({ txn: { compare: [], success, failure: [] } }));
 }
 
 function points(...keys: readonly string[]): readonly Range[] {
