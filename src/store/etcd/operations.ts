@@ -245,7 +245,7 @@ export class Operations {
         const event: NewEvent = { type: "term-began", subject: election, detail: { token, node, incarnation } };
         return {
           answer: { token, passed: andPass },
-          compare: [{ key: keys.fence(election), valueBefore: padded(token) }],
+          compare: this.#fenceBelow(reading, election, token),
           writes: [
             ...this.#changed(reading, { ...row, ...claimed(input, { token, atMs: nowMs }) }),
             // Who had resigned has ended the term already.
@@ -270,7 +270,7 @@ export class Operations {
         const holds = row?.token === token && row.holder?.incarnation === incarnation;
         if (!holds || historyOf(reading, store).epoch !== epoch || reading.number(keys.fence(election)) > token) return { answer: "superseded" };
         // The fence is never ahead of its election's row, unless somebody has laid hands on the keys.
-        return { answer: "passed", compare: [{ key: keys.fence(election), valueBefore: padded(token + 1) }], writes: [putNumber(keys.fence(election), token)] };
+        return { answer: "passed", compare: this.#fenceBelow(reading, election, token + 1), writes: [putNumber(keys.fence(election), token)] };
       },
     };
   }
@@ -345,8 +345,7 @@ export class Operations {
         all(keys.allTerms, { keysOnly: true }),
       ],
       decide: (reading, nowMs) => {
-        const row = reading.json(keys.election(COORDINATOR));
-        if (row?.token !== token || row.holder?.incarnation !== incarnation || reading.number(keys.fence(COORDINATOR)) !== token) return { answer: false };
+        if (!this.#stands(reading, { election: COORDINATOR, token, incarnation })) return { answer: false };
         const age = ageOf(reading, keys);
         if (historyOf(reading, store).epoch !== epoch || age.epoch !== epoch) return { answer: false };
         if (reading.number(keys.viewVersion) !== expectedVersion || view.version <= expectedVersion || view.version <= viewFloor(age.generation)) return { answer: false };
@@ -356,6 +355,7 @@ export class Operations {
           writes: [
             put(keys.view, view),
             putNumber(keys.viewVersion, view.version),
+            ...this.#fenceAnew(reading, COORDINATOR, token),
             ...inParts(this.#forget(reading, nowMs - forgetDeadAfterMs)),
             ...this.#record(reading, nowMs, [...input.events, published], { forget: true }),
           ],
@@ -412,14 +412,32 @@ export class Operations {
         if (reading.text(keys.age) === undefined || historyOf(reading, store).epoch !== ageOf(reading, keys).epoch) return { answer: false };
         if (reading.number(keys.documentVersion(name)) !== expectedVersion || (fence !== undefined && !this.#stands(reading, fence))) return { answer: false };
         const writes = change(reading);
-        return writes === undefined ? { answer: false } : { answer: true, writes };
+        if (writes === undefined) return { answer: false };
+        return { answer: true, writes: [...writes, ...(fence === undefined ? [] : this.#fenceAnew(reading, fence.election, fence.token))] };
       },
     };
   }
 
+  // ---- fences
+
   #stands(reading: Reading, { election, token, incarnation }: DocumentFence): boolean {
     const row = reading.json(this.#keys.election(election));
-    return row?.token === token && row.holder?.incarnation === incarnation && reading.number(this.#keys.fence(election)) === token;
+    return row?.token === token && row.holder?.incarnation === incarnation && (this.#fenceIsGone(reading, election) || reading.number(this.#keys.fence(election)) === token);
+  }
+
+  /** Somebody removed its key. The election's row alone says who holds it then, and nothing that another token guards can be committed: so whoever the row names may make it anew. */
+  #fenceIsGone(reading: Reading, election: string): boolean {
+    const key = this.#keys.fence(election);
+    return reading.points.includes(key) && reading.text(key) === undefined;
+  }
+
+  #fenceAnew(reading: Reading, election: string, token: number): readonly Write[] {
+    return this.#fenceIsGone(reading, election) ? [putNumber(this.#keys.fence(election), token)] : [];
+  }
+
+  /** That the fence stands below a token, or still is not there. */
+  #fenceBelow(reading: Reading, election: string, token: number): readonly Compare[] {
+    return this.#fenceIsGone(reading, election) ? [] : [{ key: this.#keys.fence(election), valueBefore: padded(token) }];
   }
 
   // ---- what several have in common

@@ -74,7 +74,7 @@ import {
   setCandidacy,
   updateMetadata,
 } from "./statements.ts";
-import type { Place, Step, Versioned } from "./statements.ts";
+import type { FenceState, Place, Step, Versioned } from "./statements.ts";
 import type { StoreClock } from "./store-clock.ts";
 
 /** How often a change is tried again after somebody else's came first. */
@@ -333,20 +333,26 @@ export class ZookeeperSession implements StoreSession {
   passFence(input: PassFenceInput, call: Call): Promise<"passed" | "busy" | "superseded"> {
     let tried = false;
     return this.#run("passFence", call, async (untilMs) =>
-      this.#change<"passed" | "busy" | "superseded", { readonly waiting: number; readonly expired: readonly string[] }>("passFence", untilMs, {
+      this.#change<"passed" | "busy" | "superseded", FenceState & { readonly waiting: number }>("passFence", untilMs, {
         // Mostly nothing is open, and the first attempt finds out.
-        more: async () => {
-          const others = tried ? await this.#open.below(this.#paths.open(input.election)) : { waiting: 0, expired: [] };
+        more: async (document) => {
+          const state = tried ? await this.#fenceState(document, input.election) : { waiting: 0, expired: [] };
           tried = true;
-          return others;
+          return state;
         },
-        decide: (place, draft, { waiting, expired }) => {
-          const step = passFence(place, draft, input, expired);
-          return step.operations !== undefined && waiting > 0 ? { answer: "busy" } : step;
+        decide: (place, draft, state) => {
+          const step = passFence(place, draft, input, state);
+          return step.operations !== undefined && state.waiting > 0 ? { answer: "busy" } : step;
         },
         lost: "busy",
       }),
     );
+  }
+
+  async #fenceState(document: GroupDocument, election: string): Promise<FenceState & { readonly waiting: number }> {
+    const open = await this.#open.below(this.#paths.standing(election, electionIn(document, election)?.fence ?? 0));
+    if (open !== undefined) return open;
+    return { waiting: 0, expired: [], removed: (await this.#data(this.#paths.fence(election))) === undefined ? "fence" : "token" };
   }
 
   resign(input: ResignInput, call: Call): Promise<boolean> {
