@@ -673,9 +673,9 @@ export class ZookeeperSession implements StoreSession {
     for (let attempt = 1; attempt <= READINGS; attempt++) {
       const isAsked = (incarnation: string) => incarnation !== except && !beats.has(incarnation);
       const wanted = this.#known === undefined ? [] : aliveIn(this.#known.document, input).filter(isAsked);
-      const [current, found] = await Promise.all([this.#isCurrent(answer), Promise.all(wanted.map(async (incarnation) => [incarnation, await this.#beatOf(incarnation)] as const))]);
+      const [isThere, found] = await Promise.all([this.#upToDate(answer), Promise.all(wanted.map(async (incarnation) => [incarnation, await this.#beatOf(incarnation)] as const))]);
       for (const [incarnation, beat] of found) if (beat !== undefined) beats.set(incarnation, beat);
-      if (!current && !(await this.#fetch())) throw this.#groupUnknown();
+      if (!isThere) throw this.#groupUnknown();
       const { document } = this.#known ?? this.#throwUnknown();
       if (document.epochNumber > this.#root.data.number) await this.#readRoot();
       const { epoch } = this.#root.data;
@@ -691,20 +691,13 @@ export class ZookeeperSession implements StoreSession {
     throw this.#busy("reading");
   }
 
-  /** Whether the document is still the one that is known, to whoever has asked for something and waits for `answer`: as that shows the store, or later. */
-  async #isCurrent(answer: Promise<unknown>): Promise<boolean> {
-    if (this.#known === undefined) return false;
+  /** Makes sure that the document is known as `answer`, which is on its way, shows the store, or later. Answers whether there is one. */
+  async #upToDate(answer: Promise<unknown>): Promise<boolean> {
     if (this.#watches) {
       await answer;
       if (this.#watches) return true;
     }
-    try {
-      const { stat } = await this.#client.request({ op: "exists", path: this.#paths.group });
-      return this.#known !== undefined && stat.modifiedZxid <= this.#known.zxid;
-    } catch (error) {
-      if (!isZookeeperError(error, "NONODE")) throw error;
-      return false;
-    }
+    return await this.#fetch();
   }
 
   /** The view that the document speaks of; `undefined` if there is a later one by now. */
