@@ -86,7 +86,7 @@ export const FAULTS: Readonly<Record<FaultKind, FaultFacts>> = {
   "disk-full": { weight: "heavy", stores: [...DATABASES, "zookeeper", "sqlite"], usualS: 7, about: "no room is left where the store writes" },
   pooler: { weight: "heavy", stores: ["postgres"], usualS: 32, about: "all nodes go through PgBouncer in transaction mode for a while, and other faults meet them there" },
   "file-lock": { weight: "light", stores: ["sqlite"], usualS: 4, about: "another process holds the write lock" },
-  "server-clock": { weight: "light", stores: [...DATABASES, "zookeeper"], usualS: 7, about: "the server's clock steps, forward or back" },
+  "server-clock": { weight: "light", stores: DATABASES, usualS: 7, about: "the server's clock steps, forward or back" },
   "clock-rate": { weight: "light", stores: ALL, usualS: 9, about: "a node's clocks run up to 0.9 % too fast or too slow" },
   "clock-rate-beyond": { weight: "light", stores: ALL, usualS: 10, about: "a node's clocks run 5 to 40 % too fast or too slow: only fencing is promised" },
   crowd: { weight: "heavy", stores: SERVERS, usualS: 75, about: "300 nodes join at once, and leave" },

@@ -117,7 +117,7 @@ async function openPlace(options: FaultOptions, world: World, nodes: readonly st
       return await openEtcdPlace(world, nodes, folder, membersOf(options.storeKind));
     case "zookeeper":
     case "zookeeper-ensemble":
-      return await openZookeeperPlace(world, nodes, folder, { members: membersOf(options.storeKind), clock: wanted.includes("server-clock"), disk: wanted.includes("disk-full") });
+      return await openZookeeperPlace(world, nodes, folder, { members: membersOf(options.storeKind), disk: wanted.includes("disk-full") });
     default:
       return options.storeKind satisfies never;
   }

@@ -84,7 +84,7 @@ const ATTEMPTS = 60;
 const READINGS = 30;
 /** The pauses between attempts are chosen by chance, so that those who meet come apart; the longest grows with each attempt by what that took, and by this at least, up to the longest. */
 const PAUSE_STEP_MS = 4;
-const LONGEST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 1_000;
 /** No attempt is begun after this part of a call's time: that it was in vain is to be answered before the deadline, which would end the session. */
 const TRYING_SHARE = 0.7;
 /** In a group of more members than these, who hears that the document has changed reads it within so much for each of them: a change wakes everybody, and in a burst of changes one reading serves for many. */

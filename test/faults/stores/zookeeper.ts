@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,6 @@ import { findZookeeper, freePort, startEnsemble, startZookeeper, ZookeeperEnsemb
 import type { ZookeeperSurroundings } from "../../support/zookeeper-server.ts";
 import type { FaultKind, StoreKind } from "../catalogue.ts";
 import { mountsMissing, SmallDisk } from "../disk.ts";
-import { forgetFaketime, libfaketime, steppedBy } from "../faketime.ts";
 import { CROWD, memberPlace, SERVERS } from "../world.ts";
 import type { World } from "../world.ts";
 import { NoServer } from "./no-server.ts";
@@ -26,30 +25,23 @@ const DISK_MB = 512;
 
 interface Wanted {
   readonly members: number;
-  /** Its clock is going to step. */
-  readonly clock: boolean;
   /** Its disk is going to be full. */
   readonly disk: boolean;
 }
 
 /** A ZooKeeper server of the run's own, or an ensemble of several. */
-export async function openZookeeperPlace(world: World, nodes: readonly string[], folder: string, { members, clock, disk }: Wanted): Promise<StorePlace> {
+export async function openZookeeperPlace(world: World, nodes: readonly string[], folder: string, { members, disk }: Wanted): Promise<StorePlace> {
   const programs = await findZookeeper();
   if ("missing" in programs) throw new NoServer(programs.missing);
   const lacks = new Map<FaultKind, string>();
   const noDisk = mountsMissing();
   if (noDisk !== undefined) lacks.set("disk-full", noDisk);
-  const faketime = libfaketime();
-  if (faketime === undefined) lacks.set("server-clock", "libfaketime is not installed");
-  const clockFile = join(folder, "server-clock");
-  await writeFile(clockFile, "+0s\n");
   const small = disk && noDisk === undefined ? await SmallDisk.mount(join(folder, "disk"), DISK_MB) : undefined;
-  const stepped = clock && faketime !== undefined ? ["env", ...Object.entries(steppedBy(faketime, clockFile)).map(([name, value]) => `${name}=${value}`)] : [];
-  const surroundingsOf = (member: number): ZookeeperSurroundings => ({ host: world.memberHost(member), through: [...world.through(memberPlace(member)), ...stepped], parent: () => Promise.resolve(small?.path ?? folder) });
+  const surroundingsOf = (member: number): ZookeeperSurroundings => ({ host: world.memberHost(member), through: world.through(memberPlace(member)), parent: () => Promise.resolve(small?.path ?? folder) });
   let servers: ZookeeperEnsemble | undefined;
   try {
     servers = members === 1 ? new ZookeeperEnsemble([await startZookeeper({ programs, surroundings: surroundingsOf(0) })]) : await startEnsemble({ programs }, { count: members, surroundingsOf });
-    const place = new ZookeeperPlace(world, servers, { folder, clockFile, lacks, disk: small });
+    const place = new ZookeeperPlace(world, servers, { folder, lacks, disk: small });
     await place.begin(nodes);
     return place;
   } catch (error) {
@@ -61,7 +53,6 @@ export async function openZookeeperPlace(world: World, nodes: readonly string[],
 
 interface Belongings {
   readonly folder: string;
-  readonly clockFile: string;
   readonly lacks: ReadonlyMap<FaultKind, string>;
   readonly disk: SmallDisk | undefined;
 }
@@ -74,7 +65,6 @@ class ZookeeperPlace implements StorePlace {
   readonly #belongings: Belongings;
   readonly #lostTables: FencedRow[][] = [];
   readonly #urls = new Map<string, string>();
-  readonly #pids = new Set<number>();
 
   constructor(world: World, servers: ZookeeperEnsemble, belongings: Belongings) {
     this.#world = world;
@@ -112,10 +102,8 @@ class ZookeeperPlace implements StorePlace {
   }
 
   async close(): Promise<void> {
-    this.#notePids();
     await this.#servers.stop();
     await this.#belongings.disk?.unmount();
-    forgetFaketime(this.#pids);
   }
 
   crash(): Promise<Undo> {
@@ -166,10 +154,6 @@ class ZookeeperPlace implements StorePlace {
     };
   }
 
-  async setClock(offsetMs: number): Promise<void> {
-    await writeFile(this.#belongings.clockFile, `${offsetMs < 0 ? "-" : "+"}${Math.abs(offsetMs) / 1_000}s\n`);
-  }
-
   makeRoom(): Promise<{ readonly storeOf: () => WorkerStore; readonly undo: Undo }> {
     return Promise.resolve({ storeOf: () => this.storeOf(CROWD), undo: () => Promise.resolve() });
   }
@@ -186,12 +170,7 @@ class ZookeeperPlace implements StorePlace {
   }
 
   async #kill(signal: NodeJS.Signals): Promise<void> {
-    this.#notePids();
     await Promise.all(this.#servers.servers.map(async (server) => await server.kill(signal)));
-  }
-
-  #notePids(): void {
-    for (const { pid } of this.#servers.servers) if (pid !== undefined) this.#pids.add(pid);
   }
 
   async #rows(url: string): Promise<FencedRow[]> {
@@ -200,8 +179,8 @@ class ZookeeperPlace implements StorePlace {
 
   /** The supervisor is not where the servers are. */
   async #ledger(what: "make" | "rows", url: string): Promise<string> {
-    const [first, ...rest] = [...this.#world.through(SERVERS), process.execPath];
-    return (await run(first as string, [...rest, LEDGER, what, url], { maxBuffer: LARGEST_ANSWER_BYTES })).stdout;
+    const [program = process.execPath, ...args] = [...this.#world.through(SERVERS), process.execPath];
+    return (await run(program, [...args, LEDGER, what, url], { maxBuffer: LARGEST_ANSWER_BYTES })).stdout;
   }
 }
 
@@ -211,7 +190,7 @@ function ensembleOf({ servers }: ZookeeperEnsemble): Ensemble {
     place: memberPlace(number),
     kill: async () => {
       await server.kill("SIGKILL");
-      return async () => void (await server.start({ untilServing: true }));
+      return async () => await server.start({ untilServing: true });
     },
     stop: async () => {
       await server.pause();
