@@ -24,6 +24,8 @@ const USAGE = `usage: npm run endurance -- [${Object.keys(SCENARIOS).join(" | ")
 
 Exit code 0: all holds; 1: not; 2: wrong usage.`;
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
 process.exitCode = await main();
 
 async function main(): Promise<number> {

@@ -5,6 +5,10 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Answer, Call, MemberOrders } from "./member.ts";
 
+/** Frozen ones do not see that this process has gone. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 /** A member in a process of its own. */
 export class Member {
   readonly name: string;
@@ -32,6 +36,8 @@ export class Member {
     // A look at memory collects garbage first.
     const child = fork(join(import.meta.dirname, "member.ts"), { execArgv: ["--expose-gc"] });
     const member = new Member(child, orders);
+    running.add(child);
+    child.once("exit", () => running.delete(child));
     const begun = member.#answer(0);
     child.send(orders);
     await begun;

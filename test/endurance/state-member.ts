@@ -24,6 +24,7 @@ export function stateMember(channel: Channel): Deeds {
   const entries = new Map<number, Uint8Array>(); // as it travels: number, version, value
   let entryBytes = 0;
   let last: StateProgress | undefined;
+  let hold: { readonly atBytes: number; readonly until: Promise<void>; readonly end: () => void } | undefined;
   let obtaining: Promise<readonly StateReport[]> = Promise.resolve([]);
   const take = (entry: Uint8Array) => {
     const number = fieldOf(entry, 0);
@@ -43,7 +44,8 @@ export function stateMember(channel: Channel): Deeds {
         yield { bytes: Buffer.concat(page), cursor: String(number - 1) };
       }
     },
-    apply({ bytes }) {
+    async apply({ bytes }) {
+      if (hold !== undefined && (last?.bytes ?? 0) >= hold.atBytes) await hold.until;
       // A copy of each: a page is not held for the sake of its last entry.
       for (let at = 0; at < bytes.length; at += entryBytes) take(Uint8Array.prototype.slice.call(bytes, at, at + entryBytes));
     },
@@ -59,11 +61,17 @@ export function stateMember(channel: Channel): Deeds {
     },
     /** The first members have nobody to get it from: what they have is what there is. */
     begin: async () => void (await channel.obtainStates({ deadlineMs: 60_000 })),
-    obtain: ({ bytes }: { readonly bytes: number }) => {
+    /** `holdAtBytes`: then it takes no more until it is told to go on. */
+    obtain: ({ bytes, holdAtBytes }: { readonly bytes: number; readonly holdAtBytes?: number }) => {
       entryBytes = HEAD_BYTES + bytes;
+      if (holdAtBytes !== undefined) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        hold = { atBytes: holdAtBytes, until: promise, end: resolve };
+      }
       obtaining = channel.obtainStates({ deadlineMs: DEADLINE_MS });
       obtaining.catch(() => undefined); // told by "obtained"
     },
+    goOn: () => hold?.end(),
     progress: () => last,
     obtained: () => obtaining,
     /** Acknowledged writes, again and again: to whoever is in the view. */

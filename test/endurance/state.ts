@@ -33,7 +33,8 @@ export async function state({ quick, say }: Ground): Promise<Outcome> {
     await members.publish([oldest, writer, joiner]);
     await Promise.all([writer, joiner].map((member) => member.call("watchMemory")));
     const beganMs = performance.now();
-    await joiner.call("obtain", { bytes });
+    // A small state may be there before anybody has looked: it stops half-way.
+    await joiner.call("obtain", quick ? { bytes, holdAtBytes: totalBytes / 2 } : { bytes });
     let half: StateProgress | undefined;
     let told = 0;
     await until("half of the state has come", async () => {
@@ -45,6 +46,7 @@ export async function state({ quick, say }: Ground): Promise<Outcome> {
     const halfS = (performance.now() - beganMs) / 1_000;
     say("state: SIGKILL of the giver");
     oldest.signal("SIGKILL");
+    await joiner.call("goOn");
     await pause(NOTICE_MS);
     await members.publish([writer, joiner]);
     const [report] = (await joiner.call<StateReport[]>("obtained")) as [StateReport];

@@ -1,11 +1,13 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { Channel, SendOptions } from "../../src/channel/index.ts";
+import type { Channel, SendMode } from "../../src/channel/index.ts";
 import { isTribuneError } from "../../src/kernel/index.ts";
 import type { Deeds } from "./member.ts";
 import { Counter, numbered, numberOf } from "./numbered.ts";
 import type { Count } from "./numbered.ts";
 
 const BYTES = 1_024;
+const LONGEST_MS = 3_600_000;
+
 /** How many sends are under way at a time, where `send` waits for room. */
 export const LANES = 64;
 
@@ -43,28 +45,29 @@ export function stuckMember(channel: Channel): Deeds {
   const sent = { taken: 0, rejected: 0, takenByOther: 0 };
   const until = { stopped: true };
   let sending: Promise<unknown> = Promise.resolve();
-  const options: SendOptions = { mode: "async", deadlineMs: 3_600_000 };
+  // What is rejected is sent again, as a sender would that has to.
+  const sendUntilTaken = async (topic: string, number: number, to: string, deadlineMs: number, mode: SendMode = "async") => {
+    for (;;) {
+      try {
+        await channel.send(topic, numbered(number, BYTES), { mode, deadlineMs, to: [to] });
+        return;
+      } catch (error) {
+        if (!isTribuneError(error, "BACKPRESSURE")) throw error;
+        if (topic === "all") sent.rejected++;
+        await pause(5);
+      }
+    }
+  };
   let next = 1;
   const toStuck = async (name: string, deadlineMs: number) => {
     while (!until.stopped) {
-      const number = next++;
-      // What is rejected is sent again, as a sender would that has to.
-      for (let taken = false; !taken; ) {
-        try {
-          await channel.send("all", numbered(number, BYTES), { ...options, deadlineMs, to: [name] });
-          sent.taken++;
-          taken = true;
-        } catch (error) {
-          if (!isTribuneError(error, "BACKPRESSURE")) throw error;
-          sent.rejected++;
-          await pause(5);
-        }
-      }
+      await sendUntilTaken("all", next++, name, deadlineMs);
+      sent.taken++;
     }
   };
   const toOther = async (name: string) => {
     for (let number = 1; !until.stopped; number++) {
-      await channel.send("other", numbered(number, BYTES), { ...options, to: [name] });
+      await sendUntilTaken("other", number, name, LONGEST_MS);
       sent.takenByOther++;
       if (number % 100 === 0) await pause(1);
     }
@@ -74,9 +77,12 @@ export function stuckMember(channel: Channel): Deeds {
       until.stopped = false;
       sending = Promise.all([...Array.from({ length: lanes }, () => toStuck(stuck, deadlineMs)), toOther(other)]);
     },
-    stop: async () => {
+    /** The last message is acknowledged: in their order, all before it were handled, or told as gaps. */
+    stop: async (stuck: string) => {
       until.stopped = true;
       await sending;
+      await sendUntilTaken("all", next++, stuck, LONGEST_MS, "ack");
+      sent.taken++;
       return sent;
     },
     sent: () => sent,
