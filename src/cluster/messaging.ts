@@ -141,6 +141,7 @@ export class Messaging {
 
   /** At the first start a port that cannot be had is a failure. Later it keeps nobody from being a member. */
   async #prepare(incarnation: string): Promise<void> {
+    this.#ports.stopping.throwIfAborted(); // a port that is opened now, nobody would close
     this.#incarnation = incarnation;
     try {
       await this.#begin(incarnation);
