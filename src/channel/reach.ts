@@ -24,6 +24,7 @@ export interface ReachReport {
 /** By the incarnation of the one who says so. */
 export type ReachReports = ReadonlyMap<string, ReachReport>;
 
+/** As the text of the document. */
 export function encodeReach(reports: ReachReports): string {
   return JSON.stringify(Object.fromEntries([...reports].map(([incarnation, { node, unreached, more }]) => [incarnation, { node, unreached: unreached.map((each) => [each.incarnation, each.sinceMs]), more }])));
 }
