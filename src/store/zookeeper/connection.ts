@@ -97,9 +97,14 @@ export class ConnectionSource {
     this.#epoch = { epoch, number };
   }
 
-  /** The server whose connection broke last. */
+  /** The server whose connection broke, until another connection has been made. */
   get failed(): ServerAddress | undefined {
     return this.#failed;
+  }
+
+  /** A connection has been made. */
+  reached(): void {
+    this.#failed = undefined;
   }
 
   /** A connection has broken: whoever opens one next, before the server forgets the session, goes on in it, on another server if there is one. */
@@ -172,6 +177,7 @@ export async function openConnection(source: ConnectionSource, opening: Opening,
     // A little sooner than the deadline, so that what each server said can be told.
     client = await connectToAny({ servers, last: source.failed, tls, proof, resume: left?.key, sessionTimeoutMs, clock, random, deadlineMs: deadlineMs * 0.9, signal: givenUp.signal });
     if (givenUp.signal.aborted) throw new Error("it was too late");
+    source.reached();
     const facts = await factsAbout(client, source, { tls, clock });
     assertNewEnough(facts, label);
     return { client, facts };

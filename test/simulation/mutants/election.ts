@@ -99,6 +99,10 @@ export const electionMutants: readonly Mutant[] = [
   {
     name: "fence-not-passed-again",
     wrong: "A term that lives on in another epoch does not pass the fence there again, which may have gone back.",
+    survives: {
+      why: "The fence goes with the claim, unless a transaction of the term before is open: then a failover has to lose the one and not the other, and the term has to live through it.",
+      foundBy: "test/scenarios/lossy-failover.test.ts",
+    },
     changes: [{ file: ELECTOR, from: "    if (epochChanged) this.#passFenceAgain = true;\n", to: "" }],
   },
   {

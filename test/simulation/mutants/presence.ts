@@ -94,10 +94,6 @@ export const presenceMutants: readonly Mutant[] = [
   {
     name: "beats-not-numbered",
     wrong: "A beat is taken whatever its number is, so that one that comes late, or twice, puts an older number back.",
-    survives: {
-      why: "A connection delivers each statement once and in order, and nobody hears the answer to a beat of a connection that was given up: an older number only makes observers wait anew. It takes a statement that arrives twice, which a simulated connection does not do.",
-      foundBy: "test/store/memory-conformance.test.ts",
-    },
     changes: [{ file: ENGINE, from: 'row?.state === "alive" && !row.evicted && row.beat < input.beat', to: 'row?.state === "alive"' }],
   },
   {
