@@ -10,7 +10,7 @@ import type { Program, ProgramContext } from "./node.ts";
 import type { Plan, PlannedNode } from "./plan.ts";
 import type { StoreCopy } from "./store.ts";
 import { trafficOf } from "./traffic.ts";
-import type { ChannelUse } from "./node-channel.ts";
+import type { ChannelUse } from "./own-channels.ts";
 import { between } from "./streams.ts";
 import { SimulatedWorld } from "./world.ts";
 

@@ -11,7 +11,7 @@ export { CALM, Flow, Link, Network } from "./network.ts";
 export type { NetworkCounts, Weather } from "./network.ts";
 export { SimulatedNode } from "./node.ts";
 export type { EndCause, Program, ProgramContext } from "./node.ts";
-export type { ChannelUse, OwnChannel } from "./node-channel.ts";
+export type { ChannelUse, OwnChannel } from "./own-channels.ts";
 export { drawPlan, PROFILE_NAMES, PROFILES, profileOf, ROUND } from "./plan.ts";
 export type { Plan, PlannedNode, PlannedWork, PlanOptions, ProfileName } from "./plan.ts";
 export { SimulatedProcess } from "./process.ts";

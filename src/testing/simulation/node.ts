@@ -5,8 +5,8 @@ import type { FenceHandle, StoreProvider } from "../../store/index.ts";
 import type { MemoryTransaction } from "../../store/memory/index.ts";
 import type { HistoryEntry } from "../history/index.ts";
 import type { Client } from "./connection.ts";
-import { NodeChannel } from "./node-channel.ts";
-import type { ChannelUse, OwnChannel } from "./node-channel.ts";
+import { OwnChannels } from "./own-channels.ts";
+import type { ChannelUse, OwnChannel } from "./own-channels.ts";
 import { SimulatedProcess } from "./process.ts";
 import type { ClockTraits } from "./process.ts";
 import { SimulatedProvider } from "./provider.ts";
@@ -35,7 +35,7 @@ interface NodeOptions {
   readonly node: string;
   readonly group: string;
   readonly traits: ClockTraits;
-  readonly cluster: Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger">>;
+  readonly cluster: Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger" | "channel">>;
   readonly random: Random;
   readonly store: SimulatedStore;
   readonly recorder: Recorder;
@@ -70,7 +70,7 @@ export class SimulatedNode implements Client, Watched {
   isUnfit = false;
   /** What it says about itself, beside what is said with a metadata fault. */
   readonly metadata: Readonly<Record<string, unknown>>;
-  readonly #channel: NodeChannel | undefined;
+  readonly #channel: OwnChannels | undefined;
   readonly #wires: SimulatedWires | undefined;
   readonly #recorder: Recorder;
   readonly #provider: SimulatedProvider;
@@ -203,10 +203,10 @@ export class SimulatedNode implements Client, Watched {
     this.#ended?.(cause);
   }
 
-  #channelOf({ use, wires, random }: { readonly use: ChannelUse; readonly wires: SimulatedWires; readonly random: Random }, group: string, logger: Logger): NodeChannel {
+  #channelOf({ use, wires, random }: { readonly use: ChannelUse; readonly wires: SimulatedWires; readonly random: Random }, group: string, logger: Logger): OwnChannels {
     const note = (incarnation: string, entry: HistoryEntry) => this.#recorder.note({ process: this.name, node: this.node, incarnation }, entry);
     const trouble = (detail: string) => this.#note({ kind: "told", what: "error", code: "INTERNAL", detail });
-    return new NodeChannel({ node: this, group, wires, random, logger, use, note, trouble });
+    return new OwnChannels({ node: this, group, wires, random, logger, use, note, trouble });
   }
 
   #wrote(fence: FenceHandle, write: string, outcome: "committed" | "refused" | "unknown", code: string): void {

@@ -4,7 +4,7 @@ import { Moved, resolveTargets } from "../../channel/index.ts";
 import type { ChannelOptions, Message, Reply, ReplyPolicy, Request, StatePage, Targets } from "../../channel/index.ts";
 import type { LinkOptions } from "../../transport/index.ts";
 import type { HistoryEntry, TargetResult } from "../history/index.ts";
-import type { ChannelUse, OwnChannel } from "./node-channel.ts";
+import type { ChannelUse, OwnChannel } from "./own-channels.ts";
 import { between, pick } from "./streams.ts";
 
 /** What nodes say to each other in a run. Shares are from 0 to 1, times in milliseconds. */

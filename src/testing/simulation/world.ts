@@ -8,7 +8,7 @@ import { fastestDrain, runEvents } from "./event-loop.ts";
 import { Network } from "./network.ts";
 import { SimulatedNode } from "./node.ts";
 import type { Program } from "./node.ts";
-import type { ChannelUse } from "./node-channel.ts";
+import type { ChannelUse } from "./own-channels.ts";
 import type { ClockTraits } from "./process.ts";
 import { Recorder } from "./recorder.ts";
 import { Schedule } from "./schedule.ts";
@@ -30,7 +30,7 @@ export interface WorldOptions {
 }
 
 /** How a node is started. */
-export interface StartOptions extends Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger">> {
+export interface StartOptions extends Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger" | "channel">> {
   /** The clocks of its machine. Default: a rate within 0.4 % of true, a wall clock that is right to a second. */
   readonly clocks?: Partial<ClockTraits>;
   /** It reaches the store by way of a pooler, so that nothing proves its death but silence. Default false. */

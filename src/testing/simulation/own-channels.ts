@@ -29,7 +29,7 @@ export interface OwnChannel {
 }
 
 /** What a channel of a node is made of. */
-export interface NodeChannelParts {
+export interface OwnChannelsParts {
   readonly node: SimulatedNode;
   readonly group: string;
   readonly wires: SimulatedWires;
@@ -46,14 +46,14 @@ const OPEN_MS = 5_000;
 const GOODBYE_MS = 500;
 
 /** A channel for each incarnation of a process, fed with the views of its cluster. It opens with the first view that has the incarnation: before that nobody would let it in. */
-export class NodeChannel {
-  readonly #parts: NodeChannelParts;
+export class OwnChannels {
+  readonly #parts: OwnChannelsParts;
   #own: (OwnChannel & { readonly end: AbortController; view: ChannelView; isOpen: boolean }) | undefined;
   #view: View | undefined;
   /** The last incarnation that had a channel: none has two. */
   #last = "";
 
-  constructor(parts: NodeChannelParts) {
+  constructor(parts: OwnChannelsParts) {
     this.#parts = parts;
     const { cluster } = parts.node;
     cluster.on("view", ({ view }) => {
