@@ -105,10 +105,10 @@ async function pair(seed: number) {
   const ends: string[] = [];
   const accept = (wire: Wire) => (wire.handlers = { data: (chunk) => void received.push(...chunk), drained() {}, closed: (reason) => void ends.push(`far ${reason}`) });
   const address = wires.listen(to, { accept, refused: () => assert.fail() }).address;
-  let near: Wire | undefined;
-  void wires.dial(from, address, { deadlineMs: 1_000 }).then((wire) => (near = wire));
-  while (near === undefined && schedule.next(1e9)) await Promise.resolve();
-  assert.ok(near !== undefined);
+  const dialled: Wire[] = [];
+  void wires.dial(from, address, { deadlineMs: 1_000 }).then((wire) => dialled.push(wire));
+  while (dialled.length === 0 && schedule.next(1e9)) await Promise.resolve();
+  const near = dialled[0] ?? assert.fail();
   near.handlers = { data() {}, drained() {}, closed: (reason) => void ends.push(`near ${reason}`) };
   return { wires, from, to, near, received, ends, run: () => all(schedule) };
 }
