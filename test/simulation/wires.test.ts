@@ -8,6 +8,7 @@ import { randomStreams } from "../../src/testing/simulation/streams.ts";
 import { DEFAULT_LINK_OPTIONS } from "../../src/transport/index.ts";
 import type { Wire } from "../../src/transport/index.ts";
 import { rawPeer } from "../transport/raw-peer.ts";
+import { keepTimeGoing } from "./going-time.ts";
 
 /** Whatever stands on them has to find what it finds on real sockets. */
 describe("the wires of a simulation", () => {
@@ -115,16 +116,4 @@ async function pair(seed: number) {
 
 function all(schedule: Schedule): void {
   while (schedule.next(Number.MAX_VALUE));
-}
-
-/** Lets one thing happen in each turn of the real event loop. */
-function keepTimeGoing(schedule: Schedule): { readonly stop: () => void } {
-  let goesOn = true;
-  const turn = () => {
-    if (!goesOn) return;
-    schedule.next(Number.MAX_VALUE);
-    setImmediate(turn);
-  };
-  setImmediate(turn);
-  return { stop: () => (goesOn = false) };
 }
