@@ -152,6 +152,8 @@ export class Channel {
   readonly #states = new Map<string, StateTransfer>();
   /** The last message to this member itself, by topic. */
   readonly #own = new Map<string, Promise<void>>();
+  /** Those of them whose outcome is awaited: each ends its wait, when it is called. */
+  readonly #ownWaits = new Set<(result: DeliveryResult) => void>();
   #view: ChannelView = { version: 0, members: [], coordinator: null };
   #known = new Map<string, KnownPeer>();
   /** When the connections broke that are to be made again. */
@@ -376,14 +378,16 @@ export class Channel {
     return reports;
   }
 
-  /** Takes no more, says goodbye to everybody, and closes. What is awaited is answered `left`. May be called twice. */
+  /** Takes no more and calls no handler any more, says goodbye to everybody, and closes. What is awaited is answered `left`. May be called twice. */
   async stop(wait: Wait): Promise<void> {
     this.#isStopped = true;
     this.#ending.abort(new TribuneError("TRANSPORT_CLOSED", `the channel of ${this.#ports.node} was closed`, { about: this.#ports.node }));
-    await this.#endpoint?.close(wait);
+    // First, so that no handler is called any more while the last bytes are written.
     for (const [incarnation, peer] of this.#peers) this.#left(incarnation, peer);
     this.#left(this.#ports.incarnation);
+    for (const end of this.#ownWaits) end({ status: "left" });
     this.#requests.stop();
+    await this.#endpoint?.close(wait);
     this.#peers.clear();
   }
 
@@ -443,8 +447,22 @@ export class Channel {
   #handToSelf(topic: string, ordered: boolean, member: KnownPeer, kept: Kept): void {
     const message = { topic, from: member, payload: kept.payload, view: kept.view, token: kept.token, deadlineMs: 0 };
     const before = ordered ? (this.#own.get(topic) ?? Promise.resolve()) : Promise.resolve();
-    const handled = before.then(() => this.#handle(message)).then((outcome) => void (kept.awaited && kept.settle(member.incarnation, outcome)));
+    const settle = kept.awaited ? this.#awaitOwn(member, kept) : undefined;
+    const handled = before.then(() => (this.#isStopped ? undefined : this.#handle(message))).then((outcome) => void (outcome !== undefined && settle?.(outcome)));
     if (ordered) this.#own.set(topic, handled);
+  }
+
+  /** The handlers of this member are waited for no longer than those of others. */
+  #awaitOwn({ incarnation }: KnownPeer, kept: Kept): (result: DeliveryResult) => void {
+    const { clock } = this.#ports;
+    const end = (result: DeliveryResult) => {
+      timer?.cancel();
+      this.#ownWaits.delete(end);
+      kept.settle(incarnation, result);
+    };
+    const timer = Number.isFinite(kept.deadlineMs) ? clock.setTimer(kept.deadlineMs - clock.monotonicMs(), () => end({ status: "timeout" })) : undefined;
+    this.#ownWaits.add(end);
+    return end;
   }
 
   #undelivered(topic: string, targets: readonly Target[], incarnation: string, result: DeliveryResult): void {

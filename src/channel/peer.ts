@@ -159,6 +159,7 @@ export class PeerFlows {
   // ---- what the link tells -----------------------------------------------------------------------------------
 
   up(link: Link): void {
+    if (this.#isGone) return;
     this.#link = link;
     this.#words = [];
     for (const flow of this.#all()) {
@@ -174,6 +175,7 @@ export class PeerFlows {
   }
 
   frame(frame: Frame): void {
+    if (this.#isGone) return;
     try {
       const word = decodeWord(frame.bytes);
       if (word.kind === "message" || word.kind === "gap") this.#arrived(frame, word);

@@ -27,9 +27,11 @@ export type {
 export type { KeyRing, TransportKey } from "./keys.ts";
 export { MemoryNetwork } from "./memory/network.ts";
 export type { BreakLoss, MemoryNetworkOptions } from "./memory/network.ts";
+export { openEndpoint } from "./endpoint.ts";
 export { DEFAULT_LINK_OPTIONS } from "./options.ts";
 export type { LinkOptions, LinkSettings } from "./options.ts";
-export type { Wire, WireHandlers } from "./wire.ts";
+export { DialFailure, NO_HANDLERS } from "./wire.ts";
+export type { ListenHooks, Listener, Wire, WireHandlers, WireNetwork } from "./wire.ts";
 export { tcp } from "./tcp/tcp.ts";
 export type { CertificateSecurity, TcpOptions } from "./tcp/options.ts";
 export type { HostAndPort } from "./tcp/address.ts";

@@ -61,6 +61,18 @@ describe("a message", () => {
     assert.ok(members.clock.monotonicMs() - began < 800);
   });
 
+  it("to this member itself is waited for as one to any other: until the deadline, or the stop", async () => {
+    const members = new Members(14);
+    const [a] = (await members.start(2)) as Three;
+    a.channel.listen("t", () => new Promise(() => undefined));
+    const began = members.clock.monotonicMs();
+    assert.deepEqual(statuses(await members.outcome(a.channel.send("t", bytes("x"), { to: ["node-1"], deadlineMs: 700 }))), { "node-1": "timeout" });
+    assert.ok(members.clock.monotonicMs() - began < 800);
+    const sending = a.channel.send("t", bytes("y"), { to: ["node-1"], deadlineMs: 60_000 });
+    await members.outcome(a.channel.stop({ deadlineMs: 100 }));
+    assert.deepEqual(statuses(await members.outcome(sending, 0)), { "node-1": "left" });
+  });
+
   it("that its caller gives up waiting for is handled all the same", async () => {
     const members = new Members(5);
     const [a, b] = (await members.start(2)) as Three;
@@ -286,6 +298,31 @@ describe("a channel", () => {
     await members.outcome(a.channel.stop({ deadlineMs: 1_000 }));
     assert.deepEqual(statuses(await members.outcome(sending)), { "node-2": "left" });
     await assert.rejects(a.channel.send("t", bytes("y")), (error) => isTribuneError(error, "TRANSPORT_CLOSED"));
+  });
+
+  it("that is stopped calls no handler any more, also for what has come before", async () => {
+    const members = new Members(15);
+    const [a, b] = (await members.start(2)) as Three;
+    const handled: string[] = [];
+    let finish: (value?: unknown) => void = () => undefined;
+    for (const each of [a, b]) {
+      each.channel.listen("t", ({ payload }) => {
+        handled.push(`${each.node} ${text(payload)}`);
+        return new Promise((resolve) => (finish = resolve));
+      });
+    }
+    for (const words of ["x", "y"]) void a.channel.send("t", bytes(words), { mode: "async", to: ["node-2"] });
+    await members.clock.advance(100);
+    const stopping = b.channel.stop({ deadlineMs: 1_000 });
+    finish();
+    await members.outcome(stopping);
+    for (const words of ["own x", "own y"]) void a.channel.send("t", bytes(words), { mode: "async", to: ["node-1"] });
+    await members.clock.advance(100);
+    const stoppingToo = a.channel.stop({ deadlineMs: 1_000 });
+    finish();
+    await members.outcome(stoppingToo);
+    await members.clock.advance(1_000);
+    assert.deepEqual(handled, ["node-2 x", "node-1 own x"]);
   });
 
   it("runs on TCP with the group's keys as it does on virtual time", async () => {

@@ -8,6 +8,7 @@ import { randomStreams } from "../../src/testing/simulation/streams.ts";
 import { storeConformance } from "../../src/testing/store-conformance.ts";
 import type { StorePlace } from "../../src/testing/store-conformance.ts";
 import { memoryTable } from "../store/memory-place.ts";
+import { keepTimeGoing } from "./going-time.ts";
 
 /**
  * The simulated store has to be as strict as a real one, or what it proves is worth nothing. One world for all cases, whose time goes on by itself while a case waits.
@@ -21,7 +22,7 @@ storeConformance({ name: "the simulated store", describe, it, clock: machine, ra
 
 function simulatedPlace(): StorePlace<MemoryTransaction> {
   const provider = new SimulatedProvider(store, { process: machine, node: "conformance", isPooled: false, incarnation: () => "", heard: () => undefined, answered: () => undefined, answersMs: () => [] }, { asksBelief: true, incarnationOf: () => "", wrote: () => undefined });
-  const pump = keepTimeGoing();
+  const pump = keepTimeGoing(schedule);
   return {
     provider,
     table: memoryTable(provider, machine),
@@ -33,16 +34,4 @@ function simulatedPlace(): StorePlace<MemoryTransaction> {
     cut: async () => store.endConnections(),
     close: async () => pump.stop(),
   };
-}
-
-/** Lets one thing happen in each turn of the real event loop. */
-function keepTimeGoing(): { readonly stop: () => void } {
-  let goesOn = true;
-  const turn = () => {
-    if (!goesOn) return;
-    schedule.next(Number.MAX_VALUE);
-    setImmediate(turn);
-  };
-  setImmediate(turn);
-  return { stop: () => (goesOn = false) };
 }

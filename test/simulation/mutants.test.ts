@@ -133,6 +133,8 @@ describe("the command that runs mutants", () => {
   it("goes round all profiles, as a campaign does", () => {
     assert.equal(new Set(Array.from({ length: 8 }, (_, index) => profileOfSeed(index + 1, read()))).size, 8);
     assert.equal(profileOfSeed(1, read("--profile", "store")), "store");
+    const talking = { ...mutant("talks", ""), profile: "channel" } as const;
+    assert.deepEqual([profileOfSeed(1, read(), talking), profileOfSeed(1, read("--profile", "store"), talking)], ["channel", "store"]);
   });
 
   for (const [args, says] of [

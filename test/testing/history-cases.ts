@@ -1,28 +1,14 @@
 import type { CHECKS, FencedRow, History, HistoryEvent } from "../../src/testing/history/index.ts";
+import { CHANNEL_CASES } from "./channel-cases.ts";
+import { at, calm, exited, history, of, paused, resumed, view } from "./history-words.ts";
+import type { Cases, Entry } from "./history-words.ts";
 
 /**
  * Histories written by hand for each check: some that keep its promise and some that break it. Lease 1000, beat 250, slack 500: an office may be empty for 2000.
  */
 export const CONFIG = { leaseMs: 1_000, beatMs: 250, slackMs: 500 };
 
-export interface Cases {
-  readonly good: Readonly<Record<string, History>>;
-  /** What the message must say. */
-  readonly bad: Readonly<Record<string, { readonly history: History; readonly says: RegExp; readonly times?: number }>>;
-}
-
-// ---- words to write histories in
-
-type Entry = { t: number } & Record<string, unknown>;
-
-/** Events of one process, which runs as incarnation `<name>-i`. */
-function of(name: string, ...entries: readonly Entry[]): HistoryEvent[] {
-  return entries.map((entry) => ({ process: name, node: name.split("#")[0], incarnation: `${name}-i`, ...entry }) as unknown as HistoryEvent);
-}
-
-function history(...parts: readonly HistoryEvent[][]): History {
-  return { events: parts.flat().sort((a, b) => a.t - b.t), rows: [] };
-}
+// ---- words to write these histories in
 
 function withRows(base: History, ...rows: readonly FencedRow[]): History {
   return { ...base, rows };
@@ -33,20 +19,7 @@ const ended = (t: number, token: number, more: object = {}): Entry => ({ t, kind
 const believes = (t: number, token: number, more: object = {}): Entry => ({ t, kind: "believes", election: "work", token, ...more });
 const denies = (t: number, token: number, more: object = {}): Entry => ({ t, kind: "denies", election: "work", token, ...more });
 const wrote = (t: number, token: number, write: string, outcome = "committed"): Entry => ({ t, kind: "wrote", election: "work", token, write, outcome, code: outcome === "committed" ? "" : "TERM_LOST" });
-const view = (t: number, version: number, members: readonly string[], more: object = {}): Entry => ({
-  t,
-  kind: "view",
-  version,
-  members: members.map((name) => ({ node: name.split("#")[0], incarnation: `${name}-i`, metadata: {} })),
-  coordinator: members[0] === undefined ? null : `${members[0]}-i`,
-  skipped: false,
-  ...more,
-});
 const dead = (t: number, name: string): Entry => ({ t, kind: "declared-dead", dead: `${name}-i` });
-const at = (t: number, kind: string, more: object = {}): Entry => ({ t, kind, ...more });
-const paused = (t: number): Entry => at(t, "paused", { cause: "SIGSTOP" });
-const resumed = (t: number): Entry => at(t, "resumed", { cause: "SIGSTOP" });
-const exited = (t: number, code: number | null, signal: string | null, expected: boolean): Entry => at(t, "exited", { code, signal, expected });
 const told = (t: number, what: string, code = ""): Entry => at(t, "told", { what, code, detail: "" });
 const coordinates = { election: "coordinator" };
 
@@ -60,7 +33,6 @@ const changed = (joined: readonly string[], left: readonly string[]) => ({ joine
 const named = (t: number, coordinator: string | null, previous: string | null): Entry => ({ t, kind: "coordinator-told", coordinator: coordinator && `${coordinator}-i`, previous: previous && `${previous}-i` });
 const read = (t: number, after: number, sequences: readonly number[], skipped = 0): Entry => ({ t, kind: "record-read", after, sequences, skipped });
 const quiet = (t: number, operations: object, more: object = {}): HistoryEvent[] => of("", at(t, "quiet", { fromMs: t - 100, operations, grew: [], hints: 0, ...more }));
-const calm = (t: number, nodes: readonly string[], elections: readonly string[] = ["work"]): HistoryEvent[] => of("", at(t, "faults-ended", { nodes, elections }));
 const buried = (t: number, name: string, silentMs: number, more: object = {}): Entry => ({ ...dead(t, name), silentMs, leaseMs: 1_000, ...more });
 
 function row(sequence: number, token: number, name: string, more: object = {}): FencedRow {
@@ -84,6 +56,7 @@ const faultsEnd = calm(1_000, ["a", "b"]);
 // ---- the cases
 
 export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
+  ...CHANNEL_CASES,
   tokensGrow: {
     good: {
       "two terms one after the other": handover,

@@ -1,8 +1,8 @@
 import { describe, it } from "node:test";
 import { seededRandom, systemClock } from "../../src/kernel/index.ts";
 import { transportConformance } from "../../src/testing/index.ts";
-import type { RawPeer } from "../../src/testing/index.ts";
 import { MemoryNetwork } from "../../src/transport/index.ts";
+import { rawPeer } from "./raw-peer.ts";
 
 transportConformance({
   name: "the network in memory",
@@ -19,38 +19,7 @@ transportConformance({
           for (const [from, to] of [[a, b], [b, a]] as const) network.heal(from, to);
         };
       },
-      dial: (address) => rawPeer(network, address),
+      dial: async (address) => rawPeer(await network.dial("a stranger", address, { deadlineMs: 5_000 })),
     };
   },
 });
-
-async function rawPeer(network: MemoryNetwork, address: string): Promise<RawPeer> {
-  const wire = await network.dial("a stranger", address, { deadlineMs: 5_000 });
-  let received = Buffer.alloc(0);
-  let isClosed = false;
-  let waiting: Array<() => void> = [];
-  const wake = () => {
-    for (const resolve of waiting) resolve();
-    waiting = [];
-  };
-  wire.handlers = {
-    data: (chunk) => {
-      received = Buffer.concat([received, chunk]);
-      wake();
-    },
-    drained() {},
-    closed: () => {
-      isClosed = true;
-      wake();
-    },
-  };
-  return {
-    write: (bytes) => void wire.write(bytes),
-    received: () => received,
-    changed: () => new Promise((resolve) => waiting.push(resolve)),
-    get isClosed() {
-      return isClosed;
-    },
-    destroy: () => wire.destroy(),
-  };
-}

@@ -1,10 +1,14 @@
+import { answersAreOfHandlers } from "./checks/answers.ts";
 import type { Check, CheckConfig, Violation } from "./checks/check.ts";
 import { deadNeverActs, deathNeedsProof, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
+import { handledByWhomItIsFor, handledInOrder, handledOnce } from "./checks/messages.ts";
 import { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
 import { idleWritesNothing } from "./checks/quiet.ts";
 import { recordIsGapFree } from "./checks/record.ts";
+import { acknowledgedIsHandled, everyTargetHasAResult, messagesArrive, waitsEnd } from "./checks/results.ts";
 import { coordinatorReturns, deadLeaveTheView, leaderReturns } from "./checks/returns.ts";
 import { comesRight } from "./checks/settling.ts";
+import { stateGivenOnce } from "./checks/states.ts";
 import { beliefNeverReturns, beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
 import { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
 import { fencedRowsInOrder, writesAnsweredHonestly, writesPrecedeTheNextTerm } from "./checks/writes.ts";
@@ -39,7 +43,19 @@ export const CHECKS = {
   coordinatorReturns,
   deadLeaveTheView,
   comesRight,
+  handledOnce,
+  handledByWhomItIsFor,
+  handledInOrder,
+  acknowledgedIsHandled,
+  everyTargetHasAResult,
+  answersAreOfHandlers,
+  stateGivenOnce,
+  waitsEnd,
+  messagesArrive,
 } as const satisfies Record<string, Check>;
+
+/** Of messages between members. A total order of all messages of a topic is to stand here when channels give one. */
+export const CHANNEL_CHECKS: readonly CheckName[] = ["handledOnce", "handledByWhomItIsFor", "handledInOrder", "acknowledgedIsHandled", "everyTargetHasAResult", "answersAreOfHandlers", "stateGivenOnce", "waitsEnd", "messagesArrive"];
 
 /** The name of a check. */
 export type CheckName = keyof typeof CHECKS;
@@ -47,7 +63,7 @@ export type CheckName = keyof typeof CHECKS;
 const ALL = Object.keys(CHECKS) as readonly CheckName[];
 
 /** Checks of what has to happen in time. */
-export const LIVENESS_CHECKS: readonly CheckName[] = ["leaderReturns", "coordinatorReturns", "deadLeaveTheView", "comesRight"];
+export const LIVENESS_CHECKS: readonly CheckName[] = ["leaderReturns", "coordinatorReturns", "deadLeaveTheView", "comesRight", "waitsEnd", "messagesArrive"];
 
 /** Checks of what must never happen. */
 export const SAFETY_CHECKS: readonly CheckName[] = ALL.filter((name) => !LIVENESS_CHECKS.includes(name));

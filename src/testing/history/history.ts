@@ -1,3 +1,6 @@
+import type { ChannelEvent } from "./channel-events.ts";
+import type { Happening } from "./happening.ts";
+
 /**
  * What processes under test write down, so that what they did can be judged afterwards: one JSON object per line, each process into
  * a file of its own. A line is written before the next thing happens (`appendFileSync` or `writeSync`), so that a history survives SIGKILL.
@@ -33,19 +36,8 @@ export type HistoryEvent =
   | CoordinatorTold
   | RecordRead
   | Quiet
-  | FaultsEnded;
-
-/** Common to all events. */
-interface Happening {
-  /** Milliseconds on the clock that all processes share. */
-  readonly t: number;
-  /** One run of one process; a restarted node is another process. Of whoever the event is about, not of who wrote it down. */
-  readonly process: string;
-  /** The node's name; `""` for what is not about a node. */
-  readonly node: string;
-  /** The process's incarnation at that time; `""` before the first, and where the writer cannot know. */
-  readonly incarnation: string;
-}
+  | FaultsEnded
+  | ChannelEvent;
 
 /** A process runs. */
 export interface Started extends Happening {

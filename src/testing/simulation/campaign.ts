@@ -9,6 +9,8 @@ import type { Fault, FaultKind, Undo } from "./faults.ts";
 import type { Program, ProgramContext } from "./node.ts";
 import type { Plan, PlannedNode } from "./plan.ts";
 import type { StoreCopy } from "./store.ts";
+import { trafficOf } from "./traffic.ts";
+import type { ChannelUse } from "./own-channels.ts";
 import { between } from "./streams.ts";
 import { SimulatedWorld } from "./world.ts";
 
@@ -37,6 +39,10 @@ export interface RunCounts {
   readonly lostMessages: number;
   readonly lateStatements: number;
   readonly droppedStatements: number;
+  /** Messages of channels that were sent, and handlers that were called with one; and connections between nodes that were reset. */
+  readonly sent: number;
+  readonly handled: number;
+  readonly resets: number;
 }
 
 /** After the time in which everything has to come right: watched for stability, and then for idleness. */
@@ -81,7 +87,9 @@ class Run {
   readonly #program: Program | undefined;
   /** Whether candidates have probes: where nothing makes them say no they show nothing, and cost time. */
   readonly #probes: boolean;
+  readonly #channel: ChannelUse | undefined;
   #calm = false;
+  #isQuiet = false;
 
   constructor(plan: Plan, options: RunOptions) {
     this.#plan = plan;
@@ -89,6 +97,7 @@ class Run {
     this.#probes = plan.faults.some((fault) => fault.kind === "unfit");
     this.#planned = new Map(plan.nodes.map((node) => [node.name, node]));
     this.#world = new SimulatedWorld({ seed: plan.seed, log: options.log, asksBelief: !plan.reckless });
+    this.#channel = plan.traffic && trafficOf(plan.traffic, { chance: this.#world.chance, note: ({ node, incarnation }, entry) => this.#world.recorder.note({ process: node.name, node: node.node, incarnation }, entry), goesOn: () => !this.#isQuiet, isCalm: () => this.#calm });
   }
 
   async play(): Promise<void> {
@@ -128,6 +137,9 @@ class Run {
         lostMessages: world.network.counts.lost,
         lateStatements: world.store.counts.late,
         droppedStatements: world.store.counts.dropped,
+        sent: count("sent"),
+        handled: count("handling-began"),
+        resets: world.wires.resets,
       },
     };
   }
@@ -173,6 +185,7 @@ class Run {
   }
 
   async #beQuiet(): Promise<void> {
+    this.#isQuiet = true;
     const { store, recorder, group, nowMs: fromMs } = this.#world;
     const reading = () => {
       const { electionsVersion, viewVersion } = store.engine.look(group, { cursor: { epoch: store.epoch, electionsVersion: Number.MAX_SAFE_INTEGER, viewVersion: 0 }, watch: [] });
@@ -206,6 +219,7 @@ class Run {
       pooled,
       observer,
       crashDetection: this.#plan.crashDetection ?? "lease",
+      ...(this.#channel === undefined ? {} : { channel: this.#channel }),
       ...(first ? { clocks: { rate, wallMs: Date.UTC(2026, 0, 1) + wallOffMs, hasBootClock } } : {}),
     });
     // Before anybody else names them.

@@ -5,6 +5,7 @@ import { STORE_PLACE } from "./statements.ts";
 import type { Appointment } from "./schedule.ts";
 import type { StatementKind } from "./statements.ts";
 import type { StoreCopy } from "./store.ts";
+import type { Reset } from "./wires.ts";
 import type { SimulatedWorld } from "./world.ts";
 
 /** Whom a fault meets: whoever holds an election at that time, if one is named and held; otherwise this node. */
@@ -61,7 +62,19 @@ export type Harm =
   | (Target & { readonly kind: "evict"; readonly lastsMs: number })
   /** What a node's probe asks is out of order. */
   | (Target & { readonly kind: "unfit"; readonly lastsMs: number })
-  | (Target & { readonly kind: "metadata"; readonly value: number });
+  | (Target & { readonly kind: "metadata"; readonly value: number })
+  /** The ways between two nodes: cut, one way or both. */
+  | (Pair & { readonly kind: "part"; readonly direction: "both" | "there" | "back"; readonly lastsMs: number })
+  /** The connections of two nodes are reset: at once, or so long after one of them has next written something. */
+  | (Pair & Reset & { readonly kind: "reset"; readonly afterNextMs?: number })
+  /** The ways between all nodes lose and delay. */
+  | { readonly kind: "squall"; readonly weather: Weather; readonly lastsMs: number };
+
+/** Two nodes. */
+export interface Pair {
+  readonly node: string;
+  readonly other: string;
+}
 
 /** What can go wrong, by name. */
 export type FaultKind = Fault["kind"];
@@ -95,7 +108,13 @@ export const FAULT_KINDS = [
   "evict",
   "unfit",
   "metadata",
+  "part",
+  "reset",
+  "squall",
 ] as const satisfies readonly FaultKind[];
+
+/** What can go wrong between nodes; the others can go wrong in any world. */
+export type FaultBetweenNodes = "part" | "reset" | "squall";
 
 /** What a fault can be done to. */
 export interface Stage {
@@ -151,7 +170,7 @@ export function inflict(fault: Fault, stage: Stage): readonly Undo[] | undefined
         stage.boot(victim.node);
       });
     case "crowd":
-      return fault.nodes.flatMap((node) => inflict({ atMs: fault.atMs, kind: fault.what, node, direction: "both", lastsMs: fault.lastsMs }, stage) ?? []);
+      return fault.nodes.flatMap((node) => inflict({ atMs: fault.atMs, kind: fault.what, node, direction: "both" as const, lastsMs: fault.lastsMs } as Fault, stage) ?? []);
     case "late":
       return [{ afterMs: Number.POSITIVE_INFINITY, undo: world.store.trap({ kind: fault.statement, node: "", moment: "arrives", spring: (connection) => void world.schedule.in(fault.byMs, connection.stall()) }) }];
     case "drop-connection":
@@ -206,8 +225,20 @@ export function inflict(fault: Fault, stage: Stage): readonly Undo[] | undefined
       return later(fault.lastsMs, () => (victim.isUnfit = false));
     case "metadata":
       if (victim?.state !== "running") return undefined;
-      victim.cluster.updateMetadata({ value: fault.value }).catch(() => undefined); // an expected answer while the store is away
+      victim.cluster.updateMetadata({ ...victim.metadata, value: fault.value }).catch(() => undefined); // an expected answer while the store is away
       return [];
+    case "part":
+      return later(fault.lastsMs, world.part(fault.node, fault.other, fault.direction));
+    case "reset":
+      if (fault.afterNextMs === undefined) world.wires.reset(fault.node, fault.other, fault);
+      return fault.afterNextMs === undefined ? [] : later(Number.POSITIVE_INFINITY, world.wires.trap(fault.node, fault.other, fault.afterNextMs, () => world.wires.reset(fault.node, fault.other, fault)));
+    case "squall": {
+      const names = [...world.nodes.keys()];
+      const undos = names.flatMap((from) => names.filter((to) => to !== from).map((to) => world.network.link(from, to).worsen(fault.weather)));
+      return later(fault.lastsMs, () => {
+        for (const undo of undos) undo();
+      });
+    }
     default:
       return fault satisfies never;
   }

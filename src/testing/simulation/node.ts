@@ -1,10 +1,12 @@
-import type { Clock, Random } from "../../kernel/index.ts";
+import type { Clock, Logger, Random } from "../../kernel/index.ts";
 import { createCluster } from "../../cluster/index.ts";
 import type { Cluster, ClusterOptions } from "../../cluster/index.ts";
 import type { FenceHandle, StoreProvider } from "../../store/index.ts";
 import type { MemoryTransaction } from "../../store/memory/index.ts";
 import type { HistoryEntry } from "../history/index.ts";
 import type { Client } from "./connection.ts";
+import { OwnChannels } from "./own-channels.ts";
+import type { ChannelUse, OwnChannel } from "./own-channels.ts";
 import { SimulatedProcess } from "./process.ts";
 import type { ClockTraits } from "./process.ts";
 import { SimulatedProvider } from "./provider.ts";
@@ -12,6 +14,7 @@ import { simulationLogger } from "./recorder.ts";
 import type { Recorder, Watched } from "./recorder.ts";
 import type { Schedule } from "./schedule.ts";
 import type { SimulatedStore } from "./store.ts";
+import type { SimulatedWires } from "./wires.ts";
 
 /** What a program is handed: everything that it may ask for time, chance and the cluster. */
 export interface ProgramContext {
@@ -32,7 +35,7 @@ interface NodeOptions {
   readonly node: string;
   readonly group: string;
   readonly traits: ClockTraits;
-  readonly cluster: Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger">>;
+  readonly cluster: Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger" | "channel">>;
   readonly random: Random;
   readonly store: SimulatedStore;
   readonly recorder: Recorder;
@@ -42,6 +45,8 @@ interface NodeOptions {
   readonly asksBelief: boolean;
   /** It reaches the store by way of a pooler. */
   readonly isPooled: boolean;
+  /** How it uses a channel, if it has one. */
+  readonly channel: { readonly use: ChannelUse; readonly wires: SimulatedWires; readonly random: Random } | undefined;
 }
 
 /** Why a process is gone: it was killed, it ended in good order, or it could not start. */
@@ -63,6 +68,10 @@ export class SimulatedNode implements Client, Watched {
   readonly cluster: Cluster<MemoryTransaction>;
   /** For probes of the program: a fault says that what they ask is out of order. */
   isUnfit = false;
+  /** What it says about itself, beside what is said with a metadata fault. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly #channel: OwnChannels | undefined;
+  readonly #wires: SimulatedWires | undefined;
   readonly #recorder: Recorder;
   readonly #provider: SimulatedProvider;
   /** When beats and looks were answered, on its own clock; the latest. */
@@ -70,7 +79,7 @@ export class SimulatedNode implements Client, Watched {
   #ended: ((cause: EndCause) => void) | undefined;
 
   constructor(options: NodeOptions, program: Program) {
-    const { name, node, group, traits, cluster, random, store, recorder, schedule, log, asksBelief, isPooled } = options;
+    const { name, node, group, traits, cluster, random, store, recorder, schedule, log, asksBelief, isPooled, channel } = options;
     this.isPooled = isPooled;
     this.name = name;
     this.node = node;
@@ -81,8 +90,12 @@ export class SimulatedNode implements Client, Watched {
       incarnationOf: (fence) => recorder.ownerOf(fence.election, fence.token),
       wrote: (fence, write, outcome, code) => this.#wrote(fence, write, outcome, code),
     });
-    this.cluster = createCluster<MemoryTransaction>({ ...cluster, group, node, store: this.#provider, clock: this.process, random, logger: simulationLogger(this, schedule, log) });
+    const logger = simulationLogger(this, schedule, log);
+    this.metadata = channel === undefined ? (cluster.metadata ?? {}) : { ...cluster.metadata, address: name };
+    this.cluster = createCluster<MemoryTransaction>({ ...cluster, metadata: this.metadata, group, node, store: this.#provider, clock: this.process, random, logger });
     recorder.watch(this, this.cluster);
+    this.#wires = channel?.wires;
+    this.#channel = channel && this.#channelOf(channel, group, logger);
     this.cluster.on("error", (error) => error.code === "EVICTED" && void this.stop());
     this.#note({ kind: "started" });
     void this.#run(program, random);
@@ -90,6 +103,11 @@ export class SimulatedNode implements Client, Watched {
 
   get state(): SimulatedProcess["state"] {
     return this.process.state;
+  }
+
+  /** The channel of its present incarnation, where it was started with one. */
+  get own(): OwnChannel | undefined {
+    return this.#channel?.own;
   }
 
   incarnation(): string {
@@ -150,6 +168,7 @@ export class SimulatedNode implements Client, Watched {
 
   /** Stops it in good order. Resolves when the process has ended; never, if it is killed meanwhile. */
   async stop(): Promise<void> {
+    await this.#channel?.stop();
     await this.cluster.stop();
     if (this.process.state === "dead") return;
     this.#note({ kind: "exited", code: 0, signal: null, expected: true });
@@ -178,9 +197,16 @@ export class SimulatedNode implements Client, Watched {
 
   #gone(cause: EndCause): void {
     this.process.kill();
+    this.#wires?.gone(this.process);
     this.#provider.abandon();
     this.#recorder.forget(this);
     this.#ended?.(cause);
+  }
+
+  #channelOf({ use, wires, random }: { readonly use: ChannelUse; readonly wires: SimulatedWires; readonly random: Random }, group: string, logger: Logger): OwnChannels {
+    const note = (incarnation: string, entry: HistoryEntry) => this.#recorder.note({ process: this.name, node: this.node, incarnation }, entry);
+    const trouble = (detail: string) => this.#note({ kind: "told", what: "error", code: "INTERNAL", detail });
+    return new OwnChannels({ node: this, group, wires, random, logger, use, note, trouble });
   }
 
   #wrote(fence: FenceHandle, write: string, outcome: "committed" | "refused" | "unknown", code: string): void {

@@ -1,8 +1,10 @@
 import type { Random } from "../../kernel/index.ts";
-import type { Direction, Fault, FaultKind, Harm, Target } from "./faults.ts";
+import type { Direction, Fault, FaultBetweenNodes, FaultKind, Harm, Target } from "./faults.ts";
 import { CALM } from "./network.ts";
 import type { StatementKind } from "./statements.ts";
 import { between, pick, pickWeighted, randomStreams } from "./streams.ts";
+import { drawTraffic } from "./traffic.ts";
+import type { PlannedTraffic } from "./traffic.ts";
 
 /** A node of a plan. */
 export interface PlannedNode {
@@ -52,6 +54,8 @@ export interface Plan {
   readonly reader: boolean;
   /** By what nodes tell that others are dead. Default: by silence alone. */
   readonly crashDetection?: "evidence" | "lease";
+  /** What nodes say to each other. Default: nothing, they have no channels. */
+  readonly traffic?: PlannedTraffic;
   /** Faults happen until then. */
   readonly faultsUntilMs: number;
   readonly faults: readonly Fault[];
@@ -68,14 +72,19 @@ interface Profile {
   readonly holders: number;
   /** How often work ends by itself. */
   readonly restless: number;
-  /** Each kind of fault is left out of half of the seeds. */
+  /** Each kind of fault is left out of half of the seeds, but for this one. */
   readonly swarm: boolean;
+  readonly always?: FaultKind;
+  /** Whether nodes have channels, and talk. */
+  readonly talks?: boolean;
+  /** How long faults go on. Default 250 s. */
+  readonly faultsMs?: number;
 }
 
 /** Half of what two clocks may differ by, and a little less. */
 const RATE_ERROR = 0.0045;
 
-const ALL: Readonly<Record<FaultKind, number>> = {
+const ALL: Readonly<Record<Exclude<FaultKind, FaultBetweenNodes>, number>> = {
   "cut": 3,
   "lag": 3,
   "flap": 1,
@@ -123,24 +132,39 @@ export const PROFILES = {
   swarm: { faults: ALL, paceMs: 3_500, rateError: RATE_ERROR, holders: 0.6, restless: 0.1, swarm: true },
   /** Clock rates that differ by more than is promised for: beliefs may overlap, fenced writes and views may not. */
   beyond: { faults: { ...ALL, "clock-rate": 5 }, paceMs: 3_500, rateError: 0.25, holders: 0.6, restless: 0.1, swarm: true },
+  /** Messages between members: connections that are reset, cut and slow, and members that freeze, die and come back in the middle of it. */
+  channel: {
+    faults: { reset: 12, part: 5, squall: 2, kill: 4, stop: 2, freeze: 3, sleep: 1, crowd: 1, cut: 2, lag: 1, "freeze-at": 1, "fail-over": 0.5, evict: 0.5, metadata: 1, "step-clock": 1 },
+    paceMs: 2_000,
+    rateError: RATE_ERROR,
+    holders: 0.3,
+    restless: 0,
+    swarm: true,
+    always: "reset",
+    talks: true,
+    faultsMs: 100_000,
+  },
 } as const satisfies Record<string, Profile>;
 
 /** The name of a profile. */
 export type ProfileName = keyof typeof PROFILES;
 
-/** The names of {@link PROFILES}, in the order in which a campaign goes round. */
+/** The names of {@link PROFILES}. */
 export const PROFILE_NAMES = Object.keys(PROFILES) as ProfileName[];
 
-/** The profile that a campaign gives a seed: it goes round all of them. */
+/** Those that a campaign goes round, in its order: whose nodes do not talk. Runs in which they do take longer, and are asked for by name. */
+export const ROUND: readonly ProfileName[] = PROFILE_NAMES.filter((name) => name !== "channel");
+
+/** The profile that a campaign gives a seed: it goes round. */
 export function profileOf(seed: number): ProfileName {
-  return PROFILE_NAMES[seed % PROFILE_NAMES.length] as ProfileName;
+  return ROUND[seed % ROUND.length] as ProfileName;
 }
 
 /** What can be asked of a plan beside its seed. */
 export interface PlanOptions {
   /** Default: by the seed. */
   readonly nodes?: number | undefined;
-  /** How long faults go on. Default 250 s. */
+  /** How long faults go on. Default 250 s, and 100 s in the profile `channel`. */
   readonly faultsMs?: number | undefined;
   /** The elections that every node contends for, and whose holders faults look for. Default: two to four, drawn. */
   readonly elections?: readonly string[] | undefined;
@@ -177,7 +201,7 @@ export function drawPlan(seed: number, profileName: ProfileName, options: PlanOp
     writeEveryMs: between(random, 2_000, 10_000),
     slow: 0.05,
   };
-  const faultsUntilMs = options.faultsMs ?? 250_000;
+  const faultsUntilMs = options.faultsMs ?? profile.faultsMs ?? 250_000;
   const faults = drawFaults(random, profile, { names: nodes.map((node) => node.name), elections, leaseMs, faultsUntilMs });
   const plan = { seed, profile: profileName, nodes, work, reckless: random.next() < 0.5, reader: random.next() < 0.25, faultsUntilMs, faults };
   const crashDetection = random.next() < 0.75 ? "evidence" : "lease";
@@ -189,7 +213,7 @@ export function drawPlan(seed: number, profileName: ProfileName, options: PlanOp
     ...(ranked ? { priority: Math.floor(random.next() * 3) } : {}),
     ...(index > 1 && random.next() < 0.05 ? { observer: true } : {}),
   }));
-  return { ...plan, crashDetection, nodes: traits };
+  return { ...plan, crashDetection, nodes: traits, ...(profile.talks === true ? { traffic: drawTraffic(randomStreams(seed)("traffic")) } : {}) };
 }
 
 function drawNode(random: Random, name: string, of: { readonly elections: readonly string[]; readonly leaseMs: number; readonly beatMs: number; readonly mixed: boolean; readonly rateError: number; readonly forAll: boolean }): PlannedNode {
@@ -215,7 +239,7 @@ interface Scenery {
 }
 
 function drawFaults(random: Random, profile: Profile, scenery: Scenery): Fault[] {
-  const kinds = profile.swarm ? Object.fromEntries(Object.entries(profile.faults).filter(() => random.next() < 0.5)) : profile.faults;
+  const kinds = profile.swarm ? Object.fromEntries(Object.entries(profile.faults).filter(([kind]) => random.next() < 0.5 || kind === profile.always)) : profile.faults;
   if (Object.keys(kinds).length === 0) return [];
   const faults: Fault[] = [];
   const paceMs = profile.paceMs * (scenery.leaseMs / 4_000);
@@ -287,9 +311,20 @@ function drawHarm(random: Random, kind: FaultKind, profile: Profile, { names, el
       return { kind, ...target, lastsMs: lastsMs * 2 };
     case "metadata":
       return { kind, node: target.node, value: Math.floor(random.next() * 1_000) };
+    case "part":
+      return { kind, ...drawPair(random, names), direction: pick(random, ["both", "there", "back"] as const), lastsMs };
+    case "reset":
+      return { kind, ...drawPair(random, names), told: pick(random, ["both", "both", "one", "other"] as const), onTheirWay: random.next() < 0.5 ? "lost" : "arrive", ...(random.next() < 0.7 ? { afterNextMs: between(random, 0, 3) } : {}) };
+    case "squall":
+      return { kind, weather: { ...CALM, toMs: between(random, 2, 200), slow: between(random, 0, 0.2), slowMs: Math.round(leaseMs * between(random, 0.05, 0.5)), loss: between(random, 0, 0.1) }, lastsMs: lastsMs * 2 };
     default:
       return kind satisfies never;
   }
+}
+
+function drawPair(random: Random, names: readonly string[]): { readonly node: string; readonly other: string } {
+  const node = pick(random, names);
+  return { node, other: pick(random, names.filter((name) => name !== node)) ?? node };
 }
 
 /** Steps about as long as a lease do the most harm; now and then one of an hour. */

@@ -1,5 +1,6 @@
 import type { Fault } from "./faults.ts";
 import type { Plan } from "./plan.ts";
+import type { PlannedTraffic } from "./traffic.ts";
 
 /** How far a plan is made smaller. */
 export interface ShrinkOptions {
@@ -69,6 +70,10 @@ class Shrinking {
     await this.#try({ ...this.plan, work: { ...this.plan.work, returns: 0, throws: 0 } });
     await this.#try({ ...this.plan, work: { ...this.plan.work, overstays: 0, stale: 0, slow: 0 } });
     const elections = [...new Set(this.plan.nodes.flatMap((node) => node.elections))];
+    const { traffic } = this.plan;
+    if (traffic !== undefined) {
+      for (const calmer of CALMER_TRAFFIC) await this.#try({ ...this.plan, traffic: { ...(this.plan.traffic ?? traffic), ...calmer } });
+    }
     for (const election of elections.length > 1 ? elections : []) {
       const nodes = this.plan.nodes.map((node) => ({ ...node, elections: node.elections.filter((name) => name !== election) }));
       await this.#try({ ...this.plan, nodes });
@@ -92,10 +97,14 @@ class Shrinking {
   }
 }
 
+/** What may be superfluous in traffic. */
+const CALMER_TRAFFIC: readonly Partial<PlannedTraffic>[] = [{ requests: 0 }, { large: 0 }, { throws: 0, slow: 0 }, { unordered: 0 }, { bursts: 0 }, { topics: 1 }];
+
 /** The plan without a node, and without what was to happen to that. */
 function without(plan: Plan, name: string): Plan {
   const faults = plan.faults
     .filter((fault) => !("node" in fault) || fault.node !== name || "holderOf" in fault)
+    .filter((fault) => !("other" in fault) || fault.other !== name)
     .map((fault): Fault => (fault.kind === "crowd" ? { ...fault, nodes: fault.nodes.filter((node) => node !== name) } : fault));
   return { ...plan, nodes: plan.nodes.filter((node) => node.name !== name), faults };
 }

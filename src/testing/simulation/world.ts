@@ -8,6 +8,7 @@ import { fastestDrain, runEvents } from "./event-loop.ts";
 import { Network } from "./network.ts";
 import { SimulatedNode } from "./node.ts";
 import type { Program } from "./node.ts";
+import type { ChannelUse } from "./own-channels.ts";
 import type { ClockTraits } from "./process.ts";
 import { Recorder } from "./recorder.ts";
 import { Schedule } from "./schedule.ts";
@@ -15,6 +16,7 @@ import { STORE_PLACE } from "./statements.ts";
 import { SimulatedStore } from "./store.ts";
 import { between, randomStreams } from "./streams.ts";
 import { withTraps } from "./traps.ts";
+import { SimulatedWires } from "./wires.ts";
 
 /** What a world is made of. */
 export interface WorldOptions {
@@ -28,11 +30,13 @@ export interface WorldOptions {
 }
 
 /** How a node is started. */
-export interface StartOptions extends Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger">> {
+export interface StartOptions extends Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger" | "channel">> {
   /** The clocks of its machine. Default: a rate within 0.4 % of true, a wall clock that is right to a second. */
   readonly clocks?: Partial<ClockTraits>;
   /** It reaches the store by way of a pooler, so that nothing proves its death but silence. Default false. */
   readonly pooled?: boolean;
+  /** It has a channel, used like this. Its connections to the others run over the links between the nodes. Default: it has none. */
+  readonly channel?: ChannelUse;
 }
 
 /**
@@ -54,6 +58,8 @@ export class SimulatedWorld {
   readonly schedule = new Schedule();
   readonly network: Network;
   readonly store: SimulatedStore;
+  /** The connections of the nodes with each other. */
+  readonly wires: SimulatedWires;
   readonly recorder: Recorder;
   /** A stream of chance by name, for whatever the caller adds to this world. */
   readonly chance: (name: string) => Random;
@@ -72,6 +78,7 @@ export class SimulatedWorld {
     this.#log = options.log;
     this.chance = randomStreams(options.seed);
     this.network = new Network(this.schedule, this.chance);
+    this.wires = new SimulatedWires(this.schedule, this.network, this.chance("wires"));
     this.recorder = new Recorder(this.schedule);
     this.store = new SimulatedStore({ schedule: this.schedule, network: this.network, note: (subject, entry) => this.recorder.note(subject, entry) });
   }
@@ -92,10 +99,10 @@ export class SimulatedWorld {
     if (before !== undefined && before.state !== "dead") throw new Error(`a process of node ${name} runs already: kill or stop it first`);
     const run = (this.#runs.get(name) ?? 0) + 1;
     this.#runs.set(name, run);
-    const { clocks, pooled = false, ...cluster } = options;
+    const { clocks, pooled = false, channel, ...cluster } = options;
     const random = this.chance(`node/${name}#${run}`);
     const traits: ClockTraits = before?.process.traits ?? { rate: between(random, 0.998, 1.002), wallMs: Date.UTC(2026, 0, 1) + between(random, -1_000, 1_000), hasBootClock: true };
-    const node = new SimulatedNode({ name: `${name}#${run}`, node: name, group: this.group, traits: { ...traits, ...clocks }, cluster, random, store: this.store, recorder: this.recorder, schedule: this.schedule, log: this.#log, asksBelief: this.#asksBelief, isPooled: pooled }, program);
+    const node = new SimulatedNode({ name: `${name}#${run}`, node: name, group: this.group, traits: { ...traits, ...clocks }, cluster, random, store: this.store, recorder: this.recorder, schedule: this.schedule, log: this.#log, asksBelief: this.#asksBelief, isPooled: pooled, channel: channel && { use: channel, wires: this.wires, random: this.chance(`channel/${name}#${run}`) } }, program);
     this.#nodes.set(name, node);
     this.#leaseMs = Math.max(this.#leaseMs, node.cluster.timing.leaseMs);
     this.#beatMs = Math.max(this.#beatMs, node.cluster.timing.beatMs);
@@ -112,6 +119,16 @@ export class SimulatedWorld {
     const heals: Array<() => void> = [];
     if (direction !== "replies") heals.push(this.network.link(name, STORE_PLACE).cut());
     if (direction !== "requests") heals.push(this.network.link(STORE_PLACE, name).cut());
+    return () => {
+      for (const heal of heals) heal();
+    };
+  }
+
+  /** Cuts the way from one node to another, and the way back, for all connections between them, until what is returned is called. */
+  part(one: string, other: string, direction: "both" | "there" | "back" = "both"): () => void {
+    const heals: Array<() => void> = [];
+    if (direction !== "back") heals.push(this.network.link(one, other).cut());
+    if (direction !== "there") heals.push(this.network.link(other, one).cut());
     return () => {
       for (const heal of heals) heal();
     };

@@ -1,3 +1,4 @@
+import { channelMutants } from "./channel.ts";
 import { electionMutants } from "./election.ts";
 import { evidenceMutants } from "./evidence.ts";
 import { handoverMutants } from "./handover.ts";
@@ -8,4 +9,4 @@ import { presenceMutants } from "./presence.ts";
 import { storeMutants } from "./store.ts";
 
 /** All mutants, in the order in which they are run. */
-export const MUTANTS: readonly Mutant[] = [...kernelMutants, ...presenceMutants, ...evidenceMutants, ...electionMutants, ...handoverMutants, ...membershipMutants, ...storeMutants];
+export const MUTANTS: readonly Mutant[] = [...kernelMutants, ...presenceMutants, ...evidenceMutants, ...electionMutants, ...handoverMutants, ...membershipMutants, ...storeMutants, ...channelMutants];

@@ -1,3 +1,4 @@
+import type { ProfileName } from "../../../src/testing/simulation/plan.ts";
 import type { Mutant } from "./mutant.ts";
 import { profileOfSeed } from "./options.ts";
 import type { MutantsOptions } from "./options.ts";
@@ -41,7 +42,8 @@ export async function experiment(options: MutantsOptions, tell: (line: string) =
   const beganMs = performance.now();
   const control = new ControlGroup(options);
   // Where one catch is enough, the correct code plays only the seeds on which something was caught.
-  if (options.enough > 1) await control.playAll(tell);
+  const profiles = new Set(options.mutants.map((mutant) => options.profile ?? mutant.profile));
+  if (options.enough > 1) for (const profile of profiles) await control.playAll(profile, tell);
   const findings = await sideBySide(options.mutants, options.workers, (mutant) => observe(mutant, control, options, tell));
   control.close();
   const passed = control.result.failed.length === 0 && findings.every((finding) => finding.caught > 0 || finding.mutant.survives !== undefined);
@@ -51,7 +53,8 @@ export async function experiment(options: MutantsOptions, tell: (line: string) =
 /** The correct code. */
 class ControlGroup {
   readonly #options: MutantsOptions;
-  readonly #outcomes = new Map<number, Promise<Outcome>>();
+  /** By profile and seed. */
+  readonly #outcomes = new Map<string, Promise<Outcome>>();
   readonly #failed: Array<{ seed: number; profile: string; by: readonly string[] }> = [];
   #simulatedMs = 0;
   #subject: Subject | undefined;
@@ -65,15 +68,17 @@ class ControlGroup {
     return { seeds: this.#outcomes.size, failed: this.#failed.toSorted((a, b) => a.seed - b.seed), simulatedMs: this.#simulatedMs };
   }
 
-  async playAll(tell: (line: string) => void): Promise<void> {
+  /** All seeds, in one profile or in the round. */
+  async playAll(only: ProfileName | undefined, tell: (line: string) => void): Promise<void> {
     const { seeds, workers } = this.#options;
     let next = 1;
     await sideBySide(Array.from({ length: Math.min(workers, seeds) }), workers, async () => {
       const subject = new Subject(undefined);
       for (let seed = next++; seed <= seeds; seed = next++) {
-        const outcome = subject.play({ seed, profile: profileOfSeed(seed, this.#options) });
-        this.#outcomes.set(seed, outcome);
-        this.#note(seed, await outcome);
+        const profile = only ?? profileOfSeed(seed, this.#options);
+        const outcome = subject.play({ seed, profile });
+        this.#outcomes.set(`${profile} ${seed}`, outcome);
+        this.#note(seed, profile, await outcome);
         if (seed % 50 === 0) tell(`the correct code: ${seed} of ${seeds} seeds, ${this.#failed.length} failed`);
       }
       subject.close();
@@ -81,14 +86,15 @@ class ControlGroup {
   }
 
   /** Whether the correct code passes on a seed, so that a catch there means something. */
-  async passes(seed: number): Promise<boolean> {
-    let outcome = this.#outcomes.get(seed);
+  async passes(seed: number, profile: ProfileName): Promise<boolean> {
+    const order = `${profile} ${seed}`;
+    let outcome = this.#outcomes.get(order);
     if (outcome === undefined) {
       const subject = (this.#subject ??= new Subject(undefined));
-      outcome = this.#queue.then(() => subject.play({ seed, profile: profileOfSeed(seed, this.#options) }));
+      outcome = this.#queue.then(() => subject.play({ seed, profile }));
       this.#queue = outcome;
-      this.#outcomes.set(seed, outcome);
-      this.#note(seed, await outcome);
+      this.#outcomes.set(order, outcome);
+      this.#note(seed, profile, await outcome);
     }
     return causesOf(await outcome).length === 0;
   }
@@ -97,10 +103,10 @@ class ControlGroup {
     this.#subject?.close();
   }
 
-  #note(seed: number, outcome: Outcome): void {
+  #note(seed: number, profile: ProfileName, outcome: Outcome): void {
     const by = causesOf(outcome);
     if (outcome.kind === "judged") this.#simulatedMs += outcome.simulatedMs;
-    if (by.length > 0) this.#failed.push({ seed, profile: profileOfSeed(seed, this.#options), by });
+    if (by.length > 0) this.#failed.push({ seed, profile, by });
   }
 }
 
@@ -113,10 +119,10 @@ async function observe(mutant: Mutant, control: ControlGroup, options: MutantsOp
   let first: Finding["first"];
   let cutShort: Finding["cutShort"];
   for (let seed = 1; seed <= options.seeds && caught < options.enough && cutShort === undefined; seed++) {
-    const profile = profileOfSeed(seed, options);
+    const profile = profileOfSeed(seed, options, mutant);
     const outcome = await subject.play({ seed, profile });
     const causes = causesOf(outcome);
-    if (causes.length > 0 && !(await control.passes(seed))) continue;
+    if (causes.length > 0 && !(await control.passes(seed, profile))) continue;
     seeds += 1;
     if (outcome.kind === "hung") cutShort = "hung";
     else if (performance.now() - beganMs > MUTANT_LIMIT_MS) cutShort = "out of time";

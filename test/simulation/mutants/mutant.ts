@@ -1,3 +1,5 @@
+import type { ProfileName } from "../../../src/testing/simulation/plan.ts";
+
 /** A known-bad variant of production code, as data. The harness puts it in place while the code is loaded; production code knows nothing of it. */
 export interface Mutant {
   /** In kebab-case, as for `--mutant`. */
@@ -5,6 +7,8 @@ export interface Mutant {
   /** One sentence: what is wrong, and where that is seen. */
   readonly wrong: string;
   readonly changes: readonly Change[];
+  /** The only profile whose runs reach it. Default: it is played through all that a campaign goes round. */
+  readonly profile?: ProfileName;
   /** Set where the simulator does not find it, and that is as it should be. */
   readonly survives?: Survival;
 }

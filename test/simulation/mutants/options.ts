@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { PROFILE_NAMES } from "../../../src/testing/simulation/plan.ts";
+import { PROFILE_NAMES, profileOf } from "../../../src/testing/simulation/plan.ts";
 import type { ProfileName } from "../../../src/testing/simulation/plan.ts";
 import { MUTANTS } from "./all.ts";
 import type { Mutant } from "./mutant.ts";
@@ -24,7 +24,7 @@ export const USAGE = `usage: npm run mutants -- [options]
 
   --seeds N          seeds 1 to N (default 1000), fewer for a mutant that has been caught on ${ENOUGH} of them
   --mutant NAME      only this one; may be given several times (default: all)
-  --profile NAME     all seeds in this profile: ${PROFILE_NAMES.join(", ")} (default: in turn, as a campaign does)
+  --profile NAME     all seeds in this profile: ${PROFILE_NAMES.join(", ")} (default: in turn, as a campaign does, or a mutant's own)
   --until-caught     stop each mutant at its first catch, for a quick look
   --workers N        processes side by side (default: as many as there are cores)
   --list             the names of all mutants, and what is wrong with each
@@ -46,16 +46,16 @@ export function readOptions(args: readonly string[], cores: number): MutantsOpti
   return {
     seeds: whole("seeds", values.seeds, 1_000, 1_000_000),
     mutants: values.mutant === undefined ? MUTANTS : [...new Set(values.mutant)].map(mutantOf),
-    profile: values.profile === undefined ? undefined : profileOf(values.profile),
+    profile: values.profile === undefined ? undefined : profileNamed(values.profile),
     enough: values["until-caught"] === true ? 1 : ENOUGH,
     workers: whole("workers", values.workers, cores, 64),
     json: values.json ?? false,
   };
 }
 
-/** The profile of a seed, in the round that a campaign goes. */
-export function profileOfSeed(seed: number, options: Pick<MutantsOptions, "profile">): ProfileName {
-  return options.profile ?? (PROFILE_NAMES[seed % PROFILE_NAMES.length] as ProfileName);
+/** The profile of a seed: the one that was asked for, or the mutant's own, or the one of the round that a campaign goes. */
+export function profileOfSeed(seed: number, options: Pick<MutantsOptions, "profile">, mutant?: Mutant): ProfileName {
+  return options.profile ?? mutant?.profile ?? profileOf(seed);
 }
 
 function parse(args: readonly string[]) {
@@ -82,7 +82,7 @@ function mutantOf(name: string): Mutant {
   return mutant;
 }
 
-function profileOf(name: string): ProfileName {
+function profileNamed(name: string): ProfileName {
   const profile = PROFILE_NAMES.find((each) => each === name);
   if (profile === undefined) throw new UsageError(`--profile: there is no ${JSON.stringify(name)}; there are ${PROFILE_NAMES.join(", ")}`);
   return profile;

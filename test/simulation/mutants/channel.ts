@@ -1,0 +1,189 @@
+import type { Mutant } from "./mutant.ts";
+
+const ADMISSION = "src/transport/admission.ts";
+const CHANNEL = "src/channel/channel.ts";
+const GATHERING = "src/channel/gathering.ts";
+const OUTBOX = "src/channel/outbox.ts";
+const PEER = "src/channel/peer.ts";
+const RECEIVER = "src/channel/flow-receiver.ts";
+const REQUESTS = "src/channel/requests.ts";
+const TRANSFER = "src/channel/state-transfer.ts";
+const WINDOW = "src/channel/window.ts";
+
+const profile = "channel";
+
+/** Messages between members. */
+export const channelMutants: readonly Mutant[] = [
+  {
+    name: "window-reset-on-reconnect",
+    wrong: "A receiver begins to count anew with each connection, from whatever comes first: what is sent again is handled again.",
+    profile,
+    changes: [
+      { file: RECEIVER, from: "  connectionBegan(): void {\n", to: "  connectionBegan(): void {\n    this.#next = 0;\n" },
+      { file: RECEIVER, from: "    if (number < this.#next) return \"duplicate\";", to: "    if (this.#next === 0) this.#next = number;\n    if (number < this.#next) return \"duplicate\";" },
+      { file: PEER, from: "      if (flow.receiver.next > 1) this.#sayReceived(flow);\n", to: "" },
+    ],
+  },
+  {
+    name: "loose-window-forgets",
+    wrong: "On a topic without order what lies behind the window is handled again.",
+    profile,
+    changes: [{ file: WINDOW, from: "    if (number < this.#next) return \"duplicate\";\n", to: "    if (number < this.#next) return \"new\";\n" }],
+  },
+  {
+    name: "loose-window-without-bits",
+    wrong: "On a topic without order a number is remembered only once all before it have come.",
+    profile,
+    survives: { why: "A topic has one stream, on which nothing overtakes, and what was given up leaves a gap in its place: no number comes before all below it have.", foundBy: "test/channel/flow.test.ts" },
+    changes: [{ file: WINDOW, from: "    if ((word & bit) !== 0) return \"duplicate\";\n    this", to: "    if ((word & bit) !== 0) return \"new\";\n    this" }],
+  },
+  {
+    name: "duplicates-handled",
+    wrong: "What a receiver has had is handled again when it comes again.",
+    profile,
+    changes: [{ file: RECEIVER, from: "    if (number < this.#next) return \"duplicate\";", to: "    if (number < this.#next) return \"take\";" }],
+  },
+  {
+    name: "ack-before-the-handler",
+    wrong: "A message is acknowledged when its handler has been called, not when it has finished.",
+    profile,
+    changes: [{ file: PEER, from: "      if (outcome instanceof Promise) return outcome.then((late) => this.#finished(flow, word, frame, late));\n", to: "      if (outcome instanceof Promise) {\n        if (word.awaited) this.#outcome(flow, word.number, { status: \"delivered\" });\n        return outcome.then(() => frame.link.consumed(frame));\n      }\n" }],
+  },
+  {
+    name: "handlers-of-one-topic-side-by-side",
+    wrong: "A topic's next message is handled although what came before it is still being handled: those that finish fast overtake.",
+    profile,
+    changes: [{ file: PEER, from: "      else if (flow.handling) flow.arrived.push({ word, frame });\n", to: "" }],
+  },
+  {
+    name: "order-given-up",
+    wrong: "Messages that were on their way when a connection ended are not sent again, and a receiver goes on with whatever comes next.",
+    profile,
+    changes: [
+      { file: OUTBOX, from: "    this.#nextToSend = this.receivedBelow;\n", to: "" },
+      { file: RECEIVER, from: "    if (number > this.#next) return this.#ask();\n    this.#next++;\n", to: "    this.#next = number + 1;\n" },
+    ],
+  },
+  {
+    name: "sent-again-from-the-wrong-number",
+    wrong: "On a new connection a sender goes back to the message after the first that was not received.",
+    profile,
+    changes: [{ file: OUTBOX, from: "    this.#nextToSend = this.receivedBelow;\n", to: "    this.#nextToSend = Math.min(this.#nextToSend, this.receivedBelow + 1);\n" }],
+  },
+  {
+    name: "kept-for-too-short",
+    wrong: "A sender forgets one message more than the receiver says it has received.",
+    profile,
+    changes: [{ file: OUTBOX, from: "entry !== undefined && entry.number < next; entry = this.#kept[this.#head]", to: "entry !== undefined && entry.number <= next; entry = this.#kept[this.#head]" }],
+  },
+  {
+    name: "gap-swallowed",
+    wrong: "A receiver goes over a message that its sender has given up, and tells nobody.",
+    profile,
+    changes: [{ file: PEER, from: "    if (word.kind === \"gap\") this.#ports.gap(word);\n", to: "    if (word.kind === \"gap\") void 0;\n" }],
+  },
+  {
+    name: "given-up-in-silence",
+    wrong: "A message that nobody awaits and that was given up is told to nobody.",
+    profile,
+    changes: [{ file: CHANNEL, from: "    if (to !== undefined) this.#events.emit(\"undelivered\", ", to: "    if (to === undefined) this.#events.emit(\"undelivered\", " }],
+  },
+  {
+    name: "dead-still-waited-for",
+    wrong: "Who has left is waited for until the deadline.",
+    profile,
+    changes: [
+      { file: PEER, from: "    this.#isGone = true;\n    this.#deadline?.timer.cancel();\n", to: "    this.#isGone = true;\n" },
+      { file: PEER, from: "      for (const kept of flow.outbox.abandon()) kept.settle(this.#incarnation, { status: \"left\" });\n", to: "" },
+    ],
+  },
+  {
+    name: "own-handlers-without-a-deadline",
+    wrong: "A member waits for its own handlers for as long as they take, whatever the deadline.",
+    profile,
+    changes: [{ file: CHANNEL, from: "Number.isFinite(kept.deadlineMs) ? clock.setTimer(", to: "kept.deadlineMs < 0 ? clock.setTimer(" }],
+  },
+  {
+    name: "end-of-a-connection-is-a-death",
+    wrong: "When a connection ends, all that is awaited from its peer is told to have left.",
+    profile,
+    changes: [{ file: CHANNEL, from: "  #down({ link, detail }: ConnectionDown | PeerUnreachable): void {\n", to: "  #down({ link, detail }: ConnectionDown | PeerUnreachable): void {\n    this.#peers.get(link.peer.incarnation)?.leave();\n    this.#peers.delete(link.peer.incarnation);\n" }],
+  },
+  {
+    name: "unknown-is-delivered",
+    wrong: "What was on its way when a connection ended is told to be delivered.",
+    profile,
+    changes: [{ file: PEER, from: "      flow.outbox.connectionBegan();\n", to: "      for (const kept of flow.outbox.abandon()) kept.settle(this.#incarnation, { status: \"delivered\" });\n      flow.outbox.connectionBegan();\n" }],
+  },
+  {
+    name: "outcomes-forgotten-too-early",
+    wrong: "A receiver forgets an outcome when it has told it once: if the connection ends before that arrives, nobody ever knows.",
+    profile,
+    changes: [
+      { file: RECEIVER, from: "    if (number >= this.#settledBelow) this.#outcomes.set(number, outcome);\n", to: "" },
+    ],
+  },
+  {
+    name: "failure-acknowledged",
+    wrong: "A message whose handler failed is acknowledged with those after it, as if it had not.",
+    profile,
+    changes: [{ file: PEER, from: "    if (outcome.status === \"failed\") {\n", to: "    if (outcome.status !== \"delivered\" && number < 0) {\n" }],
+  },
+  {
+    name: "handlers-called-after-the-stop",
+    wrong: "A channel that is being stopped goes on handling what comes.",
+    profile,
+    changes: [{ file: CHANNEL, from: "    // First, so that no handler is called any more while the last bytes are written.\n", to: "    await this.#endpoint?.close(wait);\n" }],
+  },
+  {
+    name: "heard-though-it-has-left",
+    wrong: "The connection to a member that has left is kept, and what comes on it is handled.",
+    profile,
+    changes: [{ file: CHANNEL, from: "    endpoint.review();\n", to: "" }],
+  },
+  {
+    name: "whoever-is-at-the-address",
+    wrong: "A member takes what is for an incarnation of its node that is gone.",
+    profile,
+    changes: [
+      { file: ADMISSION, from: "  if (hello.to !== self.incarnation) return { refuse: \"not-here\" };\n", to: "" },
+      { file: ADMISSION, from: "  if (welcome.incarnation !== peer.incarnation || welcome.node !== peer.node) return", to: "  if (welcome.node !== peer.node) return" },
+    ],
+  },
+  {
+    name: "majority-without-oneself",
+    wrong: "A majority of the requested is half of them.",
+    profile,
+    changes: [{ file: GATHERING, from: "      return Math.floor(asked / 2) + 1;\n", to: "      return Math.max(1, Math.floor(asked / 2));\n" }],
+  },
+  {
+    name: "moved-in-a-circle",
+    wrong: "A request follows to a member that was asked already, which does the work twice.",
+    profile,
+    changes: [{ file: REQUESTS, from: "this.#asked.includes(member.incarnation) || ", to: "" }],
+  },
+  {
+    name: "requests-without-a-deadline",
+    wrong: "A request whose deadline has come is not ended.",
+    profile,
+    changes: [{ file: REQUESTS, from: "        if (request.dueMs <= nowMs) request.expire();\n        else earliest", to: "        if (request.dueMs > nowMs) earliest" }],
+  },
+  {
+    name: "state-page-skipped",
+    wrong: "A giver goes on with the next page, also when the one before did not arrive.",
+    profile,
+    changes: [{ file: TRANSFER, from: "(giving.isBusy || giving.cursor !== after)", to: "(giving.isBusy && giving.cursor === after)" }],
+  },
+  {
+    name: "state-begun-anew-by-the-next-giver",
+    wrong: "When a giver stops half-way the next one begins at the beginning, and what was there is applied again.",
+    profile,
+    changes: [{ file: TRANSFER, from: "        answers.push(answer);\n", to: "        answers.push(answer);\n        position.after = \"\";\n" }],
+  },
+  {
+    name: "half-a-state-is-a-state",
+    wrong: "A state whose giver stopped half-way is taken for complete.",
+    profile,
+    changes: [{ file: TRANSFER, from: "if (reply?.status !== \"replied\") return isNotReady(reply) ? \"not-ready\" : \"gave-nothing\";", to: "if (reply?.status !== \"replied\") return report.pages > 0 ? \"complete\" : isNotReady(reply) ? \"not-ready\" : \"gave-nothing\";" }],
+  },
+];
