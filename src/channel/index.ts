@@ -3,7 +3,17 @@
  * @module
  */
 export { Channel } from "./channel.ts";
-export type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Reachability, RequestOptions, SendOptions, SendReport } from "./channel.ts";
+export type { ChannelCounts, ChannelEvents, ChannelPorts, Reachability, RequestOptions, SendOptions, SendReport, StreamOptions } from "./channel.ts";
+export type { MessageHandler } from "./handlers.ts";
+export type { Demands, SentToken } from "./demands.ts";
+export type { Interceptor, Notes, Passage, Passed } from "./interceptors.ts";
+export { trace } from "./trace.ts";
+export type { Propagator } from "./trace.ts";
+export { compress } from "./compress.ts";
+export type { CompressOptions } from "./compress.ts";
+export { counters } from "./counters.ts";
+export type { ChannelTraffic, Counters, Passages } from "./counters.ts";
+export type { StreamEnd, StreamReply } from "./streams.ts";
 export type { Message } from "./message.ts";
 export { bytesCodec, DEEPEST_JSON, jsonCodec } from "./codec.ts";
 export type { Codec, Schema, SchemaResult, TopicFormat } from "./codec.ts";

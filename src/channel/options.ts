@@ -1,4 +1,6 @@
 import { Complaints, shown } from "../kernel/index.ts";
+import { complaintsAboutInterceptors } from "./interceptors.ts";
+import type { Interceptor } from "./interceptors.ts";
 import { checkTopic } from "./messages.ts";
 
 /** `ack`: `send` resolves when every target has handled the message. `async`: when it is kept for every target; order holds all the same. */
@@ -22,6 +24,8 @@ export interface ChannelOptions {
   readonly unordered?: readonly string[];
   /** The longest message, in bytes; the transport's `maxFrameBytes` must be 1 KiB more on all members. Default 16 MiB less 1 KiB. */
   readonly maxMessageBytes?: number;
+  /** What payloads pass on their way, nearest to the caller first; `trace`, `compress` and `counters` come after all others, in this order. Give all members the same. Default: none. */
+  readonly interceptors?: readonly Interceptor[];
 }
 
 /** Channel options with every field decided. */
@@ -37,6 +41,7 @@ export const DEFAULT_CHANNEL_OPTIONS: ChannelSettings = {
   whenFull: "wait",
   unordered: [],
   maxMessageBytes: 16 * 2 ** 20 - 1_024,
+  interceptors: [],
 };
 
 const LONGEST_MS = 24 * 3_600_000;
@@ -56,6 +61,7 @@ export function channelSettings(options: ChannelOptions): ChannelSettings {
   whole("awaited", 1, 1_000_000);
   whole("maxMessageBytes", 1, 2 ** 30);
   if (complaints.check(Array.isArray(settings.unordered), `unordered must be a list of topics, not ${shown(settings.unordered)}`)) for (const topic of settings.unordered) complaints.check(isTopic(topic), `unordered has ${shown(topic)}, which is no name of a topic`);
+  if (complaints.check(Array.isArray(settings.interceptors), `interceptors must be a list, not ${shown(settings.interceptors)}`)) for (const each of complaintsAboutInterceptors(settings.interceptors)) complaints.check(false, each);
   complaints.throwIfAny();
   return settings;
 }
