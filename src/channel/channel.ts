@@ -11,7 +11,9 @@ import { Handlers } from "./handlers.ts";
 import type { MessageHandler } from "./handlers.ts";
 import { Pipeline } from "./interceptors.ts";
 import type { Body } from "./interceptors.ts";
-import { checkTopic, DELIVERED, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
+import { OrderedTopic } from "./ordered-topic.ts";
+import { decodeOrder } from "./order-words.ts";
+import { checkTopic, DELIVERED, ORDER_PREFIX, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
 import type { MessageWord, Outcome } from "./messages.ts";
 import { channelSettings } from "./options.ts";
 import type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
@@ -95,7 +97,9 @@ export interface SendReport {
 
 /** Events of a channel. */
 export interface ChannelEvents {
-  /** A sender has given up a message to this member: it will not come. In its place in the order. */
+  /**
+   * A sender has given up a message to this member: it will not come. In its place in the order. On a topic in total order `from` is the sequencer, and everything missing is before this place; number 0: another sequencer began without an answer of every member, and something may be missing.
+   */
   gap: { readonly topic: string; readonly from: PeerIdentity; readonly number: number };
   /** A message of this member that nobody awaited was given up. */
   undelivered: { readonly topic: string; readonly to: PeerIdentity; readonly result: DeliveryResult };
@@ -146,6 +150,10 @@ export class Channel {
   readonly #pipeline: Pipeline;
   readonly #handlers: Handlers;
   readonly #unordered: ReadonlySet<string>;
+  /** Topics with one order of all senders. */
+  readonly #inOneOrder: ReadonlyMap<string, OrderedTopic>;
+  /** Topics that others have in one order, and this member has not: told once. */
+  readonly #misordered = new Set<string>();
   #routes = new Map<string, Routes>();
   readonly #formats = new Map<string, Format>();
   #decoded = 0;
@@ -166,6 +174,7 @@ export class Channel {
     this.#ports = ports;
     this.#settings = channelSettings(options);
     this.#unordered = new Set(this.#settings.unordered);
+    this.#inOneOrder = new Map(this.#settings.totalOrder.map((topic) => [topic, this.#makeOrdered(topic)]));
     this.#logger = guardedLogger(ports.logger);
     const pipeline = new Pipeline(this.#settings.interceptors);
     const doorkeeper = new Doorkeeper(() => this.#view.version, ports.tokenOf);
@@ -239,6 +248,7 @@ export class Channel {
     const endpoint = this.#started();
     endpoint.review();
     for (const member of this.#known.values()) endpoint.link(member);
+    for (const topic of this.#inOneOrder.values()) topic.setView(view);
   }
 
   /** Whether a member can be talked to now; `undefined` for who is no member. */
@@ -355,6 +365,7 @@ export class Channel {
     await this.#endpoint?.close(wait);
     for (const [incarnation, peer] of this.#peers) this.#left(incarnation, peer);
     this.#left(this.#ports.incarnation);
+    for (const topic of this.#inOneOrder.values()) topic.stop();
     this.#requests.stop();
     this.#peers.clear();
   }
@@ -363,17 +374,20 @@ export class Channel {
 
   #send(topic: string, value: unknown, options: SendOptions): Promise<SendReport> {
     this.#started();
-    const { signal, to = "others", mode = this.#settings.mode, deadlineMs = this.#settings.deadlineMs } = options;
+    const inOneOrder = this.#inOneOrder.get(topic);
+    const { signal, to = inOneOrder === undefined ? "others" : "all", mode = this.#settings.mode, deadlineMs = this.#settings.deadlineMs } = options;
     if (signal?.aborted === true) throw abortError(signal, "sending");
     const routes = this.#routesOf(topic);
     const { payload, enveloped } = this.#bodyOf("message", topic, value);
     const { token, election } = splitToken(options.token);
-    const targets = this.#targets(routes, to);
+    if (inOneOrder !== undefined && to !== "all") throw new TribuneError("INVALID_OPTIONS", `a message on ${topic} was to be sent to some, and all handle it in one order`, { about: topic, next: "send it to all, or on a topic that is not in totalOrder" });
+    const targets = inOneOrder === undefined ? this.#targets(routes, to) : this.#view.members.map((member) => ({ member, way: undefined }));
+    const hand = (kept: Kept) => (inOneOrder === undefined ? this.#hand(routes, targets, kept, nowMs, signal) : inOneOrder.send(kept, targets.map(({ member }) => member.incarnation), signal));
     const missing = typeof to === "string" ? [] : to.filter((node) => !this.#view.members.some((member) => member.node === node));
     const nowMs = this.#ports.clock.monotonicMs();
     const about = { payload, enveloped, view: this.#view.version, token, election, deadlineMs: nowMs + deadlineMs };
     if (mode === "async") {
-      const taking = this.#hand(routes, targets, { ...about, awaited: false, settle: (incarnation, result) => this.#undelivered(topic, targets, incarnation, result) }, nowMs, signal);
+      const taking = hand({ ...about, awaited: false, settle: (incarnation, result) => this.#undelivered(topic, targets, incarnation, result) });
       if (taking === undefined && missing.length === 0) return TAKEN_AT_ONCE;
       return unlessAborted(Promise.resolve(taking), signal).then(() => ({ results: leftAlready(missing), ok: false }));
     }
@@ -381,7 +395,7 @@ export class Channel {
     const done = new Promise<void>((resolve) => {
       if (delivery.done) resolve();
       const settle = (incarnation: string, result: DeliveryResult) => void (delivery.settle(incarnation, result) && delivery.done && resolve());
-      void this.#hand(routes, targets, { ...about, awaited: true, settle }, nowMs, signal);
+      void hand({ ...about, awaited: true, settle });
     });
     return unlessAborted(done, signal).then(() => {
       const results = leftAlready(missing);
@@ -463,6 +477,25 @@ export class Channel {
     return new PendingRequest(this.#requestPorts, asking, this.#requests).run();
   }
 
+  #makeOrdered(topic: string): OrderedTopic {
+    const { clock, node, incarnation } = this.#ports;
+    return new OrderedTopic(topic, {
+      clock,
+      self: { node, incarnation },
+      limits: this.#settings,
+      say: (to, payload, deadlineMs, failed) => {
+        if (!this.#known.has(to.incarnation)) return void failed({ status: "left" });
+        const peer = this.#peer(to);
+        const nowMs = clock.monotonicMs();
+        const kept = { payload, enveloped: false, view: this.#view.version, ...splitToken(undefined), deadlineMs: nowMs + deadlineMs, awaited: false, settle: (_: string, result: DeliveryResult) => failed(result) };
+        const taking = peer.send(peer.flow(ORDER_PREFIX + topic, true), kept, nowMs, true, undefined);
+        return taking === "full" ? undefined : taking;
+      },
+      handle: (parts) => this.#handlers.handle(parts),
+      gap: (from, number) => this.#events.emit("gap", { topic, from, number }),
+    });
+  }
+
   /** A request or an answer, on the flow that is theirs. To who has left, nothing is said. */
   #say(topic: string, to: PeerIdentity, word: RpcWord, about: { readonly deadlineMs: number; readonly token: number | undefined; readonly election: string | undefined }, failed: (result: DeliveryResult) => void): void {
     const { deadlineMs, token, election } = about;
@@ -481,9 +514,25 @@ export class Channel {
 
   #receive(from: PeerIdentity, word: MessageWord): Outcome | Promise<Outcome> {
     const { topic, payload, enveloped, view, token, election, deadlineMs } = word;
+    if (topic.startsWith(ORDER_PREFIX)) return this.#heardOfOrder(from, topic.slice(ORDER_PREFIX.length), payload, deadlineMs);
     if (!topic.startsWith(RPC_PREFIX)) return this.#handlers.handle({ topic, from, payload, enveloped, view, token, election, deadlineMs });
     this.#hear(from, topic.slice(RPC_PREFIX.length), word);
     return DELIVERED;
+  }
+
+  #heardOfOrder(from: PeerIdentity, name: string, payload: Uint8Array, deadlineMs: number): Outcome | Promise<Outcome> {
+    const topic = this.#inOneOrder.get(name);
+    if (topic === undefined) {
+      if (!this.#misordered.has(name)) this.#logger.warn({ code: "SETTINGS_MISMATCH", topic: name, node: from.node }, "a topic has one order of all senders there, and not here: give all members the same totalOrder");
+      if (this.#misordered.size < 100) this.#misordered.add(name);
+      return DELIVERED;
+    }
+    try {
+      return topic.heard(from, decodeOrder(payload), deadlineMs === 0 ? Infinity : deadlineMs)?.then(() => DELIVERED) ?? DELIVERED;
+    } catch (error) {
+      this.#broken(from, error instanceof Error ? error.message : String(error));
+      return DELIVERED;
+    }
   }
 
   #hear(from: PeerIdentity, topic: string, { payload, view, token, election, deadlineMs }: Pick<MessageWord, "payload" | "view" | "token" | "election" | "deadlineMs">): void {
@@ -510,7 +559,8 @@ export class Channel {
         link: () => (this.#isStopped || this.#endpoint?.ended.aborted === true ? undefined : this.#endpoint?.link(identity)),
         handle: (word) => this.#receive(identity, word),
         gap: ({ topic, number }) => {
-          if (!topic.startsWith(RPC_PREFIX)) this.#events.emit("gap", { topic, from: identity, number }); // who asked knows that it asked in vain
+          // Who asked knows that it asked in vain; an order of all is looked at by its own numbers.
+          if (!topic.startsWith(RPC_PREFIX) && !topic.startsWith(ORDER_PREFIX)) this.#events.emit("gap", { topic, from: identity, number });
         },
         broken: (detail) => this.#broken(identity, detail),
       });

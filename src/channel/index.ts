@@ -32,6 +32,8 @@ export { FlowReceiver } from "./flow-receiver.ts";
 export type { Arrival } from "./flow-receiver.ts";
 export { gather, repliesNeeded } from "./gathering.ts";
 export type { ReplyPolicy, Tally } from "./gathering.ts";
+export { comparePositions, OrderLog, START } from "./order-log.ts";
+export type { Entry, Position, Taking } from "./order-log.ts";
 export { Outbox } from "./outbox.ts";
 export type { GivenUp, GiveUpReason, OutboxLimits, Outgoing } from "./outbox.ts";
 export { SequenceWindow, WINDOW_SIZE } from "./window.ts";
