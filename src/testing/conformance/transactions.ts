@@ -374,8 +374,8 @@ export const transactionCases: readonly SceneCase[] = [
           const holder = elections.find((row) => row.election === ELECTION)?.holder?.incarnation;
           const alive = presence.find((row) => row.incarnation === holder)?.state === "alive";
           if (alive && scene.random.next() < 0.5) await self.declareDead(self, { incarnation: holder ?? "", beat: 0 });
-          const claimed = await self.claim(ELECTION);
-          if (claimed !== null && (await untilPassed(self, ELECTION, claimed.token)) === "passed") {
+          const claimed = await self.claim(ELECTION, { andPass: scene.random.next() < 0.5 });
+          if (claimed !== null && (claimed.passed || (await untilPassed(self, ELECTION, claimed.token)) === "passed")) {
             // Goes on as a process does that froze: it never asks whether its term still stands, the fence must tell it.
             for (let n = 0; n < 4; n++) {
               if (await increment(scene, table, key, handleOf(self, claimed.token))) counted += 1;
