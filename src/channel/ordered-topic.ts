@@ -59,6 +59,7 @@ export class OrderedTopic {
   #reign: Reign | undefined;
   /** The epoch whose sequencer has said that it began. */
   #open = 0;
+  readonly #spreading = { messages: 0, bytes: 0 };
   #handling: Promise<unknown> = Promise.resolve();
   #deadline: { readonly timer: Timer; readonly atMs: number } | undefined;
 
@@ -74,7 +75,7 @@ export class OrderedTopic {
   /** Keeps a message for the targets. Returns what to wait for until it is kept, if that is not at once. Throws `BACKPRESSURE`. */
   send(kept: Kept, targets: readonly string[], signal: AbortSignal | undefined): Promise<void> | undefined {
     this.#watch(kept.deadlineMs);
-    if (this.#waiting.length === 0 && this.#sender.hasRoom) {
+    if (this.#waiting.length === 0 && this.#hasRoom) {
       this.#keep(kept, targets);
       return undefined;
     }
@@ -96,13 +97,18 @@ export class OrderedTopic {
     });
   }
 
+  get #hasRoom(): boolean {
+    const { keptBytes, awaited } = this.#ports.limits;
+    return this.#sender.hasRoom && this.#spreading.messages < awaited && this.#spreading.bytes < keptBytes;
+  }
+
   #keep(kept: Kept, targets: readonly string[]): void {
     this.#sender.add(kept, { bytes: kept.payload.length + 64, deadlineMs: kept.deadlineMs, awaited: kept.awaited, targets });
     this.#submit();
   }
 
   #keepWaiting(): void {
-    for (let next = this.#waiting.first(); next !== undefined && (next.isOver || this.#sender.hasRoom); next = this.#waiting.first()) {
+    for (let next = this.#waiting.first(); next !== undefined && (next.isOver || this.#hasRoom); next = this.#waiting.first()) {
       this.#waiting.shift();
       if (next.isOver) continue;
       this.#keep(next.kept, next.targets);
@@ -120,9 +126,20 @@ export class OrderedTopic {
       const { payload, view, token, election, enveloped, awaited } = content;
       const about: About = { payload, view, token, election, enveloped, awaited };
       const leftMs = Math.max(1, content.deadlineMs - nowMs);
-      if (leader.incarnation === this.#ports.self.incarnation) void this.#sequence(this.#ports.self, n, about, leftMs);
+      if (leader.incarnation === this.#ports.self.incarnation) this.#spread(payload.length, this.#sequence(this.#ports.self, n, about, leftMs));
       else void this.#say(leader, { kind: "submit", epoch: this.#open, n, about }, leftMs, (result) => result.status === "left" || this.#giveUp(n, result));
     }
+  }
+
+  /** What this member puts into the order itself counts against its bounds until all members have room for it: it has its place at once. */
+  #spread(bytes: number, room: Promise<unknown> | undefined): void {
+    this.#spreading.messages++;
+    this.#spreading.bytes += bytes;
+    void Promise.resolve(room).then(() => {
+      this.#spreading.messages--;
+      this.#spreading.bytes -= bytes;
+      this.#keepWaiting();
+    });
   }
 
   #giveUp(n: number, result: DeliveryResult): void {
