@@ -484,7 +484,10 @@ export class Channel {
       self: { node, incarnation },
       limits: this.#settings,
       say: (to, payload, deadlineMs, failed) => {
-        if (!this.#known.has(to.incarnation)) return void failed({ status: "left" });
+        if (!this.#known.has(to.incarnation)) {
+          failed({ status: "left" });
+          return undefined;
+        }
         const peer = this.#peer(to);
         const nowMs = clock.monotonicMs();
         const kept = { payload, enveloped: false, view: this.#view.version, ...splitToken(undefined), deadlineMs: nowMs + deadlineMs, awaited: false, settle: (_: string, result: DeliveryResult) => failed(result) };

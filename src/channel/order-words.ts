@@ -105,6 +105,7 @@ function read(reader: Reader): OrderWord {
       return reader.last({ kind, epoch: reader.large(), after: reader.place() });
     case "begin":
       return reader.last({ kind, epoch: reader.large(), after: reader.place(), complete: reader.flag(), orderedUpTo: reader.number() });
+    case undefined:
   }
   throw new RangeError("unknown kind");
 }

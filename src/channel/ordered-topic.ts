@@ -287,7 +287,11 @@ export class OrderedTopic {
     reign.last = position;
     const entry: Entry<About> = { position, before, sender, n, bytes: about.payload.length + 128, content: ownCopy(sender.incarnation === this.#ports.self.incarnation, about) };
     const word = encodeOrder(this.#wordOf("ordered", reign.epoch, entry));
-    const rooms = this.#others().map((member) => this.#ports.say(member, word, deadlineMs, () => undefined));
+    const rooms: Array<Promise<unknown>> = [];
+    for (const member of this.#others()) {
+      const room = this.#ports.say(member, word, deadlineMs, () => undefined);
+      if (room !== undefined) rooms.push(room);
+    }
     if (this.#log.arrive(reign.epoch, this.#ports.self.incarnation, entry) !== "stale") rooms.push(this.#handle(entry, false, deadlineMs));
     return Promise.all(rooms);
   }
@@ -349,10 +353,10 @@ export class OrderedTopic {
   #begun(from: PeerIdentity, { epoch, after, complete, orderedUpTo }: { readonly epoch: number; readonly after: Position; readonly complete: boolean; readonly orderedUpTo: number }): void {
     const wasNew = this.#log.last === undefined;
     const found = this.#log.begin(epoch, from.incarnation, after);
-    if (found === "stale") return void this.#refuse(from);
+    if (found === "stale") return this.#refuse(from);
     if (this.#open === epoch) return;
     this.#open = epoch;
-    if (found === "gap" || (!complete && (!wasNew || this.#since < epoch))) this.#afterwards(() => this.#ports.gap(from, found === "gap" ? after.number : 0));
+    if (found === "gap" || (!complete && (!wasNew || this.#since < epoch))) void this.#afterwards(() => this.#ports.gap(from, found === "gap" ? after.number : 0));
     for (const { content, targets } of this.#sender.begun(complete, orderedUpTo)) {
       for (const target of targets) content.settle(target, { status: "failed", code: "ORDER_INTERRUPTED", message: "another sequencer began without an answer of every member: some may have handled it" });
     }
@@ -376,7 +380,7 @@ export class OrderedTopic {
       if (afterGap) this.#ports.gap(leader, position.number);
       const outcome = await this.#ports.handle({ topic: this.#topic, from: sender, deadlineMs: Number.isFinite(deadlineMs) ? Math.ceil(deadlineMs) : 0, ...content });
       if (!content.awaited) return;
-      if (sender.incarnation === this.#ports.self.incarnation) this.heard(sender, { kind: "outcome", n, outcome }, 0);
+      if (sender.incarnation === this.#ports.self.incarnation) void this.heard(sender, { kind: "outcome", n, outcome }, 0);
       else void this.#say(sender, { kind: "outcome", n, outcome }, this.#ports.limits.deadlineMs);
     });
   }

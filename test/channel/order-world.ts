@@ -69,7 +69,10 @@ export class OrderWorld {
         clock: this.clock,
         self: identity,
         limits: { deadlineMs: 2_000, keptBytes: 1_000_000, awaited: 1_000, whenFull: "wait" },
-        say: (to, word, _deadlineMs, failed) => void this.#say(participant, to, word, failed),
+        say: (to, word, _deadlineMs, failed) => {
+          this.#say(participant, to, word, failed);
+          return undefined;
+        },
         handle: ({ payload }) => {
           const handled = () => {
             seen.push(Buffer.from(payload).toString());
