@@ -29,7 +29,7 @@ import type { RpcWord } from "./rpc-words.ts";
 import type { SharedState, StateOptions, StateProgress, StateReport } from "./state.ts";
 import { StateTransfer } from "./state-transfer.ts";
 import { ReplyStream } from "./streams.ts";
-import type { StreamReply } from "./streams.ts";
+import type { StreamEnd, StreamReply } from "./streams.ts";
 import { resolveTargets } from "./targets.ts";
 import type { ChannelView, Targets } from "./targets.ts";
 
@@ -323,7 +323,8 @@ export class Channel {
     const body = this.#bodyOf("request", topic, value);
     const { members, missing } = resolveTargets(to, this.#view, this.#ports.incarnation, this.#ports.random);
     const [member] = members;
-    if (member === undefined || members.length + missing.length > 1) throw new TribuneError("INVALID_OPTIONS", `a stream on ${topic} was asked of ${members.length} members`, { about: topic, next: "ask one that is a member" });
+    if (members.length + missing.length > 1) throw new TribuneError("INVALID_OPTIONS", `a stream on ${topic} was asked of ${members.length + missing.length} members`, { about: topic, next: "ask one" });
+    if (member === undefined) throw new TribuneError("STREAM_BROKEN", `there is nobody to ask for a stream on ${topic}`, { about: topic, next: "ask one that is a member", cause: { status: "left" } satisfies StreamEnd });
     const stream = new ReplyStream(this.#requestPorts, { topic, ...splitToken(options.token), member, body, deadlineMs, signal, window }, this.#requests);
     try {
       for (let reply = await stream.next(); reply !== undefined; reply = await stream.next()) yield reply;

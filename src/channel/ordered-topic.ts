@@ -183,7 +183,7 @@ export class OrderedTopic {
     for (const { incarnation } of before.members) if (this.#member(incarnation) === undefined) this.#left(incarnation);
     // Where a view was missed, somebody else may have been the sequencer in between.
     if (view.coordinator !== self) this.#abdicate();
-    else if (this.#reign === undefined || view.version !== before.version + 1) this.#succeed(view.version);
+    else if (this.#reign === undefined || view.version > before.version + 1) this.#succeed(view.version);
     else {
       if (this.#reign.succession === undefined) for (const member of joined) this.#welcome(member, this.#reign, view.version);
       this.#advance();
@@ -400,9 +400,9 @@ export class OrderedTopic {
     return this.#ports.say(to, encodeOrder(word), deadlineMs, failed);
   }
 
-  /** Until it was received, or the member has left. */
+  /** Until it was received, or the member has left, however often connections end. */
   #insist(to: PeerIdentity, word: OrderWord): void {
-    void this.#say(to, word, Infinity, ({ status }) => status !== "left" && this.#member(to.incarnation) !== undefined && this.#insist(to, word));
+    void this.#say(to, word, Infinity, (result) => result.status === "failed" && result.code === "PEER_UNREACHABLE" && this.#member(to.incarnation) !== undefined && this.#insist(to, word));
   }
 }
 

@@ -88,6 +88,19 @@ describe("a topic in total order", () => {
     assert.deepEqual([seen.get("node-2"), seen.get("node-3")], [["before", "meanwhile", "after"], ["before", "gap in ledger", "after"]]);
   });
 
+  it("is not disturbed by a view that is given twice", async () => {
+    const { members, all, seen } = await three(378);
+    const [a, b] = all;
+    const view = { version: 2, members: all.map(({ node, incarnation, channel }) => ({ node, incarnation, address: channel.address })), coordinator: a.incarnation };
+    for (const { channel } of all) channel.setView(view);
+    const sending = b.channel.send("ledger", "one", { deadlineMs: 2_000 });
+    for (const { channel } of all) channel.setView(view);
+    assert.equal((await members.outcome(sending)).ok, true);
+    a.channel.setView(view);
+    assert.equal((await members.outcome(b.channel.send("ledger", "two", { deadlineMs: 2_000 }))).ok, true);
+    assert.deepEqual(seen.get("node-3"), ["one", "two"]);
+  });
+
   it("holds back who sends when a handler is slow, and takes no more than its bound", async () => {
     const members = new Members(375, { totalOrder: ["ledger"], keptBytes: 200_000, whenFull: "reject" });
     const [a, b] = (await members.start(2)) as [TestMember, TestMember];
