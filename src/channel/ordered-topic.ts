@@ -177,8 +177,8 @@ export class OrderedTopic {
   setView(view: ChannelView): void {
     const before = this.#view;
     this.#view = view;
-    if (before.version === 0) this.#since = view.version;
     const { incarnation: self } = this.#ports.self;
+    if (this.#since === 0 && this.#member(self) !== undefined) this.#since = view.version;
     const joined = view.members.filter(({ incarnation }) => incarnation !== self && !before.members.some((member) => member.incarnation === incarnation));
     for (const { incarnation } of before.members) if (this.#member(incarnation) === undefined) this.#left(incarnation);
     // Where a view was missed, somebody else may have been the sequencer in between.
