@@ -12,7 +12,7 @@ export interface CompressOptions {
   readonly mostBytes?: number;
 }
 
-/** Payloads are deflated (RFC 1951) where that makes them smaller. All members need it: who does not have it refuses what was deflated. It runs on the main thread: about 10 ms for a megabyte. */
+/** Payloads are deflated (RFC 1951) where that makes them smaller. All members need it: who does not have it refuses what was deflated. It runs on the main thread, which a message of megabytes holds up for some milliseconds each. */
 export function compress(options: CompressOptions = {}): Interceptor {
   const { fromBytes = 1_024, level = 1, mostBytes = 16 * 2 ** 20 } = options;
   const complaints = new Complaints("compress");
