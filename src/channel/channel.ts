@@ -105,9 +105,16 @@ export interface ChannelEvents {
   undelivered: { readonly topic: string; readonly to: PeerIdentity; readonly result: DeliveryResult };
   /** A page of a state came and was applied. */
   state: StateProgress;
+  /**
+   * A connection with a member broke without a goodbye, and right after that nobody listened at its address: so it looks when a process ends at once. So it also looks when something in between does that to a member that lives: whoever hears of it looks at the store.
+   */
+  vanished: { readonly peer: PeerIdentity };
   /** A connection with a member began or ended, or another attempt to make one failed. Says nothing about whether the member lives. `since`: how long it has been so; ISO 8601, by this process's clock. */
   reachability: { readonly peer: PeerIdentity; readonly connected: boolean; readonly since: string; readonly detail: string };
 }
+
+/** What is found later than this after a connection broke may have another reason. */
+const VANISHED_WITHIN_MS = 500;
 
 /** What went through a channel. */
 export interface ChannelCounts {
@@ -175,6 +182,8 @@ export class Channel {
   readonly #own = new Map<string, Promise<void>>();
   #view: ChannelView = { version: 0, members: [], coordinator: null };
   #known = new Map<string, KnownPeer>();
+  /** When the connections broke that are to be made again. */
+  readonly #brokeMs = new Map<string, number>();
   /** Of the connections that there are, by incarnation. */
   readonly #security = new Map<string, ConnectionSecurity>();
   #endpoint: Endpoint | undefined;
@@ -225,11 +234,18 @@ export class Channel {
       handlers: {
         up: ({ link, security }) => {
           this.#security.set(link.peer.incarnation, security);
+          this.#brokeMs.delete(link.peer.incarnation);
           this.#peer(link.peer).up(link);
           this.#events.emit("reachability", { peer: link.peer, connected: true, since: this.#since(link), detail: "a connection began" });
         },
-        down: (event) => this.#down(event),
-        unreachable: (event) => this.#down(event),
+        down: (event) => {
+          if (event.reason === "reset") this.#brokeMs.set(event.link.peer.incarnation, clock.monotonicMs());
+          this.#down(event);
+        },
+        unreachable: (event) => {
+          this.#down(event);
+          this.#considerVanished(event);
+        },
         frame: (frame) => this.#peer(frame.link.peer).frame(frame),
       },
       keys,
@@ -261,6 +277,7 @@ export class Channel {
     for (const [incarnation, peer] of this.#peers) {
       if (this.#known.has(incarnation)) continue;
       this.#peers.delete(incarnation);
+      this.#brokeMs.delete(incarnation);
       this.#left(incarnation, peer);
     }
     const endpoint = this.#started();
@@ -643,6 +660,14 @@ export class Channel {
   #down({ link, detail }: ConnectionDown | PeerUnreachable): void {
     this.#security.delete(link.peer.incarnation);
     this.#events.emit("reachability", { peer: link.peer, connected: false, since: this.#since(link), detail });
+  }
+
+  /** The first dial after a connection broke finds nobody. */
+  #considerVanished({ link: { peer }, reason }: PeerUnreachable): void {
+    const brokeMs = this.#brokeMs.get(peer.incarnation);
+    this.#brokeMs.delete(peer.incarnation);
+    if (brokeMs === undefined || reason !== "refused" || this.#ports.clock.monotonicMs() - brokeMs > VANISHED_WITHIN_MS) return;
+    this.#events.emit("vanished", { peer });
   }
 
   /** Its connection ends; it may come again, with the next thing that is sent to it. */

@@ -18,7 +18,7 @@ export type GroupChannel = Pick<Channel, "on" | "listen" | "respond" | "define" 
 /** What the channel of a node stands on; its incarnations come and go. */
 export type NodeChannelPorts = Omit<ChannelPorts, "incarnation">;
 
-const EVENTS = ["gap", "undelivered", "state", "reachability"] as const satisfies ReadonlyArray<keyof ChannelEvents>;
+const EVENTS = ["gap", "undelivered", "state", "vanished", "reachability"] as const satisfies ReadonlyArray<keyof ChannelEvents>;
 
 /**
  * The channel of a node, over all of its incarnations: each has an endpoint and a memory of its own, and all have the same handlers, formats, states and listeners. Between two of them, and before the first, nothing can be sent: `TRANSPORT_CLOSED`.

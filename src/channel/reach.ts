@@ -6,6 +6,9 @@ export const REACH_DOCUMENT = "channel.reachability";
 /** More are counted, not named: the document has room for reports of a thousand members. */
 const MOST_NAMED = 8;
 
+/** Beyond that there is no date to be shown (ECMAScript, 21.4.1.1). */
+const LARGEST_DATE_MS = 8.64e15;
+
 /** A member that another one has no connection with. */
 export interface Unreached {
   readonly incarnation: string;
@@ -24,6 +27,7 @@ export interface ReachReport {
 /** By the incarnation of the one who says so. */
 export type ReachReports = ReadonlyMap<string, ReachReport>;
 
+/** As the text of the document. */
 export function encodeReach(reports: ReachReports): string {
   return JSON.stringify(Object.fromEntries([...reports].map(([incarnation, { node, unreached, more }]) => [incarnation, { node, unreached: unreached.map((each) => [each.incarnation, each.sinceMs]), more }])));
 }
@@ -45,7 +49,7 @@ function readReport(report: unknown): ReachReport {
     more: more as number,
     unreached: unreached.map((each: unknown) => {
       const [incarnation, sinceMs] = each as readonly unknown[];
-      if (typeof incarnation !== "string" || typeof sinceMs !== "number" || Number.isNaN(new Date(sinceMs).getTime())) throw new TypeError("no report");
+      if (typeof incarnation !== "string" || typeof sinceMs !== "number" || !(Math.abs(sinceMs) <= LARGEST_DATE_MS)) throw new TypeError("no report");
       return { incarnation, sinceMs };
     }),
   };

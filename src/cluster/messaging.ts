@@ -79,6 +79,11 @@ export class Messaging {
     membership.events.on("view", () => {
       if (this.#hasKeys) this.#passView();
     });
+    // The channel declares nobody dead: it has contenders look at the store's evidence, which then needs no grace.
+    this.channel.on("vanished", ({ peer }) => presence.suspect(peer.incarnation));
+    this.channel.on("reachability", ({ peer, connected }) => {
+      if (connected) presence.absolve(peer.incarnation);
+    });
     presence.events.on("ended", ({ cause }) => {
       if (cause === "dead") void this.#end();
     });
@@ -136,6 +141,7 @@ export class Messaging {
 
   /** At the first start a port that cannot be had is a failure. Later it keeps nobody from being a member. */
   async #prepare(incarnation: string): Promise<void> {
+    this.#ports.stopping.throwIfAborted(); // a port that is opened now, nobody would close
     this.#incarnation = incarnation;
     try {
       await this.#begin(incarnation);

@@ -4,7 +4,7 @@
  */
 export { Facts } from "./facts.ts";
 export type { FactsChange } from "./facts.ts";
-export { deathStep } from "./observation.ts";
+export { AGREEMENT_MS, deathStep } from "./observation.ts";
 export type { DeathStep, EvidenceRule, Grounds, Observation } from "./observation.ts";
 export { Presence } from "./presence.ts";
 export type { Annex, PresenceEvents, PresenceOptions, PresencePorts } from "./presence.ts";

@@ -92,7 +92,12 @@ export type Grounds = "silence" | "expiry" | "evidence";
 export interface EvidenceRule {
   readonly connection: number;
   readonly graceMs: number;
+  /** Who was suspected of having ended, by another way than the store, and when. Suspicion proves nothing; evidence that comes free with it needs no grace. */
+  readonly suspectedMs?: ReadonlyMap<string, number>;
 }
+
+/** Suspicion and evidence speak of the same event only if they come so close together. Older suspicion knows nothing of it: a firewall may have been there for days. */
+export const AGREEMENT_MS = 1_000;
 
 /**
  * Whether an incarnation that is shown alive may be declared dead at `nowMs`. After a lease of stillness on the own clock
@@ -112,8 +117,11 @@ export function deathStep(observation: Observation, nowMs: number, { extraLeases
 }
 
 /** When the evidence counts; never, if it is not free, or was not seen held on this very connection. */
-function provenDeadMs({ evidence: shown, heldOn, freeSinceMs }: Observation, rule: EvidenceRule | undefined): number {
+function provenDeadMs({ incarnation, evidence: shown, heldOn, freeSinceMs }: Observation, rule: EvidenceRule | undefined): number {
   if (rule === undefined || shown !== "free" || freeSinceMs === undefined || heldOn === 0 || heldOn !== rule.connection) return Number.POSITIVE_INFINITY;
+  const suspectedMs = rule.suspectedMs?.get(incarnation);
+  const agree = suspectedMs !== undefined && Math.abs(suspectedMs - freeSinceMs) <= AGREEMENT_MS;
+  if (agree) return Math.min(Math.max(freeSinceMs, suspectedMs), freeSinceMs + rule.graceMs);
   return freeSinceMs + rule.graceMs;
 }
 

@@ -4,7 +4,7 @@ import type { BeatReply, Call, Hint, JoinResult, LookReply, SessionEvidence, Sto
 import { Facts } from "./facts.ts";
 import type { FactsChange } from "./facts.ts";
 import { Attendant } from "./attendant.ts";
-import { deathStep, observe, observerGapMs, refused, restarted, stoodStill } from "./observation.ts";
+import { AGREEMENT_MS, deathStep, observe, observerGapMs, refused, restarted, stoodStill } from "./observation.ts";
 import type { EvidenceRule, Grounds, Observation } from "./observation.ts";
 import { BEAT_JITTER, trustMs } from "./timing.ts";
 import type { Timing } from "./timing.ts";
@@ -101,6 +101,8 @@ export class Presence {
   readonly #stop = new AbortController();
   readonly #attendant: Attendant;
   readonly #watched = new Map<string, number>();
+  /** Who is suspected, since when, on the monotonic clock. */
+  readonly #suspectedMs = new Map<string, number>();
   readonly #prompt = new Map<string, number>();
   #watchAll = 0;
   #clockWatchers = 0;
@@ -307,6 +309,21 @@ export class Presence {
     return this.#attendant.attend(incarnation);
   }
 
+  /**
+   * Something else than the store says that this incarnation may have ended just now. Whoever watches it looks at the store; alone that ends nobody.
+   */
+  suspect(incarnation: string): void {
+    const nowMs = this.#ports.clock.monotonicMs();
+    for (const [each, sinceMs] of this.#suspectedMs) if (nowMs - sinceMs > AGREEMENT_MS) this.#suspectedMs.delete(each);
+    this.#suspectedMs.set(incarnation, nowMs);
+    if (this.#watchAll > 0 || this.#watched.has(incarnation)) this.#lookWithin(this.#groupSize() * ELECTION_SPREAD_PER_MEMBER_MS);
+  }
+
+  /** It was heard of again. */
+  absolve(incarnation: string): void {
+    this.#suspectedMs.delete(incarnation);
+  }
+
   /** Looks at once when a hint names this election, instead of with the next beat, until the returned function is called. */
   prompt(election: string): () => void {
     this.#prompt.set(election, (this.#prompt.get(election) ?? 0) + 1);
@@ -332,7 +349,7 @@ export class Presence {
    */
   evidenceRule(): EvidenceRule | undefined {
     const { evidence } = this.#ports.store.capabilities;
-    return this.#options.evidence && evidence !== null && this.#connection?.info.evidence.held === true ? { connection: this.#connections, graceMs: evidence.graceMs } : undefined;
+    return this.#options.evidence && evidence !== null && this.#connection?.info.evidence.held === true ? { connection: this.#connections, graceMs: evidence.graceMs, suspectedMs: this.#suspectedMs } : undefined;
   }
 
   /**

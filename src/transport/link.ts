@@ -308,13 +308,17 @@ export class PeerLink implements Link {
     if (this.#connection !== connection) return; // it was said goodbye to, and that was told
     const { clock, settings } = this.#ports;
     // A connection that stood for a while was a good one; one that breaks at once again and again must not be made in a busy loop.
-    if (clock.monotonicMs() - this.#sinceMs > settings.longestPauseMs) this.#attempts = 0;
+    const wasGood = clock.monotonicMs() - this.#sinceMs > settings.longestPauseMs;
+    if (wasGood) this.#attempts = 0;
     this.#attempts++;
     this.#connection = undefined;
     this.#lostId = connection.id;
     this.#become("connecting");
     this.#ports.down(this, connection.number, reason, detail);
-    if (this.#connection === undefined) this.#pauseThenDial();
+    if (this.#connection !== undefined) return;
+    // Whether somebody still listens there tells a process that is gone from a connection that is, and who wants to know does not want to wait.
+    if (wasGood && reason === "reset") this.wake();
+    else this.#pauseThenDial();
   }
 
   #close(reason: DownReason, detail: string): void {

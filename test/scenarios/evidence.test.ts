@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { seededRandom } from "../../src/kernel/index.ts";
+import type { Clock } from "../../src/kernel/index.ts";
+import { MemoryNetwork } from "../../src/transport/index.ts";
 import type { StartOptions } from "../../src/testing/simulation/world.ts";
 import { SimulatedWorld } from "../../src/testing/simulation/world.ts";
 
@@ -7,10 +10,10 @@ const GRACE_MS = 100;
 const LEASE_MS = 4_000;
 
 /** Three nodes that contend for `work`; the first one holds it, and coordinates. */
-async function three(options: (name: string) => StartOptions = () => ({}), seed = 1): Promise<SimulatedWorld> {
+async function three(options: (name: string, world: SimulatedWorld) => StartOptions = () => ({}), seed = 1): Promise<SimulatedWorld> {
   const world = new SimulatedWorld({ seed });
   for (const name of ["a", "b", "c"]) {
-    world.start(name, ({ cluster }) => void cluster.election("work").lead((term) => new Promise((resolve) => term.signal.addEventListener("abort", resolve))), options(name));
+    world.start(name, ({ cluster }) => void cluster.election("work").lead((term) => new Promise((resolve) => term.signal.addEventListener("abort", resolve))), options(name, world));
     await world.until(() => (world.nodes.get(name)?.cluster.health().state ?? "") === "member");
     await world.run(1_000);
   }
@@ -61,6 +64,60 @@ describe("a holder whose process dies", () => {
       assert.ok(tookMs > LEASE_MS - 1_200, `${tookMs} ms`);
       assert.deepEqual(deaths(world).map((death) => death.byEvidence), [false]);
     }
+  });
+});
+
+/** Three nodes with a channel among them, connected for long enough that a broken connection is dialled again at once. */
+async function threeWithChannel(): Promise<{ readonly world: SimulatedWorld; readonly network: MemoryNetwork }> {
+  let network: MemoryNetwork | undefined;
+  const world = await three((_name, { schedule }) => {
+    const clock: Clock = { monotonicMs: () => schedule.nowMs, wallMs: () => schedule.nowMs, setTimer: (ms, callback) => schedule.in(ms, callback) };
+    network ??= new MemoryNetwork({ clock, random: seededRandom(7) });
+    return { channel: { transport: network.transport() } };
+  });
+  await world.run(10_000);
+  assert.ok(network !== undefined);
+  return { world, network };
+}
+
+describe("a holder whose process dies, with a channel that says so too", () => {
+  it("is succeeded without the grace", async () => {
+    const { world, network } = await threeWithChannel();
+    world.leader("work")?.kill();
+    network.crash("a");
+    const tookMs = await succession(world, "a");
+    assert.ok(tookMs < GRACE_MS / 2, `${tookMs} ms`);
+    assert.deepEqual(deaths(world).map((death) => death.byEvidence), [true]);
+    // That evidence was free for the grace is asked of every death by a checker that knows of no channel.
+    assert.deepEqual(world.violations().filter(({ check }) => check !== "deathNeedsProof"), []);
+  });
+
+  it("is succeeded after the grace where its connections broke, and it may still listen", async () => {
+    const { world, network } = await threeWithChannel();
+    world.leader("work")?.kill();
+    for (const other of ["b", "c"]) network.bar("a", other);
+    for (const other of ["b", "c"]) network.bar(other, "a");
+    const tookMs = await succession(world, "a");
+    assert.ok(tookMs >= GRACE_MS && tookMs < GRACE_MS + 60, `${tookMs} ms`);
+  });
+});
+
+describe("a holder that lives, and that nobody reaches over the channel any more", () => {
+  it("goes on leading: the channel declares nobody dead", async () => {
+    const { world, network } = await threeWithChannel();
+    network.crash("a");
+    await world.run(3 * LEASE_MS);
+    assert.equal(world.leader("work")?.node, "a");
+    assert.deepEqual(deaths(world), []);
+  });
+
+  it("is given the grace when its evidence is lost long after that", async () => {
+    const { world, network } = await threeWithChannel();
+    network.crash("a");
+    await world.run(3_000);
+    world.leader("work")?.kill();
+    const tookMs = await succession(world, "a");
+    assert.ok(tookMs >= GRACE_MS && tookMs < GRACE_MS + 60, `${tookMs} ms`);
   });
 });
 

@@ -102,6 +102,12 @@ export class MemoryNetwork {
     for (const wire of [...this.#wires]) if (wire.from === node || wire.to === node) wire.vanish();
   }
 
+  /** A process ends at once: its kernel resets its connections, and nobody listens there any more. */
+  crash(node: string): void {
+    for (const [address, listener] of this.#listeners) if (listener.node === node) this.#listeners.delete(address);
+    for (const wire of [...this.#wires]) if (wire.from === node) wire.destroy();
+  }
+
   /** How many bytes have arrived one way. */
   bytes(from: string, to: string): number {
     return this.#way(from, to).bytes;

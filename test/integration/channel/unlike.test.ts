@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -83,6 +86,22 @@ describe("members that are unlike", () => {
     await c.start();
     await refused;
     assert.equal(c.channel.reachability(a.self.incarnation)?.connected, false);
+  });
+});
+
+describe("a port that is taken", () => {
+  it("fails the start, and nothing is left of it", { timeout: 60_000 }, async (t) => {
+    const make = office(t);
+    const server = createServer().listen(0, "127.0.0.1");
+    t.after(() => server.close());
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const a = make("a", { startTimeoutMs: 200, channel: { host: "127.0.0.1", port } });
+    await assert.rejects(a.start(), { code: "ADDRESS_IN_USE" });
+    assert.equal(a.health().state, "stopped");
+    const b = make("b");
+    await b.start();
+    assert.deepEqual(b.view.members.map(({ node }) => node), ["b"], "it never joined");
   });
 });
 

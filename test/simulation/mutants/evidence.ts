@@ -71,4 +71,22 @@ export const evidenceMutants: readonly Mutant[] = [
     },
     changes: [{ file: ENGINE, from: '    if (input.requireFree === true && this.#evidence(row) !== "free") return false;\n', to: "" }],
   },
+  {
+    name: "suspicion-without-evidence",
+    wrong: "Who is suspected is declared dead although the store shows its evidence to be held: a firewall between members ends a leader that lives.",
+    survives: {
+      why: "The statement that declares the death looks at the evidence itself and refuses, and the nodes of the simulation have no channel that could suspect anybody.",
+      foundBy: "test/presence/suspicion.test.ts",
+    },
+    changes: [{ file: OBSERVATION, from: 'if (rule === undefined || shown !== "free" || freeSinceMs === undefined ||', to: 'if (rule?.suspectedMs?.has(incarnation) === true) return 0;\n  if (rule === undefined || shown !== "free" || freeSinceMs === undefined ||' }],
+  },
+  {
+    name: "suspicion-of-long-ago",
+    wrong: "Suspicion that has been there for days takes the grace from evidence that is lost today: the process whose session somebody else has just ended has not heard of that yet.",
+    survives: {
+      why: "The nodes of the simulation have no channel that could suspect anybody.",
+      foundBy: "test/presence/suspicion.test.ts",
+    },
+    changes: [{ file: OBSERVATION, from: " && Math.abs(suspectedMs - freeSinceMs) <= AGREEMENT_MS;", to: ";" }],
+  },
 ];
