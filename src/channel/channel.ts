@@ -5,9 +5,15 @@ import { Format } from "./codec.ts";
 import type { TopicFormat } from "./codec.ts";
 import { Delivery } from "./delivery.ts";
 import type { DeliveryResult } from "./delivery.ts";
-import { ReceivedMessage } from "./message.ts";
-import type { Message, MessageParts } from "./message.ts";
-import { checkTopic, codeOf, DELIVERED, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
+import { Doorkeeper, splitToken } from "./demands.ts";
+import type { Demands, SentToken } from "./demands.ts";
+import { Handlers } from "./handlers.ts";
+import type { MessageHandler } from "./handlers.ts";
+import { Pipeline } from "./interceptors.ts";
+import type { Body } from "./interceptors.ts";
+import { OrderedTopic } from "./ordered-topic.ts";
+import { decodeOrder } from "./order-words.ts";
+import { checkTopic, DELIVERED, ORDER_PREFIX, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
 import type { MessageWord, Outcome } from "./messages.ts";
 import { channelSettings } from "./options.ts";
 import type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
@@ -22,6 +28,8 @@ import { decodeRpc, encodeRpc } from "./rpc-words.ts";
 import type { RpcWord } from "./rpc-words.ts";
 import type { SharedState, StateOptions, StateProgress, StateReport } from "./state.ts";
 import { StateTransfer } from "./state-transfer.ts";
+import { ReplyStream } from "./streams.ts";
+import type { StreamEnd, StreamReply } from "./streams.ts";
 import { resolveTargets } from "./targets.ts";
 import type { ChannelView, Targets } from "./targets.ts";
 
@@ -35,10 +43,9 @@ export interface ChannelPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** The present token of an election as far as this member knows, for handlers that demand it. Without it, the greatest that has come is what counts. */
+  readonly tokenOf?: ((election: string) => number | undefined) | undefined;
 }
-
-/** Called with each message; the message is handled when what it returns has settled. */
-export type MessageHandler = (message: Message) => unknown;
 
 /** What a message is sent with. */
 export interface SendOptions {
@@ -50,7 +57,8 @@ export interface SendOptions {
   readonly deadlineMs?: number;
   /** Ends the wait, not the message. */
   readonly signal?: AbortSignal;
-  readonly token?: number;
+  /** The sender's fencing token. */
+  readonly token?: SentToken;
 }
 
 /** What is asked with. */
@@ -63,7 +71,20 @@ export interface RequestOptions {
   readonly deadlineMs?: number;
   /** Ends the wait, and tells those who are asked to stop. */
   readonly signal?: AbortSignal;
-  readonly token?: number;
+  readonly token?: SentToken;
+}
+
+/** What a stream of replies is asked for with. */
+export interface StreamOptions {
+  /** Of whom one is asked. Default "any". */
+  readonly to?: Exclude<Targets, "all" | "others">;
+  /** How long the whole stream may last, in milliseconds. Default: for ever. */
+  readonly deadlineMs?: number;
+  /** Ends the stream, and tells who gives it to stop. */
+  readonly signal?: AbortSignal;
+  /** How many replies may be under way or wait to be taken. Larger: fewer waits on a slow way, for more memory. Default 16. */
+  readonly window?: number;
+  readonly token?: SentToken;
 }
 
 /** What became of a message: one result per target. In mode `async` there are none but for targets that do not exist. */
@@ -76,7 +97,9 @@ export interface SendReport {
 
 /** Events of a channel. */
 export interface ChannelEvents {
-  /** A sender has given up a message to this member: it will not come. In its place in the order. */
+  /**
+   * A sender has given up a message to this member: it will not come. In its place in the order. On a topic in total order `from` is the sequencer, and everything missing is before this place; number 0: another sequencer began without an answer of every member, and something may be missing.
+   */
   gap: { readonly topic: string; readonly from: PeerIdentity; readonly number: number };
   /** A message of this member that nobody awaited was given up. */
   undelivered: { readonly topic: string; readonly to: PeerIdentity; readonly result: DeliveryResult };
@@ -140,8 +163,13 @@ export class Channel {
   readonly #logger: Logger;
   readonly #events: Events<ChannelEvents>;
   readonly #peers = new Map<string, PeerFlows>();
-  readonly #topics = new Map<string, readonly MessageHandler[]>();
+  readonly #pipeline: Pipeline;
+  readonly #handlers: Handlers;
   readonly #unordered: ReadonlySet<string>;
+  /** Topics with one order of all senders. */
+  readonly #inOneOrder: ReadonlyMap<string, OrderedTopic>;
+  /** Topics that others have in one order, and this member has not: told once. */
+  readonly #misordered = new Set<string>();
   #routes = new Map<string, Routes>();
   readonly #formats = new Map<string, Format>();
   #decoded = 0;
@@ -170,20 +198,28 @@ export class Channel {
     this.#ports = ports;
     this.#settings = channelSettings(options);
     this.#unordered = new Set(this.#settings.unordered);
+    this.#inOneOrder = new Map(this.#settings.totalOrder.map((topic) => [topic, this.#makeOrdered(topic)]));
     this.#logger = guardedLogger(ports.logger);
+    const pipeline = new Pipeline(this.#settings.interceptors);
+    const doorkeeper = new Doorkeeper(() => this.#view.version, ports.tokenOf);
+    this.#pipeline = pipeline;
+    this.#handlers = new Handlers({ node: ports.node, logger: this.#logger, pipeline, doorkeeper, formatOf: (topic) => this.#formatOf(topic) });
     this.#requests = new RequestRegister(ports.clock);
     this.#requestPorts = {
       clock: ports.clock,
       member: (node) => this.#view.members.find((member) => member.node === node),
-      say: ({ topic, token }, member, word, deadlineMs, failed) => this.#say(topic, member, word, { deadlineMs, token }, failed),
+      say: ({ topic, token, election }, member, word, deadlineMs, failed) => this.#say(topic, member, word, { deadlineMs, token, election }, failed),
+      open: (topic, body) => pipeline.in(body, { kind: "reply", topic }).payload,
       decode: (topic, payload) => this.#formatOf(topic).decode(payload),
       nextId: () => ++this.#lastRequest,
     };
     this.#responders = new Responders({
       clock: ports.clock,
       maxMessageBytes: this.#settings.maxMessageBytes,
+      pipeline,
+      doorkeeper,
       formatOf: (topic) => this.#formatOf(topic),
-      answer: (topic, to, word, deadlineMs) => this.#say(topic, to, word, { deadlineMs: deadlineMs === 0 ? this.#settings.deadlineMs : deadlineMs, token: undefined }, () => undefined),
+      answer: (topic, to, word, deadlineMs) => this.#say(topic, to, word, { deadlineMs: deadlineMs === 0 ? Infinity : deadlineMs, token: undefined, election: undefined }, () => undefined),
       failed: (topic, from, code) => this.#logger.warn({ code, topic, from: from.node }, "a handler of a request failed"),
     });
     this.#events = new Events<ChannelEvents>((error, event) => this.#logger.error({ code: "LISTENER_FAILED", event, error: error instanceof Error ? error.message : String(error) }, "a listener of the channel threw"));
@@ -249,6 +285,7 @@ export class Channel {
     const endpoint = this.#started();
     endpoint.review();
     for (const member of this.#known.values()) endpoint.link(member);
+    for (const topic of this.#inOneOrder.values()) topic.setView(view);
   }
 
   /** Whether a member can be talked to now; `undefined` for who is no member. */
@@ -297,7 +334,7 @@ export class Channel {
     return isoTime(clock.wallMs() - (clock.monotonicMs() - sinceMs));
   }
 
-  /** Says how values of a topic travel; before anything is sent on it or listened to. Throws `INVALID_NAME`. */
+  /** Says how values of a topic travel; before anything is sent on it or listened to. Throws `INVALID_NAME`, `DRIVER_MISSING`. */
   define(topic: string, format: TopicFormat): void {
     this.#formats.set(checkTopic(topic), new Format(topic, format, () => void this.#decoded++));
   }
@@ -306,17 +343,19 @@ export class Channel {
     return { decoded: this.#decoded };
   }
 
-  /** Calls `handler` with each message of the topic; several handlers of one run one after the other. The returned function ends that. Throws `INVALID_NAME`. */
-  listen(topic: string, handler: MessageHandler): () => void {
-    checkTopic(topic);
-    const own: MessageHandler = (message) => handler(message); // the same function may be given twice
-    this.#topics.set(topic, [...(this.#topics.get(topic) ?? []), own]);
-    return () => void this.#topics.set(topic, (this.#topics.get(topic) ?? []).filter((each) => each !== own));
+  /** What a message that is sent passes, in order: the interceptors, then what the channel does with each. */
+  get pipeline(): readonly string[] {
+    return this.#pipeline.stations;
+  }
+
+  /** Calls `handler` with each message of the topic that has what it demands; several handlers of one run one after the other. The returned function ends that. Throws `INVALID_NAME`. */
+  listen(topic: string, handler: MessageHandler, demands: Demands = {}): () => void {
+    return this.#handlers.add(topic, handler, demands);
   }
 
   /**
    * Sends bytes as they are, which must not be changed afterwards, and any other value by the codec of the topic. In mode `ack` it resolves when every target has a result; in mode `async` when it is kept for every target.
-   * Rejects with `INVALID_NAME`, `PAYLOAD_INVALID`, `FRAME_TOO_LARGE`, `BACKPRESSURE` (those targets that had room get it all the same), `ABORTED` (likewise), `TRANSPORT_CLOSED`. What a target's handler throws is a result, not a rejection.
+   * Rejects with `INVALID_NAME`, `INVALID_OPTIONS`, `PAYLOAD_INVALID`, `FRAME_TOO_LARGE`, `BACKPRESSURE` (those targets that had room get it all the same), `ABORTED` (likewise), `TRANSPORT_CLOSED`. What a target's handler throws is a result, not a rejection.
    */
   send(topic: string, value: unknown, options: SendOptions = {}): Promise<SendReport> {
     // Not an async function: a broadcast that is taken at once makes no promise of its own.
@@ -328,7 +367,7 @@ export class Channel {
   }
 
   /**
-   * Answers requests on a topic, several at once up to a limit; more are answered `BUSY`. What `handler` returns is the reply, what it throws the failure; `Moved` sends the requester elsewhere. The returned function ends it. Throws `INVALID_NAME`, `INVALID_OPTIONS`.
+   * Answers requests on a topic, several at once up to a limit; more are answered `BUSY`. What `handler` returns is the reply, what it throws the failure; `Moved` sends the requester elsewhere. An async generator's replies go one by one to who asked by `stream`. The returned function ends it. Throws `INVALID_NAME`, `INVALID_OPTIONS`.
    */
   respond(topic: string, handler: RequestHandler, options: RespondOptions = {}): () => void {
     return this.#responders.add(checkTopic(topic), handler, options);
@@ -336,18 +375,39 @@ export class Channel {
 
   /**
    * Asks members, and waits for as many replies as the policy says, or until it cannot be met any more, or the deadline. Who left, failed or refused still counts among those who were asked. Each is asked at most once.
-   * Rejects with `INVALID_NAME`, `PAYLOAD_INVALID`, `FRAME_TOO_LARGE`, `ABORTED`, `TRANSPORT_CLOSED`. What a handler throws is a reply, not a rejection.
+   * Rejects with `INVALID_NAME`, `INVALID_OPTIONS`, `PAYLOAD_INVALID`, `FRAME_TOO_LARGE`, `ABORTED`, `TRANSPORT_CLOSED`. What a handler throws is a reply, not a rejection.
    */
   async request(topic: string, value: unknown, options: RequestOptions = {}): Promise<RequestReport> {
     checkTopic(topic);
     this.#started();
-    const { to = "any", policy = "first", deadlineMs = this.#settings.deadlineMs, signal, token } = options;
+    const { to = "any", policy = "first", deadlineMs = this.#settings.deadlineMs, signal } = options;
     if (signal?.aborted === true) throw abortError(signal, "asking");
-    const format = this.#formatOf(topic);
-    const payload = format.encode(value);
-    this.#checkLength(topic, payload);
+    const body = this.#bodyOf("request", topic, value);
     const { members, missing } = resolveTargets(to, this.#view, this.#ports.incarnation, this.#ports.random);
-    return this.#ask({ topic, token, members, missing, payload, policy, deadlineMs, signal });
+    return this.#ask({ topic, ...splitToken(options.token), members, missing, body, policy, deadlineMs, signal });
+  }
+
+  /**
+   * Asks one member for a stream of replies: begins when it is iterated, and ends with the last reply of the handler's generator, or when the iteration is left, which tells the handler to stop. No more replies come than are taken.
+   * Iterating throws `INVALID_NAME`, `INVALID_OPTIONS`, `PAYLOAD_INVALID`, `FRAME_TOO_LARGE`, `ABORTED`, `TRANSPORT_CLOSED`; and `STREAM_BROKEN` after the last reply that came, with a `StreamEnd` as its cause.
+   */
+  async *stream(topic: string, value: unknown, options: StreamOptions = {}): AsyncGenerator<StreamReply, void, undefined> {
+    checkTopic(topic);
+    this.#started();
+    const { to = "any", deadlineMs = Infinity, signal, window = 16 } = options;
+    if (signal?.aborted === true) throw abortError(signal, "asking");
+    if (!Number.isSafeInteger(window) || window < 1) throw new TribuneError("INVALID_OPTIONS", `the window of a stream on ${topic} must be a whole number from 1 on`, { about: topic, next: "leave it out, or say how many replies may wait to be taken" });
+    const body = this.#bodyOf("request", topic, value);
+    const { members, missing } = resolveTargets(to, this.#view, this.#ports.incarnation, this.#ports.random);
+    const [member] = members;
+    if (members.length + missing.length > 1) throw new TribuneError("INVALID_OPTIONS", `a stream on ${topic} was asked of ${members.length + missing.length} members`, { about: topic, next: "ask one" });
+    if (member === undefined) throw new TribuneError("STREAM_BROKEN", `there is nobody to ask for a stream on ${topic}`, { about: topic, next: "ask one that is a member", cause: { status: "left" } satisfies StreamEnd });
+    const stream = new ReplyStream(this.#requestPorts, { topic, ...splitToken(options.token), member, body, deadlineMs, signal, window }, this.#requests);
+    try {
+      for (let reply = await stream.next(); reply !== undefined; reply = await stream.next()) yield reply;
+    } finally {
+      stream.close();
+    }
   }
 
   /**
@@ -361,7 +421,7 @@ export class Channel {
       random,
       incarnation,
       members: () => this.#view.members,
-      ask: (member, payload, { deadlineMs, signal }) => this.#ask({ topic, token: undefined, members: [member], missing: [], payload, policy: "first", deadlineMs, signal }),
+      ask: (member, payload, { deadlineMs, signal }) => this.#ask({ topic, ...splitToken(undefined), members: [member], missing: [], body: { payload, enveloped: false }, policy: "first", deadlineMs, signal }),
       progress: (progress) => this.#events.emit("state", progress),
     });
     this.#formats.set(topic, new Format(topic, { codec: "bytes" }, () => undefined));
@@ -386,6 +446,7 @@ export class Channel {
     for (const [incarnation, peer] of this.#peers) this.#left(incarnation, peer);
     this.#left(this.#ports.incarnation);
     for (const end of this.#ownWaits) end({ status: "left" });
+    for (const topic of this.#inOneOrder.values()) topic.stop();
     this.#requests.stop();
     await this.#endpoint?.close(wait);
     this.#peers.clear();
@@ -395,17 +456,20 @@ export class Channel {
 
   #send(topic: string, value: unknown, options: SendOptions): Promise<SendReport> {
     this.#started();
-    const { signal, to = "others", mode = this.#settings.mode, deadlineMs = this.#settings.deadlineMs, token } = options;
+    const inOneOrder = this.#inOneOrder.get(topic);
+    const { signal, to = inOneOrder === undefined ? "others" : "all", mode = this.#settings.mode, deadlineMs = this.#settings.deadlineMs } = options;
     if (signal?.aborted === true) throw abortError(signal, "sending");
     const routes = this.#routesOf(topic);
-    const payload = value instanceof Uint8Array ? value : this.#formatOf(topic).encode(value);
-    this.#checkLength(topic, payload);
-    const targets = this.#targets(routes, to);
+    const { payload, enveloped } = this.#bodyOf("message", topic, value);
+    const { token, election } = splitToken(options.token);
+    if (inOneOrder !== undefined && to !== "all") throw new TribuneError("INVALID_OPTIONS", `a message on ${topic} was to be sent to some, and all handle it in one order`, { about: topic, next: "send it to all, or on a topic that is not in totalOrder" });
+    const targets = inOneOrder === undefined ? this.#targets(routes, to) : this.#view.members.map((member) => ({ member, way: undefined }));
+    const hand = (kept: Kept) => (inOneOrder === undefined ? this.#hand(routes, targets, kept, nowMs, signal) : inOneOrder.send(kept, targets.map(({ member }) => member.incarnation), signal));
     const missing = typeof to === "string" ? [] : to.filter((node) => !this.#view.members.some((member) => member.node === node));
     const nowMs = this.#ports.clock.monotonicMs();
-    const about = { payload, view: this.#view.version, token, deadlineMs: nowMs + deadlineMs };
+    const about = { payload, enveloped, view: this.#view.version, token, election, deadlineMs: nowMs + deadlineMs };
     if (mode === "async") {
-      const taking = this.#hand(routes, targets, { ...about, awaited: false, settle: (incarnation, result) => this.#undelivered(topic, targets, incarnation, result) }, nowMs, signal);
+      const taking = hand({ ...about, awaited: false, settle: (incarnation, result) => this.#undelivered(topic, targets, incarnation, result) });
       if (taking === undefined && missing.length === 0) return TAKEN_AT_ONCE;
       return unlessAborted(Promise.resolve(taking), signal).then(() => ({ results: leftAlready(missing), ok: false }));
     }
@@ -413,7 +477,7 @@ export class Channel {
     const done = new Promise<void>((resolve) => {
       if (delivery.done) resolve();
       const settle = (incarnation: string, result: DeliveryResult) => void (delivery.settle(incarnation, result) && delivery.done && resolve());
-      void this.#hand(routes, targets, { ...about, awaited: true, settle }, nowMs, signal);
+      void hand({ ...about, awaited: true, settle });
     });
     return unlessAborted(done, signal).then(() => {
       const results = leftAlready(missing);
@@ -445,10 +509,10 @@ export class Channel {
   }
 
   #handToSelf(topic: string, ordered: boolean, member: KnownPeer, kept: Kept): void {
-    const message = { topic, from: member, payload: kept.payload, view: kept.view, token: kept.token, deadlineMs: 0 };
+    const message = { topic, from: member, payload: kept.payload, enveloped: kept.enveloped, view: kept.view, token: kept.token, election: kept.election, deadlineMs: 0 };
     const before = ordered ? (this.#own.get(topic) ?? Promise.resolve()) : Promise.resolve();
     const settle = kept.awaited ? this.#awaitOwn(member, kept) : undefined;
-    const handled = before.then(() => (this.#isStopped ? undefined : this.#handle(message))).then((outcome) => void (outcome !== undefined && settle?.(outcome)));
+    const handled = before.then(() => (this.#isStopped ? undefined : this.#handlers.handle(message))).then((outcome) => void (outcome !== undefined && settle?.(outcome)));
     if (ordered) this.#own.set(topic, handled);
   }
 
@@ -477,9 +541,12 @@ export class Channel {
     return this.#formatOf(topic);
   }
 
-  #checkLength(topic: string, payload: Uint8Array): void {
+  /** Encoded, and passed by the interceptors. */
+  #bodyOf(kind: "message" | "request", topic: string, value: unknown): Body {
+    const body = this.#pipeline.out(value instanceof Uint8Array ? value : this.#formatOf(topic).encode(value), { kind, topic });
     const { maxMessageBytes } = this.#settings;
-    if (payload.length > maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `a message of ${payload.length} bytes was to be sent on ${topic}`, { about: topic, next: `send at most ${maxMessageBytes} bytes, or raise maxMessageBytes` });
+    if (body.payload.length > maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `a message of ${body.payload.length} bytes was to be sent on ${topic}`, { about: topic, next: `send at most ${maxMessageBytes} bytes, or raise maxMessageBytes` });
+    return body;
   }
 
   #routesOf(topic: string): Routes {
@@ -506,79 +573,78 @@ export class Channel {
     return new PendingRequest(this.#requestPorts, asking, this.#requests).run();
   }
 
+  #makeOrdered(topic: string): OrderedTopic {
+    const { clock, node, incarnation } = this.#ports;
+    return new OrderedTopic(topic, {
+      clock,
+      self: { node, incarnation },
+      limits: this.#settings,
+      say: (to, payload, deadlineMs, failed) => {
+        if (!this.#known.has(to.incarnation)) {
+          failed({ status: "left" });
+          return undefined;
+        }
+        const peer = this.#peer(to);
+        const nowMs = clock.monotonicMs();
+        const kept = { payload, enveloped: false, view: this.#view.version, ...splitToken(undefined), deadlineMs: nowMs + deadlineMs, awaited: false, settle: (_: string, result: DeliveryResult) => failed(result) };
+        const taking = peer.send(peer.flow(ORDER_PREFIX + topic, true), kept, nowMs, true, undefined);
+        return taking === "full" ? undefined : taking;
+      },
+      handle: (parts) => this.#handlers.handle(parts),
+      gap: (from, number) => this.#events.emit("gap", { topic, from, number }),
+    });
+  }
+
   /** A request or an answer, on the flow that is theirs. To who has left, nothing is said. */
-  #say(topic: string, to: PeerIdentity, word: RpcWord, { deadlineMs, token }: { readonly deadlineMs: number; readonly token: number | undefined }, failed: (result: DeliveryResult) => void): void {
+  #say(topic: string, to: PeerIdentity, word: RpcWord, about: { readonly deadlineMs: number; readonly token: number | undefined; readonly election: string | undefined }, failed: (result: DeliveryResult) => void): void {
+    const { deadlineMs, token, election } = about;
     const payload = encodeRpc(word);
     const view = this.#view.version;
-    if (to.incarnation === this.#ports.incarnation) return queueMicrotask(() => this.#hear(to, topic, { payload, view, token, deadlineMs: Math.ceil(deadlineMs) }));
+    if (to.incarnation === this.#ports.incarnation) return queueMicrotask(() => this.#hear(to, topic, { payload, view, token, election, deadlineMs: Number.isFinite(deadlineMs) ? Math.ceil(deadlineMs) : 0 }));
     if (!this.#known.has(to.incarnation)) return failed({ status: "left" });
     const peer = this.#peer(to);
     const nowMs = this.#ports.clock.monotonicMs();
-    const waits = word.kind !== "request" || this.#settings.whenFull === "wait";
-    const taking = peer.send(peer.flow(RPC_PREFIX + topic, true), { payload, view, token, deadlineMs: nowMs + deadlineMs, awaited: false, settle: (_incarnation, result) => failed(result) }, nowMs, waits, undefined);
+    const waits = (word.kind !== "request" && word.kind !== "open") || this.#settings.whenFull === "wait";
+    const taking = peer.send(peer.flow(RPC_PREFIX + topic, true), { payload, enveloped: false, view, token, election, deadlineMs: nowMs + deadlineMs, awaited: false, settle: (_incarnation, result) => failed(result) }, nowMs, waits, undefined);
     if (taking === "full") failed({ status: "failed", code: "BACKPRESSURE", message: `${to.node} does not keep up with requests on ${topic}` });
   }
 
   // ---- receiving ---------------------------------------------------------------------------------------------
 
   #receive(from: PeerIdentity, word: MessageWord): Outcome | Promise<Outcome> {
-    const { topic, payload, view, token, deadlineMs } = word;
-    if (!topic.startsWith(RPC_PREFIX)) return this.#handle({ topic, from, payload, view, token, deadlineMs });
+    const { topic, payload, enveloped, view, token, election, deadlineMs } = word;
+    if (topic.startsWith(ORDER_PREFIX)) return this.#heardOfOrder(from, topic.slice(ORDER_PREFIX.length), payload, deadlineMs);
+    if (!topic.startsWith(RPC_PREFIX)) return this.#handlers.handle({ topic, from, payload, enveloped, view, token, election, deadlineMs });
     this.#hear(from, topic.slice(RPC_PREFIX.length), word);
     return DELIVERED;
   }
 
-  #hear(from: PeerIdentity, topic: string, { payload, view, token, deadlineMs }: Pick<MessageWord, "payload" | "view" | "token" | "deadlineMs">): void {
+  #heardOfOrder(from: PeerIdentity, name: string, payload: Uint8Array, deadlineMs: number): Outcome | Promise<Outcome> {
+    const topic = this.#inOneOrder.get(name);
+    if (topic === undefined) {
+      if (!this.#misordered.has(name)) this.#logger.warn({ code: "SETTINGS_MISMATCH", topic: name, node: from.node }, "a topic has one order of all senders there, and not here: give all members the same totalOrder");
+      if (this.#misordered.size < 100) this.#misordered.add(name);
+      return DELIVERED;
+    }
+    try {
+      return topic.heard(from, decodeOrder(payload), deadlineMs === 0 ? Infinity : deadlineMs)?.then(() => DELIVERED) ?? DELIVERED;
+    } catch (error) {
+      this.#broken(from, error instanceof Error ? error.message : String(error));
+      return DELIVERED;
+    }
+  }
+
+  #hear(from: PeerIdentity, topic: string, { payload, view, token, election, deadlineMs }: Pick<MessageWord, "payload" | "view" | "token" | "election" | "deadlineMs">): void {
     let word;
     try {
       word = decodeRpc(payload);
     } catch (error) {
       return this.#broken(from, error instanceof Error ? error.message : String(error));
     }
-    if (word.kind === "request") this.#responders.request(word.id, { topic, from, payload: word.payload, view, token, deadlineMs });
+    if (word.kind === "request" || word.kind === "open") this.#responders.request(word.id, { topic, from, payload: word.payload, enveloped: word.enveloped, view, token, election, deadlineMs }, word.kind === "open" ? word.number : undefined);
+    else if (word.kind === "more") this.#responders.more(from, word.id, word.number);
     else if (word.kind === "cancel") this.#responders.cancel(from, word.id);
     else this.#requests.get(word.id)?.heard(from, word);
-  }
-
-  /** Runs all handlers, one after the other; the first failure is the outcome. Never rejects; a promise only if a handler gives one. */
-  #handle(parts: MessageParts): Outcome | Promise<Outcome> {
-    const handlers = this.#topics.get(parts.topic);
-    if (handlers === undefined || handlers.length === 0) return { status: "failed", code: "TOPIC_UNHANDLED", message: `${this.#ports.node} has no handler for ${parts.topic}` };
-    const format = this.#formatOf(parts.topic);
-    const message = new ReceivedMessage(parts, format);
-    if (format.checks) return message.check().then(() => this.#run(message, handlers), (error: unknown) => this.#failed(message, error, DELIVERED));
-    return this.#run(message, handlers);
-  }
-
-  #run(message: Message, handlers: readonly MessageHandler[]): Outcome | Promise<Outcome> {
-    let outcome = DELIVERED;
-    for (const [at, handler] of handlers.entries()) {
-      try {
-        const returned = handler(message);
-        if (isThenable(returned)) return this.#handleOn(message, returned, handlers.slice(at + 1), outcome);
-      } catch (error) {
-        outcome = this.#failed(message, error, outcome);
-      }
-    }
-    return outcome;
-  }
-
-  async #handleOn(message: Message, running: PromiseLike<unknown>, handlers: readonly MessageHandler[], before: Outcome): Promise<Outcome> {
-    let outcome = before;
-    for (const handle of [() => running, ...handlers]) {
-      try {
-        await handle(message);
-      } catch (error) {
-        outcome = this.#failed(message, error, outcome);
-      }
-    }
-    return outcome;
-  }
-
-  #failed(message: Message, error: unknown, before: Outcome): Outcome {
-    const code = codeOf(error);
-    this.#logger.warn({ code, topic: message.topic, from: message.from.node }, "a handler of a message failed");
-    return before.status === "delivered" ? { status: "failed", code, message: error instanceof Error ? error.message : String(error) } : before;
   }
 
   // ---- members -----------------------------------------------------------------------------------------------
@@ -592,7 +658,8 @@ export class Channel {
         link: () => (this.#isStopped || this.#endpoint?.ended.aborted === true ? undefined : this.#endpoint?.link(identity)),
         handle: (word) => this.#receive(identity, word),
         gap: ({ topic, number }) => {
-          if (!topic.startsWith(RPC_PREFIX)) this.#events.emit("gap", { topic, from: identity, number }); // who asked knows that it asked in vain
+          // Who asked knows that it asked in vain; an order of all is looked at by its own numbers.
+          if (!topic.startsWith(RPC_PREFIX) && !topic.startsWith(ORDER_PREFIX)) this.#events.emit("gap", { topic, from: identity, number });
         },
         broken: (detail) => this.#broken(identity, detail),
       });
@@ -640,10 +707,6 @@ function isMany(to: Targets): boolean {
 
 function leftAlready(missing: readonly string[]): Map<string, DeliveryResult> {
   return new Map(missing.map((node) => [node, { status: "left" }]));
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 
 /** The wait is over when the signal aborts; what was waited for goes on. */

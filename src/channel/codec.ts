@@ -1,4 +1,5 @@
 import { TribuneError } from "../kernel/index.ts";
+import { DEEPEST, msgpackCodec } from "./msgpack.ts";
 
 /** How values of a topic become bytes, and bytes values. Both throw for what they cannot take. Bytes come from other members: decode without executing, and within bounds. */
 export interface Codec {
@@ -17,7 +18,7 @@ export const bytesCodec: Codec = {
 };
 
 /** How deep JSON may be nested. */
-export const DEEPEST_JSON = 64;
+export const DEEPEST_JSON = DEEPEST;
 
 /**
  * JSON in UTF-8. Refuses what is nested deeper than `DEEPEST_JSON` before it is parsed, bytes that are no UTF-8, and a member named `__proto__`, which code that copies objects would take for a prototype.
@@ -76,8 +77,8 @@ export type SchemaResult = { readonly value: unknown; readonly issues?: undefine
 
 /** How the values of one topic travel on this member. All members that send on it and handle it must agree. */
 export interface TopicFormat {
-  /** Default "json". Bytes are sent as they are whatever the codec. */
-  readonly codec?: "bytes" | "json" | Codec;
+  /** Default "json". "msgpack" needs the package `@msgpack/msgpack`. Bytes are sent as they are whatever the codec. */
+  readonly codec?: "bytes" | "json" | "msgpack" | Codec;
   /** Checked before the handlers are called: they get its output. What does not fit is answered `PAYLOAD_INVALID`. */
   readonly schema?: Schema;
 }
@@ -89,9 +90,10 @@ export class Format {
   readonly #schema: Schema | undefined;
   readonly #count: () => void;
 
+  /** Throws `DRIVER_MISSING`. */
   constructor(topic: string, { codec = "json", schema }: TopicFormat, count: () => void) {
     this.#topic = topic;
-    this.#codec = codec === "json" ? jsonCodec : codec === "bytes" ? bytesCodec : codec;
+    this.#codec = codec === "json" ? jsonCodec : codec === "bytes" ? bytesCodec : codec === "msgpack" ? msgpackCodec() : codec;
     this.#schema = schema;
     this.#count = count;
   }

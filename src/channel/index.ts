@@ -3,7 +3,17 @@
  * @module
  */
 export { Channel } from "./channel.ts";
-export type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Pong, Reachability, RequestOptions, SendOptions, SendReport } from "./channel.ts";
+export type { ChannelCounts, ChannelEvents, ChannelPorts, Pong, Reachability, RequestOptions, SendOptions, SendReport, StreamOptions } from "./channel.ts";
+export type { MessageHandler } from "./handlers.ts";
+export type { Demands, SentToken } from "./demands.ts";
+export type { Interceptor, Notes, Passage, Passed } from "./interceptors.ts";
+export { trace } from "./trace.ts";
+export type { Propagator } from "./trace.ts";
+export { compress } from "./compress.ts";
+export type { CompressOptions } from "./compress.ts";
+export { counters } from "./counters.ts";
+export type { ChannelTraffic, Counters, Passages } from "./counters.ts";
+export type { StreamEnd, StreamReply } from "./streams.ts";
 export type { Message } from "./message.ts";
 export { bytesCodec, DEEPEST_JSON, jsonCodec } from "./codec.ts";
 export type { Codec, Schema, SchemaResult, TopicFormat } from "./codec.ts";
@@ -26,6 +36,8 @@ export { FlowReceiver } from "./flow-receiver.ts";
 export type { Arrival } from "./flow-receiver.ts";
 export { gather, repliesNeeded } from "./gathering.ts";
 export type { ReplyPolicy, Tally } from "./gathering.ts";
+export { comparePositions, OrderLog, START } from "./order-log.ts";
+export type { Entry, Position, Taking } from "./order-log.ts";
 export { Outbox } from "./outbox.ts";
 export type { GivenUp, GiveUpReason, OutboxLimits, Outgoing } from "./outbox.ts";
 export { SequenceWindow, WINDOW_SIZE } from "./window.ts";

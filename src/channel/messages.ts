@@ -3,7 +3,7 @@ import { checkName, TribuneError } from "../kernel/index.ts";
 /**
  * What members say to each other, inside of frames. On the stream of its topic:
  *
- *     message: 1 · flags · topic · number · settled below · view · deadline · [token] · payload
+ *     message: 1 · flags · topic · number · settled below · view · deadline · [token · [election]] · payload
  *     gap:     2 · flags · topic · number · settled below
  *
  * and on stream 0:
@@ -13,7 +13,7 @@ import { checkName, TribuneError } from "../kernel/index.ts";
  *     outcome:  5 · flags · topic · next · number · status · code · text
  *     handled:  6 · flags · topic · next · first · last
  *
- * Requests and answers (`rpc-words.ts`) are payloads of messages whose topic has `~` before it, or `~=` where it is a state's. Topics and codes are a length (1 byte) and ASCII, texts a length (2) and UTF-8, numbers 6 bytes, views and tokens 8, milliseconds 4; all big-endian.
+ * Requests and answers (`rpc-words.ts`) are payloads of messages whose topic has `~` before it, or `~=` where it is a state's; what keeps one order of all (`order-words.ts`) of those that have `!`. Topics, elections and codes are a length (1 byte) and ASCII, texts a length (2) and UTF-8, numbers 6 bytes, views and tokens 8, milliseconds 4; all big-endian.
  */
 export type Word = MessageWord | GapWord | ReceivedWord | OutcomeWord | HandledWord;
 
@@ -31,6 +31,10 @@ export interface MessageWord {
   /** What is left of the sender's deadline, in milliseconds; 0: there is none. */
   readonly deadlineMs: number;
   readonly token: number | undefined;
+  /** Whose token it is, if the sender said so. */
+  readonly election: string | undefined;
+  /** The payload has headers of interceptors before it. */
+  readonly enveloped: boolean;
   /** A window of the frame. */
   readonly payload: Uint8Array;
 }
@@ -85,6 +89,8 @@ const HANDLED = 6;
 const AWAITED = 1;
 const TOKEN = 2;
 const UNORDERED = 4;
+const ELECTION = 8;
+const ENVELOPED = 16;
 
 /** The outcome of most messages. */
 export const DELIVERED: Outcome = { status: "delivered" };
@@ -96,16 +102,17 @@ const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
 /** What goes before the payload. */
 export function encodeMessageHead(word: Omit<MessageWord, "kind" | "payload">): Uint8Array {
-  const hasToken = word.token !== undefined;
-  const head = Buffer.allocUnsafe(3 + word.topic.length + 6 + 6 + 8 + 4 + (hasToken ? 8 : 0));
+  const { token, election } = word;
+  const head = Buffer.allocUnsafe(3 + word.topic.length + 6 + 6 + 8 + 4 + (token === undefined ? 0 : 8) + (election === undefined ? 0 : 1 + election.length));
   head[0] = MESSAGE;
-  head[1] = (word.awaited ? AWAITED : 0) | (hasToken ? TOKEN : 0) | (word.ordered ? 0 : UNORDERED);
+  head[1] = (word.awaited ? AWAITED : 0) | (token === undefined ? 0 : TOKEN) | (word.ordered ? 0 : UNORDERED) | (election === undefined ? 0 : ELECTION) | (word.enveloped ? ENVELOPED : 0);
   let at = writeName(head, 2, word.topic);
   at = writeNumber(head, at, word.number);
   at = writeNumber(head, at, word.settledBelow);
   at = writeLarge(head, at, word.view);
   at = writeUint32(head, at, Math.min(word.deadlineMs, 0xffffffff));
-  if (word.token !== undefined) writeLarge(head, at, word.token);
+  if (token !== undefined) at = writeLarge(head, at, token);
+  if (election !== undefined) writeName(head, at, election);
   return head;
 }
 
@@ -152,7 +159,7 @@ export function decodeWord(frame: Uint8Array): Word {
   const flags = reader.byte();
   const topic = reader.topic();
   const ordered = (flags & UNORDERED) === 0;
-  if ((flags & ~(kind === MESSAGE ? AWAITED | TOKEN | UNORDERED : UNORDERED)) !== 0) throw violation();
+  if ((flags & ~(kind === MESSAGE ? AWAITED | TOKEN | UNORDERED | ELECTION | ENVELOPED : UNORDERED)) !== 0) throw violation();
   switch (kind) {
     case MESSAGE: {
       const number = reader.number();
@@ -160,8 +167,9 @@ export function decodeWord(frame: Uint8Array): Word {
       const view = reader.large();
       const deadlineMs = reader.milliseconds();
       const token = (flags & TOKEN) === 0 ? undefined : reader.large();
+      const election = (flags & ELECTION) === 0 ? undefined : reader.election();
       if (number === 0) break;
-      return { kind: "message", topic, ordered, number, settledBelow, awaited: (flags & AWAITED) !== 0, view, deadlineMs, token, payload: reader.rest() };
+      return { kind: "message", topic, ordered, number, settledBelow, awaited: (flags & AWAITED) !== 0, view, deadlineMs, token, election, enveloped: (flags & ENVELOPED) !== 0, payload: reader.rest() };
     }
     case GAP: {
       const [number, settledBelow] = [reader.number(), reader.number()];
@@ -194,6 +202,9 @@ export function checkTopic(name: string): string {
 /** What goes before the name of a topic whose flow carries requests and answers: no topic of a user's can be called so. */
 export const RPC_PREFIX = "~";
 
+/** What goes before the name of a topic whose flow keeps one order of all senders: no topic of a user's can be called so either. */
+export const ORDER_PREFIX = "!";
+
 /** What goes before the name of a state, as a topic of requests for it. */
 export const STATE_PREFIX = "=";
 
@@ -216,6 +227,8 @@ export function codeOf(error: unknown): string {
   const code: unknown = typeof error === "object" && error !== null ? (error as { code?: unknown }).code : undefined;
   return typeof code === "string" && CODE.test(code) ? code : "HANDLER_FAILED";
 }
+
+const PREFIXED = new RegExp(`^(?:${RPC_PREFIX}${STATE_PREFIX}?|${ORDER_PREFIX})(.*)$`, "s");
 
 class WordReader {
   readonly #bytes: Uint8Array;
@@ -257,6 +270,15 @@ class WordReader {
     return topicNames.read(this.#bytes, at, length);
   }
 
+  election(): string {
+    const name = this.ascii();
+    try {
+      return checkName("election", name);
+    } catch {
+      throw violation();
+    }
+  }
+
   text(): string {
     const at = this.#pass(2);
     const length = (this.#bytes[at] ?? 0) * 256 + (this.#bytes[at + 1] ?? 0);
@@ -291,7 +313,7 @@ class TopicNames {
     if (known !== undefined && known.length === length && isSame(known, bytes, at)) return known;
     const name = Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString("latin1");
     try {
-      checkTopic(name.startsWith(RPC_PREFIX) ? name.slice(name.startsWith(STATE_PREFIX, RPC_PREFIX.length) ? 2 : 1) : name);
+      checkTopic(PREFIXED.exec(name)?.[1] ?? name);
     } catch {
       throw violation();
     }

@@ -1,16 +1,19 @@
 import { Events } from "../kernel/index.ts";
 import type { Wait } from "../transport/index.ts";
 import { Channel } from "./channel.ts";
-import type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Pong, Reachability, RequestOptions, SendOptions, SendReport } from "./channel.ts";
+import type { ChannelCounts, ChannelEvents, ChannelPorts, Pong, Reachability, RequestOptions, SendOptions, SendReport, StreamOptions } from "./channel.ts";
 import type { TopicFormat } from "./codec.ts";
+import type { Demands } from "./demands.ts";
+import type { MessageHandler } from "./handlers.ts";
 import type { ChannelOptions } from "./options.ts";
 import type { RequestReport } from "./requests.ts";
 import type { RequestHandler, RespondOptions } from "./responders.ts";
 import type { SharedState, StateOptions, StateReport } from "./state.ts";
+import type { StreamReply } from "./streams.ts";
 import type { ChannelView } from "./targets.ts";
 
 /** What users, and rooms that stand on it, have of a channel: all but its life. */
-export type GroupChannel = Pick<Channel, "on" | "listen" | "respond" | "define" | "state" | "obtainStates" | "send" | "request" | "reachability" | "ping" | "counts">;
+export type GroupChannel = Pick<Channel, "on" | "listen" | "respond" | "define" | "state" | "obtainStates" | "send" | "request" | "stream" | "pipeline" | "reachability" | "ping" | "counts">;
 
 /** What the channel of a node stands on; its incarnations come and go. */
 export type NodeChannelPorts = Omit<ChannelPorts, "incarnation">;
@@ -89,8 +92,8 @@ export class NodeChannel implements GroupChannel {
     return this.#events.on(name, listener);
   }
 
-  listen(topic: string, handler: MessageHandler): () => void {
-    return this.#register((channel) => channel.listen(topic, handler));
+  listen(topic: string, handler: MessageHandler, demands?: Demands): () => void {
+    return this.#register((channel) => channel.listen(topic, handler, demands));
   }
 
   respond(topic: string, handler: RequestHandler, options?: RespondOptions): () => void {
@@ -132,6 +135,14 @@ export class NodeChannel implements GroupChannel {
 
   request(topic: string, value: unknown, options?: RequestOptions): Promise<RequestReport> {
     return this.#channel.request(topic, value, options);
+  }
+
+  stream(topic: string, value: unknown, options?: StreamOptions): AsyncGenerator<StreamReply, void, undefined> {
+    return this.#channel.stream(topic, value, options);
+  }
+
+  get pipeline(): readonly string[] {
+    return this.#channel.pipeline;
   }
 
   reachability(incarnation: string): Reachability | undefined {

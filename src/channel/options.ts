@@ -1,4 +1,6 @@
 import { Complaints, shown } from "../kernel/index.ts";
+import { complaintsAboutInterceptors } from "./interceptors.ts";
+import type { Interceptor } from "./interceptors.ts";
 import { checkTopic } from "./messages.ts";
 
 /** `ack`: `send` resolves when every target has handled the message. `async`: when it is kept for every target; order holds all the same. */
@@ -20,8 +22,12 @@ export interface ChannelOptions {
   readonly whenFull?: "wait" | "reject";
   /** Topics whose messages may be handled in any order, several at a time. Default: none; all others are handled in the order in which their sender sent them, one after the other. */
   readonly unordered?: readonly string[];
+  /** Topics whose messages all members handle in one order, whoever sent them: through the coordinator, so later by a hop. The same on all members. Default: none. */
+  readonly totalOrder?: readonly string[];
   /** The longest message, in bytes; the transport's `maxFrameBytes` must be 1 KiB more on all members. Default 16 MiB less 1 KiB. */
   readonly maxMessageBytes?: number;
+  /** What payloads pass on their way, nearest to the caller first; `trace`, `compress` and `counters` come after all others, in this order. Give all members the same. Default: none. */
+  readonly interceptors?: readonly Interceptor[];
 }
 
 /** Channel options with every field decided. */
@@ -36,7 +42,9 @@ export const DEFAULT_CHANNEL_OPTIONS: ChannelSettings = {
   awaited: 1_024,
   whenFull: "wait",
   unordered: [],
+  totalOrder: [],
   maxMessageBytes: 16 * 2 ** 20 - 1_024,
+  interceptors: [],
 };
 
 const LONGEST_MS = 24 * 3_600_000;
@@ -55,7 +63,12 @@ export function channelSettings(options: ChannelOptions): ChannelSettings {
   whole("keptBytes", 1, 2 ** 40);
   whole("awaited", 1, 1_000_000);
   whole("maxMessageBytes", 1, 2 ** 30);
-  if (complaints.check(Array.isArray(settings.unordered), `unordered must be a list of topics, not ${shown(settings.unordered)}`)) for (const topic of settings.unordered) complaints.check(isTopic(topic), `unordered has ${shown(topic)}, which is no name of a topic`);
+  for (const name of ["unordered", "totalOrder"] as const) {
+    if (!complaints.check(Array.isArray(settings[name]), `${name} must be a list of topics, not ${shown(settings[name])}`)) continue;
+    for (const topic of settings[name]) complaints.check(isTopic(topic), `${name} has ${shown(topic)}, which is no name of a topic`);
+  }
+  if (Array.isArray(settings.unordered) && Array.isArray(settings.totalOrder)) for (const topic of settings.totalOrder) complaints.check(!settings.unordered.includes(topic), `${shown(topic)} is in unordered and in totalOrder`);
+  if (complaints.check(Array.isArray(settings.interceptors), `interceptors must be a list, not ${shown(settings.interceptors)}`)) for (const each of complaintsAboutInterceptors(settings.interceptors)) complaints.check(false, each);
   complaints.throwIfAny();
   return settings;
 }

@@ -15,6 +15,8 @@ export interface Kept {
   readonly payload: Uint8Array;
   readonly view: number;
   readonly token: number | undefined;
+  readonly election: string | undefined;
+  readonly enveloped: boolean;
   /** On the clock that was handed in. */
   readonly deadlineMs: number;
   /** The sender waits for outcomes. */
@@ -228,6 +230,8 @@ export class PeerFlows {
         outcome = link.send(flow.stream, due.kind === "gap" ? encodeWord({ kind: "gap", topic: flow.topic, ordered: flow.ordered, number: due.number, settledBelow: flow.outbox.settledBelow }) : partsOf(flow, due.number, due.message, nowMs));
       } catch (error) {
         if (!isTribuneError(error, "FRAME_TOO_LARGE")) throw error;
+        // What is a gap already cannot be made smaller, and would be due again for ever.
+        if (due.kind === "gap") return this.#ports.broken(`a peer that takes no frame of the size of a gap on ${flow.topic}`);
         flow.outbox.refuseDue()?.settle(this.#incarnation, { status: "failed", code: error.code, message: error.message });
         continue;
       }
@@ -425,7 +429,7 @@ export class PeerFlows {
 function partsOf(flow: Flow, number: number, kept: Kept, nowMs: number): Uint8Array[] {
   const { topic, ordered, outbox } = flow;
   const deadlineMs = Number.isFinite(kept.deadlineMs) ? Math.max(1, Math.ceil(kept.deadlineMs - nowMs)) : 0;
-  return [encodeMessageHead({ topic, ordered, number, settledBelow: outbox.settledBelow, awaited: kept.awaited && outbox.awaits(number), view: kept.view, token: kept.token, deadlineMs }), kept.payload];
+  return [encodeMessageHead({ topic, ordered, number, settledBelow: outbox.settledBelow, awaited: kept.awaited && outbox.awaits(number), view: kept.view, token: kept.token, election: kept.election, enveloped: kept.enveloped, deadlineMs }), kept.payload];
 }
 
 /** The streams of messages are those before the bulk streams, which are for states. */

@@ -4,6 +4,8 @@ import type { KnownPeer, PeerIdentity } from "../transport/index.ts";
 import type { DeliveryResult } from "./delivery.ts";
 import { gather } from "./gathering.ts";
 import type { ReplyPolicy } from "./gathering.ts";
+import type { Body } from "./interceptors.ts";
+import { codeOf } from "./messages.ts";
 import type { RpcWord } from "./rpc-words.ts";
 
 /** What became of a request at one of those who were asked. */
@@ -37,7 +39,9 @@ export interface RequestPorts {
   /** The member of that name. */
   member(node: string): KnownPeer | undefined;
   /** Keeps a word about a request for a member. `failed` is called if it is given up. */
-  say(asking: Asking, member: KnownPeer, word: RpcWord, deadlineMs: number, failed: (result: DeliveryResult) => void): void;
+  say(asking: Pick<Asking, "topic" | "token" | "election">, member: KnownPeer, word: RpcWord, deadlineMs: number, failed: (result: DeliveryResult) => void): void;
+  /** What the interceptors leave of a reply. Throws `PAYLOAD_INVALID`. */
+  open(topic: string, body: Body): Uint8Array;
   decode(topic: string, payload: Uint8Array): unknown;
   /** The numbers of requests, over all topics. */
   nextId(): number;
@@ -47,17 +51,18 @@ export interface RequestPorts {
 export interface Asking {
   readonly topic: string;
   readonly token: number | undefined;
+  readonly election: string | undefined;
   readonly members: readonly KnownPeer[];
   /** Names that were asked for, and are no members. */
   readonly missing: readonly string[];
-  readonly payload: Uint8Array;
+  readonly body: Body;
   readonly policy: ReplyPolicy;
   readonly deadlineMs: number;
   readonly signal: AbortSignal | undefined;
 }
 
 /** How often one request goes on to another member. */
-const MOST_MOVES = 5;
+export const MOST_MOVES = 5;
 
 /** One member that is asked. */
 interface Slot {
@@ -69,8 +74,23 @@ interface Slot {
   version: number;
 }
 
+/** What answers can be to. */
+export type Answer = Exclude<RpcWord, { readonly kind: "request" | "open" | "cancel" | "more" }>;
+
+/** What waits for answers. */
+export interface Waiting {
+  /** On the clock that was handed in. */
+  readonly dueMs: number;
+  /** Its deadline has come. */
+  expire(): void;
+  /** A word about what was asked with that id came. */
+  heard(from: PeerIdentity, word: Answer): void;
+  /** A member is gone. */
+  left(incarnation: string): void;
+}
+
 /** One request, until its policy is met, or cannot be, or its time is over. */
-export class PendingRequest {
+export class PendingRequest implements Waiting {
   readonly #ports: RequestPorts;
   readonly #asking: Asking;
   readonly #register: RequestRegister;
@@ -80,7 +100,6 @@ export class PendingRequest {
   readonly #asked: string[] = [];
   readonly #replies = new Map<string, Reply>();
   readonly #count: number;
-  /** On the clock that was handed in. */
   readonly dueMs: number;
   #replied = 0;
   #lost = 0;
@@ -118,20 +137,23 @@ export class PendingRequest {
     });
   }
 
-  /** Its deadline has come. */
   expire(): void {
     for (const slot of this.#slots) this.#replies.set(slot.node, { status: "timeout" });
     this.#finish(false);
   }
 
-  /** A word about a request with that id came. */
-  heard(from: PeerIdentity, word: Extract<RpcWord, { readonly kind: "reply" | "failed" | "moved" }>): void {
+  heard(from: PeerIdentity, word: Answer): void {
     const slot = this.#slots.find(({ id }) => id === word.id);
-    if (slot === undefined || slot.member.incarnation !== from.incarnation) return;
+    if (slot === undefined || slot.member.incarnation !== from.incarnation || word.kind === "item" || word.kind === "end") return;
     if (word.kind === "moved" && this.#follow(slot, word.member, word.version)) return;
     this.#drop(slot);
     if (word.kind !== "reply") return this.#lose(slot.node, word.kind === "failed" ? { status: "failed", code: word.code, message: word.message } : { status: "moved", member: word.member, version: word.version });
-    const { payload } = word;
+    let payload: Uint8Array;
+    try {
+      payload = this.#ports.open(this.#asking.topic, word);
+    } catch (error) {
+      return this.#lose(slot.node, { status: "failed", code: codeOf(error), message: error instanceof Error ? error.message : String(error) });
+    }
     this.#replies.set(slot.node, { status: "replied", by: from.node, payload, value: () => this.#ports.decode(this.#asking.topic, payload) });
     this.#replied++;
     this.#judge();
@@ -165,7 +187,7 @@ export class PendingRequest {
       this.#register.add(slot.id, this);
     }
     const leftMs = Math.max(1, this.dueMs - this.#ports.clock.monotonicMs());
-    this.#ports.say(this.#asking, slot.member, { kind: "request", id: slot.id, payload: this.#asking.payload }, leftMs, (result) => {
+    this.#ports.say(this.#asking, slot.member, { kind: "request", id: slot.id, ...this.#asking.body }, leftMs, (result) => {
       if (!this.#slots.includes(slot) || result.status === "timeout") return; // that of the request itself has come, or is about to
       this.#drop(slot);
       this.#lose(slot.node, result.status === "failed" ? result : { status: "left" });
@@ -209,18 +231,18 @@ export class PendingRequest {
 /** All requests that wait, by the ids of what they have sent; one timer for the deadlines of all. */
 export class RequestRegister {
   readonly #clock: Clock;
-  readonly #requests = new Map<number, PendingRequest>();
+  readonly #requests = new Map<number, Waiting>();
   #timer: { readonly timer: Timer; readonly atMs: number } | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  get(id: number): PendingRequest | undefined {
+  get(id: number): Waiting | undefined {
     return this.#requests.get(id);
   }
 
-  add(id: number, request: PendingRequest): void {
+  add(id: number, request: Waiting): void {
     this.#requests.set(id, request);
     this.#watch(request.dueMs);
   }

@@ -2,8 +2,11 @@ import { TribuneError } from "../kernel/index.ts";
 import type { Clock, Timer } from "../kernel/index.ts";
 import type { PeerIdentity } from "../transport/index.ts";
 import type { Format } from "./codec.ts";
+import { checkDemands } from "./demands.ts";
+import type { Demands, Doorkeeper } from "./demands.ts";
+import type { Body, Notes, Pipeline } from "./interceptors.ts";
 import { ReceivedMessage } from "./message.ts";
-import type { Message, MessageParts } from "./message.ts";
+import type { Message, ReceivedParts } from "./message.ts";
 import { checkMember, codeOf } from "./messages.ts";
 import { Moved } from "./moved.ts";
 import type { RpcWord } from "./rpc-words.ts";
@@ -20,7 +23,7 @@ export interface Request extends Message {
 export type RequestHandler = (request: Request) => unknown;
 
 /** How a topic is answered. */
-export interface RespondOptions {
+export interface RespondOptions extends Demands {
   /** How many requests may be worked on at once; more are answered `BUSY`. Larger: more is taken on, and all of it gets slower. Default 64. */
   readonly concurrency?: number;
 }
@@ -29,8 +32,10 @@ export interface RespondOptions {
 export interface ResponderPorts {
   readonly clock: Clock;
   readonly maxMessageBytes: number;
+  readonly pipeline: Pipeline;
+  readonly doorkeeper: Doorkeeper;
   formatOf(topic: string): Format;
-  /** Sends an answer; it may wait, it may be lost with its requester. */
+  /** Sends an answer; it may wait, it may be lost with its requester. `deadlineMs`: what is left; 0 or `Infinity`: there is no deadline. */
   answer(topic: string, to: PeerIdentity, word: RpcWord, deadlineMs: number): void;
   /** A handler failed: for the log. */
   failed(topic: string, from: PeerIdentity, code: string): void;
@@ -41,6 +46,7 @@ const DEFAULT_CONCURRENCY = 64;
 interface Responder {
   readonly handler: RequestHandler;
   readonly concurrency: number;
+  readonly demands: Demands;
   running: number;
 }
 
@@ -53,8 +59,12 @@ class RunningRequest extends ReceivedMessage implements Request {
   /** Nobody waits for the answer. */
   isGivenUp = false;
 
-  constructor(parts: MessageParts, format: Format, clock: Clock) {
-    super(parts, format);
+  /** How many replies of a stream the requester takes so far; `undefined`: it wants one reply. */
+  readonly #credit: Credit | undefined;
+
+  constructor(parts: ReceivedParts, payload: Uint8Array, format: Format, clock: Clock, credit: Credit | undefined) {
+    super(parts, payload, format);
+    this.#credit = credit;
     this.#clock = clock;
     this.#dueMs = parts.deadlineMs === 0 ? Infinity : clock.monotonicMs() + parts.deadlineMs;
   }
@@ -74,7 +84,12 @@ class RunningRequest extends ReceivedMessage implements Request {
 
   giveUp(why: string): void {
     this.isGivenUp = true;
+    this.#credit?.end();
     this.#cancel(why);
+  }
+
+  get credit(): Credit | undefined {
+    return this.#credit;
   }
 
   finished(): void {
@@ -99,36 +114,49 @@ export class Responders {
   }
 
   /** One for each topic. The returned function ends it. Throws `INVALID_OPTIONS`. */
-  add(topic: string, handler: RequestHandler, { concurrency = DEFAULT_CONCURRENCY }: RespondOptions): () => void {
+  add(topic: string, handler: RequestHandler, { concurrency = DEFAULT_CONCURRENCY, ...demands }: RespondOptions): () => void {
+    checkDemands(demands);
     if (this.#responders.has(topic)) throw new TribuneError("INVALID_OPTIONS", `${topic} has a responder already`, { about: topic, next: "end the first one, or use another topic" });
     if (!Number.isSafeInteger(concurrency) || concurrency < 1) throw new TribuneError("INVALID_OPTIONS", `concurrency of ${topic} must be a whole number from 1 on`, { about: topic, next: "leave it out, or say how many requests are worked on at once" });
-    const responder = { handler, concurrency, running: 0 };
+    const responder = { handler, concurrency, demands, running: 0 };
     this.#responders.set(topic, responder);
     return () => void (this.#responders.get(topic) === responder && this.#responders.delete(topic));
   }
 
-  request(id: number, parts: MessageParts): void {
+  /** `upTo`: how many replies of a stream are taken at first; `undefined`: one reply is wanted. */
+  request(id: number, parts: ReceivedParts, upTo: number | undefined): void {
     const { topic, from } = parts;
     const responder = this.#responders.get(topic);
     const refuse = (code: string, message: string) => this.#ports.answer(topic, from, { kind: "failed", id, code, message }, parts.deadlineMs);
     if (responder === undefined) return refuse("TOPIC_UNHANDLED", `nobody responds to ${topic} there`);
     if (responder.running >= responder.concurrency) return refuse("BUSY", `${responder.running} requests on ${topic} are worked on there`);
-    const request = new RunningRequest(parts, this.#ports.formatOf(topic), this.#ports.clock);
+    let opened;
+    try {
+      opened = this.#ports.pipeline.in(parts, { kind: "request", topic });
+    } catch (error) {
+      return refuse(codeOf(error), error instanceof Error ? error.message : String(error));
+    }
+    const request = new RunningRequest(parts, opened.payload, this.#ports.formatOf(topic), this.#ports.clock, upTo === undefined ? undefined : new Credit(upTo));
     let running = this.#running.get(from.incarnation);
     if (running === undefined) this.#running.set(from.incarnation, (running = new Map()));
     running.set(id, request);
     responder.running++;
-    void this.#work(responder, request).then((answered) => {
+    void this.#work(responder, request, id, opened.notes).then((answered) => {
       responder.running--;
       request.finished();
       running.delete(id);
       if (running.size === 0 && this.#running.get(from.incarnation) === running) this.#running.delete(from.incarnation);
-      if (!request.isGivenUp && request.remainingMs() > 0) this.#ports.answer(topic, from, { ...answered, id }, Number.isFinite(request.remainingMs()) ? request.remainingMs() : 0);
+      if (!request.isGivenUp && request.remainingMs() > 0) this.#ports.answer(topic, from, { ...answered, id }, request.remainingMs());
     });
   }
 
   cancel(from: PeerIdentity, id: number): void {
     this.#running.get(from.incarnation)?.get(id)?.giveUp("the requester gave it up");
+  }
+
+  /** The requester takes more replies of a stream. */
+  more(from: PeerIdentity, id: number, upTo: number): void {
+    this.#running.get(from.incarnation)?.get(id)?.credit?.raise(upTo);
   }
 
   /** A requester is no member any more. */
@@ -137,15 +165,18 @@ export class Responders {
   }
 
   /** Never rejects. */
-  async #work(responder: Responder, request: RunningRequest): Promise<Unnumbered> {
+  async #work(responder: Responder, request: RunningRequest, id: number, notes: Notes | undefined): Promise<Unnumbered> {
     const { topic, from } = request;
-    const format = this.#ports.formatOf(topic);
     try {
-      if (format.checks) await request.check();
-      const value = await responder.handler(request);
-      const payload = format.encodeReply(value);
-      if (payload.length > this.#ports.maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `the reply on ${topic} has ${payload.length} bytes, more than ${this.#ports.maxMessageBytes}`, { about: topic });
-      return { kind: "reply", payload };
+      if (this.#ports.formatOf(topic).checks) await request.check();
+      this.#ports.doorkeeper.admit(responder.demands, request);
+      const value = await this.#ports.pipeline.run(responder.handler, request, notes);
+      if (request.credit !== undefined) return { kind: "end", number: await this.#stream(request, request.credit, id, value) };
+      if (isAsyncIterable(value)) {
+        void Promise.resolve(value[Symbol.asyncIterator]().return?.()).catch(() => undefined); // it has not begun
+        throw new TribuneError("PAYLOAD_INVALID", `the responder to ${topic} gives a stream of replies, and one reply was asked for`, { about: topic, next: "ask by channel.stream" });
+      }
+      return { kind: "reply", ...this.#encode(topic, value) };
     } catch (error) {
       if (error instanceof Moved && checkMember(error.member) && Number.isSafeInteger(error.version) && error.version >= 0) return { kind: "moved", member: error.member, version: error.version };
       const code = codeOf(error);
@@ -153,6 +184,58 @@ export class Responders {
       return { kind: "failed", code, message: error instanceof Error ? error.message : String(error) };
     }
   }
+
+  /** Sends what the handler gives, one by one, no faster than it is taken. A generator that nobody wants any more is ended at its `yield`. Resolves to how many there were. */
+  async #stream(request: RunningRequest, credit: Credit, id: number, value: unknown): Promise<number> {
+    const { topic, from } = request;
+    const replies = isAsyncIterable(value) ? value : [value];
+    let number = 0;
+    if (!(await credit.allows(1))) return number;
+    for await (const each of replies) {
+      if (request.isGivenUp || request.remainingMs() <= 0) break;
+      number++;
+      this.#ports.answer(topic, from, { kind: "item", id, number, ...this.#encode(topic, each) }, request.remainingMs());
+      if (!(await credit.allows(number + 1))) break;
+    }
+    return number;
+  }
+
+  #encode(topic: string, value: unknown): Body {
+    const body = this.#ports.pipeline.out(this.#ports.formatOf(topic).encodeReply(value), { kind: "reply", topic });
+    if (body.payload.length > this.#ports.maxMessageBytes) throw new TribuneError("FRAME_TOO_LARGE", `the reply on ${topic} has ${body.payload.length} bytes, more than ${this.#ports.maxMessageBytes}`, { about: topic });
+    return body;
+  }
+}
+
+/** How far the requester of a stream takes replies. */
+class Credit {
+  #upTo: number;
+  #isOver = false;
+  #wake: (() => void) | undefined;
+
+  constructor(upTo: number) {
+    this.#upTo = upTo;
+  }
+
+  raise(upTo: number): void {
+    this.#upTo = Math.max(this.#upTo, upTo);
+    this.#wake?.();
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#wake?.();
+  }
+
+  /** Resolves to whether that reply may go: `false`, as soon as nobody wants it. */
+  async allows(number: number): Promise<boolean> {
+    while (!this.#isOver && number > this.#upTo) await new Promise<void>((resolve) => void (this.#wake = resolve));
+    return !this.#isOver;
+  }
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }
 
 type Unnumbered = RpcWord extends infer Word ? (Word extends RpcWord ? Omit<Word, "id"> : never) : never;

@@ -1,4 +1,5 @@
 import { TribuneError } from "../kernel/index.ts";
+import type { Body } from "./interceptors.ts";
 import { checkMember, isCode } from "./messages.ts";
 
 /**
@@ -7,18 +8,29 @@ import { checkMember, isCode } from "./messages.ts";
  *     request: 1 · id · payload        cancel: 2 · id
  *     reply:   3 · id · payload        failed: 4 · id · code · text        moved: 5 · id · version · node
  *
- * Ids are 6 bytes, versions 8, codes and nodes a length (1) and ASCII; the text is the rest, in UTF-8.
+ * and of a stream of replies, which are counted from 1 on:
+ *
+ *     open:    6 · id · up to · payload        more: 9 · id · up to
+ *     item:    7 · id · number · payload       end:  8 · id · number of the last
+ *
+ * Ids and numbers are 6 bytes, versions 8, codes and nodes a length (1) and ASCII; the text is the rest, in UTF-8. Where notes of interceptors stand before the payload, the first byte is 128 more.
  */
 export type RpcWord =
-  | { readonly kind: "request"; readonly id: number; /** A window of what came. */ readonly payload: Uint8Array }
-  | { readonly kind: "reply"; readonly id: number; readonly payload: Uint8Array }
+  | Kind<"request" | "reply", Body>
+  | Kind<"open" | "item", Body & { readonly number: number }>
+  | Kind<"more" | "end", { readonly number: number }>
   | { readonly kind: "cancel"; readonly id: number }
   | { readonly kind: "failed"; readonly id: number; readonly code: string; readonly message: string }
   | { readonly kind: "moved"; readonly id: number; readonly member: string; readonly version: number };
 
-const KINDS = { request: 1, cancel: 2, reply: 3, failed: 4, moved: 5 } as const;
+type Kind<Name extends string, Rest> = Name extends string ? { readonly kind: Name; readonly id: number } & Rest : never;
+
+const KINDS = { request: 1, cancel: 2, reply: 3, failed: 4, moved: 5, open: 6, item: 7, end: 8, more: 9 } as const;
+
+const ENVELOPED = 128;
 
 const HEAD_BYTES = 7;
+const NUMBER_BYTES = 6;
 
 /** The longest text of a failure, in bytes. */
 const LONGEST_TEXT = 1_024;
@@ -37,7 +49,22 @@ export function encodeRpc(word: RpcWord): Uint8Array {
     case "request":
     case "reply": {
       const out = head(word.payload.length);
+      if (word.enveloped) out[0] = KINDS[word.kind] + ENVELOPED;
       out.set(word.payload, HEAD_BYTES);
+      return out;
+    }
+    case "open":
+    case "item": {
+      const out = head(NUMBER_BYTES + word.payload.length);
+      if (word.enveloped) out[0] = KINDS[word.kind] + ENVELOPED;
+      out.writeUIntBE(word.number, HEAD_BYTES, NUMBER_BYTES);
+      out.set(word.payload, HEAD_BYTES + NUMBER_BYTES);
+      return out;
+    }
+    case "more":
+    case "end": {
+      const out = head(NUMBER_BYTES);
+      out.writeUIntBE(word.number, HEAD_BYTES, NUMBER_BYTES);
       return out;
     }
     case "failed": {
@@ -64,11 +91,27 @@ export function decodeRpc(bytes: Uint8Array): RpcWord {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const id = view.readUIntBE(1, 6);
   const rest = view.subarray(HEAD_BYTES);
-  switch (bytes[0] ?? 0) {
+  const first = bytes[0] ?? 0;
+  const enveloped = first >= ENVELOPED;
+  const number = () => {
+    if (rest.length < NUMBER_BYTES) throw violation();
+    return rest.readUIntBE(0, NUMBER_BYTES);
+  };
+  switch (enveloped ? first - ENVELOPED : first) {
     case KINDS.request:
-      return { kind: "request", id, payload: rest };
+      return { kind: "request", id, payload: rest, enveloped };
     case KINDS.reply:
-      return { kind: "reply", id, payload: rest };
+      return { kind: "reply", id, payload: rest, enveloped };
+    case KINDS.open:
+      return { kind: "open", id, number: number(), payload: rest.subarray(NUMBER_BYTES), enveloped };
+    case KINDS.item:
+      return { kind: "item", id, number: number(), payload: rest.subarray(NUMBER_BYTES), enveloped };
+  }
+  switch (first) {
+    case KINDS.more:
+    case KINDS.end:
+      if (rest.length !== NUMBER_BYTES) break;
+      return { kind: first === KINDS.more ? "more" : "end", id, number: number() };
     case KINDS.cancel:
       if (rest.length > 0) break;
       return { kind: "cancel", id };

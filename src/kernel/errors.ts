@@ -78,6 +78,10 @@ export const ERROR_CODES = {
   TOPIC_UNHANDLED: { retryable: false, exit: 1 },
   PAYLOAD_INVALID: { retryable: false, exit: 1 },
   BUSY: { retryable: true, exit: 1 },
+  ORDER_INTERRUPTED: { retryable: false, exit: 1 },
+  STREAM_BROKEN: { retryable: true, exit: 1 },
+  VIEW_STALE: { retryable: true, exit: 1 },
+  TOKEN_STALE: { retryable: false, exit: 4 },
   STATE_NOT_READY: { retryable: true, exit: 1 },
   STATE_UNAVAILABLE: { retryable: true, exit: 1 },
 

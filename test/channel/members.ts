@@ -1,5 +1,5 @@
 import { Channel } from "../../src/channel/index.ts";
-import type { ChannelOptions, ChannelView } from "../../src/channel/index.ts";
+import type { ChannelOptions, ChannelPorts, ChannelView } from "../../src/channel/index.ts";
 import { seededRandom, silentLogger } from "../../src/kernel/index.ts";
 import type { Random } from "../../src/kernel/index.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
@@ -29,17 +29,17 @@ export class Members {
   }
 
   /** So many members, all connected. */
-  async start(count: number): Promise<TestMember[]> {
-    for (let n = 1; n <= count; n++) await this.add();
+  async start(count: number, ports: Partial<ChannelPorts> = {}): Promise<TestMember[]> {
+    for (let n = 1; n <= count; n++) await this.add(ports);
     this.publish();
     await this.clock.advanceUntil(() => this.isWhole(), 10_000, "everybody is connected");
     return this.all;
   }
 
-  async add(): Promise<TestMember> {
+  async add(ports: Partial<ChannelPorts> = {}, options = this.#options): Promise<TestMember> {
     const { clock, random } = this;
     const [node, incarnation] = [`node-${this.all.length + 1}`, random.id()];
-    const channel = new Channel({ group: "g", node, incarnation, transport: this.network.transport(), clock, random, logger: silentLogger }, this.#options);
+    const channel = new Channel({ group: "g", node, incarnation, transport: this.network.transport(), clock, random, logger: silentLogger, ...ports }, options);
     await channel.start({ deadlineMs: 1_000 });
     const member = { node, incarnation, channel };
     this.all.push(member);

@@ -19,6 +19,8 @@ const message: fc.Arbitrary<MessageWord> = fc.record({
   view,
   deadlineMs: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   token: fc.option(fc.maxSafeNat(), { nil: undefined }),
+  election: fc.option(topic, { nil: undefined }),
+  enveloped: fc.boolean(),
   payload: fc.uint8Array({ maxLength: 100 }),
 });
 const gap: fc.Arbitrary<GapWord> = fc.record({ kind: fc.constant("gap" as const), topic, ordered: fc.boolean(), number, settledBelow: number });
@@ -66,7 +68,7 @@ describe("words of the channel", () => {
   });
 
   it("hand on a payload as a window of the frame: nothing of it is copied or looked at", () => {
-    const frame = encode({ kind: "message", topic: "t", ordered: true, number: 1, settledBelow: 1, awaited: false, view: 1, deadlineMs: 0, token: undefined, payload: Uint8Array.of(1, 2, 3) });
+    const frame = encode({ kind: "message", topic: "t", ordered: true, number: 1, settledBelow: 1, awaited: false, view: 1, deadlineMs: 0, token: undefined, election: undefined, enveloped: false, payload: Uint8Array.of(1, 2, 3) });
     const word = decodeWord(frame);
     assert.ok(word.kind === "message" && word.payload.buffer === frame.buffer);
   });

@@ -18,8 +18,9 @@ const never = () => new Promise<never>(() => undefined);
 describe("words of requests", () => {
   const id = fc.integer({ min: 0, max: 2 ** 48 - 1 });
   const word: fc.Arbitrary<RpcWord> = fc.oneof(
-    fc.record({ kind: fc.constant("request" as const), id, payload: fc.uint8Array({ maxLength: 50 }) }),
-    fc.record({ kind: fc.constant("reply" as const), id, payload: fc.uint8Array({ maxLength: 50 }) }),
+    fc.record({ kind: fc.constantFrom("request" as const, "reply" as const), id, payload: fc.uint8Array({ maxLength: 50 }), enveloped: fc.boolean() }),
+    fc.record({ kind: fc.constantFrom("open" as const, "item" as const), id, number: id, payload: fc.uint8Array({ maxLength: 50 }), enveloped: fc.boolean() }),
+    fc.record({ kind: fc.constantFrom("more" as const, "end" as const), id, number: id }),
     fc.record({ kind: fc.constant("cancel" as const), id }),
     fc.record({ kind: fc.constant("failed" as const), id, code: fc.stringMatching(/^[A-Z][A-Z0-9_]{0,30}$/), message: fc.string({ maxLength: 100 }) }),
     fc.record({ kind: fc.constant("moved" as const), id, member: fc.stringMatching(/^[a-z][a-z0-9-]{0,30}$/), version: fc.maxSafeNat() }),

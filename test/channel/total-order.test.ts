@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { SendReport } from "../../src/channel/index.ts";
+import { isTribuneError } from "../../src/kernel/index.ts";
+import { Members } from "./members.ts";
+import type { TestMember } from "./members.ts";
+
+type Three = [TestMember, TestMember, TestMember];
+
+const shown = ({ results }: SendReport) => Object.fromEntries([...results].map(([node, result]) => [node, result.status === "failed" ? result.code : result.status]));
+
+/** Members with the topic "ledger" in one order, and what each has handled. */
+async function three(seed: number, options = {}): Promise<{ members: Members; all: Three; seen: Map<string, unknown[]> }> {
+  const members = new Members(seed, { totalOrder: ["ledger"], maxRetries: 1_000, ...options });
+  const all = (await members.start(3)) as Three;
+  const seen = new Map<string, unknown[]>(all.map(({ node }) => [node, []]));
+  for (const { node, channel } of all) {
+    channel.listen("ledger", (message) => void seen.get(node)?.push(message.value()));
+    channel.on("gap", ({ topic }) => void seen.get(node)?.push(`gap in ${topic}`));
+  }
+  return { members, all, seen };
+}
+
+describe("a topic in total order", () => {
+  it("is handled by all in one order, with a result of each, whoever sends, also from several at once", async () => {
+    const { members, all, seen } = await three(350);
+    const sending: Array<Promise<SendReport>> = [];
+    for (let n = 0; n < 60; n++) {
+      for (const { node, channel } of all) sending.push(channel.send("ledger", `${node} ${n}`, { mode: n % 2 === 0 ? "ack" : "async" }));
+      await members.clock.advance(members.random.next() * 3);
+    }
+    const reports = await members.outcome(Promise.all(sending));
+    await members.clock.advance(1_000);
+    assert.equal(seen.get("node-1")?.length, 180);
+    for (const node of ["node-2", "node-3"]) assert.deepEqual(seen.get(node), seen.get("node-1"));
+    for (const [n, report] of reports.entries()) assert.deepEqual(shown(report), Math.floor(n / 3) % 2 === 0 ? { "node-1": "delivered", "node-2": "delivered", "node-3": "delivered" } : {});
+    for (const { node } of all) assert.deepEqual(seen.get("node-1")?.filter((each) => String(each).startsWith(`${node} `)), Array.from({ length: 60 }, (_, n) => `${node} ${n}`), "each sender's own order is in it");
+  });
+
+  it("goes on in one order when the coordinator dies with messages on their way, over connections that break", async () => {
+    for (let seed = 360; seed < 372; seed++) {
+      const { members, all, seen } = await three(seed);
+      const [a, b, c] = all;
+      const sending: Array<Promise<SendReport>> = [];
+      for (let n = 0; n < 80; n++) {
+        for (const { node, channel } of [b, c]) sending.push(channel.send("ledger", `${node} ${n}`, { deadlineMs: 120_000 }));
+        if (members.random.next() < 0.1) members.network.break("node-2", members.random.next() < 0.5 ? "node-1" : "node-3", members.random.next() < 0.5 ? "lost" : "arrive");
+        if (n === 40) members.network.vanish("node-1"); // its process ends: what it had on its way to some is lost to them
+        if (n === 55) members.publish([b, c]);
+        await members.clock.advance(members.random.next() * 4);
+      }
+      const reports = await members.outcome(Promise.all(sending), 200_000);
+      await members.clock.advance(5_000);
+      assert.deepEqual(seen.get("node-3"), seen.get("node-2"), `seed ${seed}`);
+      assert.equal(new Set(seen.get("node-2")).size, 160, `seed ${seed}: each once, and nothing missing`);
+      for (const report of reports) assert.deepEqual([report.results.get("node-2")?.status, report.results.get("node-3")?.status], ["delivered", "delivered"], `seed ${seed}`);
+      const ofTheDead = seen.get(a.node) ?? [];
+      assert.equal(new Set(ofTheDead).size, ofTheDead.length);
+    }
+  });
+
+  it("is joined by a new member at the place from which on others knew of it", async () => {
+    const { members, all, seen } = await three(373);
+    const [a, b] = all;
+    for (let n = 0; n < 5; n++) await members.outcome(b.channel.send("ledger", n));
+    const joiner = await members.add();
+    const came: unknown[] = [];
+    joiner.channel.listen("ledger", (message) => void came.push(message.value()));
+    joiner.channel.on("gap", () => void came.push("gap"));
+    members.publish();
+    const report = await members.outcome(b.channel.send("ledger", 5));
+    assert.equal(report.results.get("node-4")?.status, "delivered");
+    await members.outcome(joiner.channel.send("ledger", 6));
+    await members.outcome(a.channel.send("ledger", 7));
+    assert.deepEqual([came, seen.get("node-3")], [[5, 6, 7], [0, 1, 2, 3, 4, 5, 6, 7]]);
+  });
+
+  it("tells a member that was cut off for longer than messages last of its gap, and it goes on with the others", async () => {
+    const { members, all, seen } = await three(374, { deadlineMs: 1_000 });
+    const [a, b] = all;
+    await members.outcome(b.channel.send("ledger", "before"));
+    for (const [from, to] of [["node-1", "node-3"], ["node-3", "node-1"]] as const) members.network.bar(from, to);
+    await members.clock.advance(100);
+    assert.deepEqual(shown(await members.outcome(b.channel.send("ledger", "meanwhile"))), { "node-1": "delivered", "node-2": "delivered", "node-3": "timeout" });
+    for (const [from, to] of [["node-1", "node-3"], ["node-3", "node-1"]] as const) members.network.unbar(from, to);
+    await members.clock.advance(10_000);
+    await members.outcome(a.channel.send("ledger", "after"));
+    assert.deepEqual([seen.get("node-2"), seen.get("node-3")], [["before", "meanwhile", "after"], ["before", "gap in ledger", "after"]]);
+  });
+
+  it("is not disturbed by a view that is given twice", async () => {
+    const { members, all, seen } = await three(378);
+    const [a, b] = all;
+    const view = { version: 2, members: all.map(({ node, incarnation, channel }) => ({ node, incarnation, address: channel.address })), coordinator: a.incarnation };
+    for (const { channel } of all) channel.setView(view);
+    const sending = b.channel.send("ledger", "one", { deadlineMs: 2_000 });
+    for (const { channel } of all) channel.setView(view);
+    assert.equal((await members.outcome(sending)).ok, true);
+    a.channel.setView(view);
+    assert.equal((await members.outcome(b.channel.send("ledger", "two", { deadlineMs: 2_000 }))).ok, true);
+    assert.deepEqual(seen.get("node-3"), ["one", "two"]);
+  });
+
+  it("holds back who sends when a handler is slow, and takes no more than its bound", async () => {
+    const members = new Members(375, { totalOrder: ["ledger"], keptBytes: 200_000, whenFull: "reject" });
+    const [a, b] = (await members.start(2)) as [TestMember, TestMember];
+    let release: () => void = () => undefined;
+    a.channel.listen("ledger", () => undefined);
+    b.channel.listen("ledger", () => new Promise<void>((resolve) => void (release = resolve)));
+    let taken = 0;
+    const refused = async () => {
+      for (let n = 0; n < 100; n++) {
+        await a.channel.send("ledger", new Uint8Array(50_000), { mode: "async" }).then(() => taken++);
+        await members.clock.advance(20);
+      }
+    };
+    await assert.rejects(refused(), (error) => isTribuneError(error, "BACKPRESSURE"));
+    assert.ok(taken < 60, `${taken} were taken`);
+    release();
+  });
+
+  it("carries tokens, views and what interceptors say, and takes no targets but all", async () => {
+    const seen: unknown[] = [];
+    const members = new Members(376, { totalOrder: ["ledger"], interceptors: [{ name: "own", send: () => ({ note: "hello" }), handle: (next, _message, note) => (seen.push(note), next()) }] });
+    const [a, b] = (await members.start(2)) as [TestMember, TestMember];
+    b.channel.listen("ledger", ({ token, election, view, from }) => void seen.push([token, election, view, from.node]), { tokenOf: "scheduler", currentView: true });
+    const report = await members.outcome(a.channel.send("ledger", 1, { token: { token: 7, election: "scheduler" } }));
+    assert.deepEqual([shown(report), seen], [{ "node-1": "TOPIC_UNHANDLED", "node-2": "delivered" }, ["hello", [7, "scheduler", 1, "node-1"]]]);
+    assert.deepEqual(shown(await members.outcome(a.channel.send("ledger", 1))), { "node-1": "TOPIC_UNHANDLED", "node-2": "TOKEN_STALE" });
+    await assert.rejects(new Members(1, { totalOrder: ["x"], unordered: ["x"] }).add(), (error) => isTribuneError(error, "INVALID_OPTIONS"));
+    for (const to of ["others", "any", ["node-2"]] as const) await assert.rejects(a.channel.send("ledger", 1, { to }), (error) => isTribuneError(error, "INVALID_OPTIONS"));
+  });
+
+  it("ends its waits with the deadline where there is no sequencer, with the channel, and with a signal", async () => {
+    const { members, all } = await three(377);
+    const [a, b] = all;
+    const view = { version: 50, members: all.map(({ node, incarnation, channel }) => ({ node, incarnation, address: channel.address })), coordinator: null };
+    for (const { channel } of all) channel.setView(view);
+    assert.deepEqual(shown(await members.outcome(b.channel.send("ledger", 1, { deadlineMs: 500 }))), { "node-1": "timeout", "node-2": "timeout", "node-3": "timeout" });
+    const undelivered: string[] = [];
+    b.channel.on("undelivered", ({ to, result }) => void undelivered.push(`${to.node} ${result.status}`));
+    await members.outcome(b.channel.send("ledger", 2, { mode: "async", deadlineMs: 500 }));
+    await members.clock.advance(1_000);
+    assert.deepEqual(undelivered, ["node-1 timeout", "node-2 timeout", "node-3 timeout"]);
+    const abort = new AbortController();
+    const aborted = b.channel.send("ledger", 3, { signal: abort.signal });
+    abort.abort();
+    await assert.rejects(aborted, (error) => isTribuneError(error, "ABORTED"));
+    const waiting = b.channel.send("ledger", 4, { deadlineMs: 60_000 });
+    void b.channel.stop({ deadlineMs: 100 });
+    assert.deepEqual(shown(await members.outcome(waiting)), { "node-1": "left", "node-2": "left", "node-3": "left" });
+    assert.ok(a.channel.pipeline.includes("total order"));
+  });
+});
