@@ -3,7 +3,9 @@
  * @module
  */
 export { CLUSTER_DEFAULTS, Cluster, createCluster, storeFromUrl } from "./cluster/index.ts";
-export type { Ailment, ClusterEvents, ClusterHealth, ClusterOptions } from "./cluster/index.ts";
+export type { Ailment, ClusterChannelOptions, ClusterEvents, ClusterHealth, ClusterOptions } from "./cluster/index.ts";
+export { Moved } from "./channel/index.ts";
+export type { GroupChannel, Message, RequestReport, SendReport, Targets } from "./channel/index.ts";
 export { Election, Term } from "./election/index.ts";
 export type { ElectionOptions, ElectionState, ElectorEvents } from "./election/index.ts";
 export { ERROR_CODES, isTribuneError, TribuneError } from "./kernel/index.ts";

@@ -1,4 +1,5 @@
 import { isoTime } from "../kernel/index.ts";
+import { withoutAnnex } from "../membership/index.ts";
 import { trustMs } from "../presence/index.ts";
 import { COORDINATOR } from "../store/index.ts";
 import type { ElectionRow, GroupReading, PresenceRow, SessionInfo, StoreCapabilities, StoredMember, TermRow } from "../store/index.ts";
@@ -220,7 +221,7 @@ function memberStatus(row: PresenceRow, viewed: StoredMember | undefined, coordi
     evicted: row.evicted,
     crashDetection: row.state !== "alive" ? null : row.evidence === "none" ? "lease" : "evidence",
     connectionEnded: row.state === "alive" && row.evidence === "free",
-    metadata: viewed?.metadata ?? null,
+    metadata: withoutAnnex(viewed?.metadata) ?? null,
   };
 }
 
@@ -241,7 +242,7 @@ function absentMember(viewed: StoredMember, coordinator: NodeName | null): Membe
     evicted: false,
     crashDetection: null,
     connectionEnded: false,
-    metadata: viewed.metadata ?? null,
+    metadata: withoutAnnex(viewed.metadata) ?? null,
   };
 }
 

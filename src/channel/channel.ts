@@ -70,7 +70,7 @@ export interface RequestOptions {
 export interface SendReport {
   /** By node, in order of joining. */
   readonly results: ReadonlyMap<string, DeliveryResult>;
-  /** Every target has handled it. `false` in mode `async`, in which nobody knows. */
+  /** Every target has handled it. `false` in mode `async`, in which nobody knows, and where there is no coordinator, or no oldest member, to send it to. */
   readonly ok: boolean;
 }
 
@@ -140,6 +140,8 @@ export class Channel {
   #known = new Map<string, KnownPeer>();
   #endpoint: Endpoint | undefined;
   #isStopped = false;
+  /** Ends what this member waits for of its own accord. */
+  readonly #ending = new AbortController();
 
   /** Throws `INVALID_OPTIONS`. */
   constructor(ports: ChannelPorts, options: ChannelOptions = {}) {
@@ -188,6 +190,10 @@ export class Channel {
       logger: this.#logger,
       ...wait,
     });
+  }
+
+  get isOpen(): boolean {
+    return this.#endpoint !== undefined && !this.#isStopped;
   }
 
   /** For the member's metadata. */
@@ -292,17 +298,19 @@ export class Channel {
     this.#states.set(name, transfer);
   }
 
-  /** Obtains all states, one after the other: when the first view is there, before the member begins its work. Rejects with `STATE_UNAVAILABLE`, `ABORTED`, and what a state's `apply` throws. */
+  /** Obtains all states that are not there yet, one after the other: when the first view is there, before the member begins its work. Rejects with `STATE_UNAVAILABLE`, `ABORTED`, and what a state's `apply` throws. */
   async obtainStates(wait: Wait): Promise<StateReport[]> {
     const dueMs = this.#ports.clock.monotonicMs() + wait.deadlineMs;
+    const signal = wait.signal === undefined ? this.#ending.signal : AbortSignal.any([wait.signal, this.#ending.signal]);
     const reports: StateReport[] = [];
-    for (const transfer of this.#states.values()) reports.push(await transfer.obtain({ deadlineMs: dueMs - this.#ports.clock.monotonicMs(), signal: wait.signal }));
+    for (const transfer of this.#states.values()) reports.push(await transfer.obtain({ deadlineMs: dueMs - this.#ports.clock.monotonicMs(), signal }));
     return reports;
   }
 
   /** Takes no more, says goodbye to everybody, and closes. What is awaited is answered `left`. May be called twice. */
   async stop(wait: Wait): Promise<void> {
     this.#isStopped = true;
+    this.#ending.abort(new TribuneError("TRANSPORT_CLOSED", `the channel of ${this.#ports.node} was closed`, { about: this.#ports.node }));
     await this.#endpoint?.close(wait);
     for (const [incarnation, peer] of this.#peers) this.#left(incarnation, peer);
     this.#left(this.#ports.incarnation);
@@ -341,7 +349,7 @@ export class Channel {
         const result = found.get(member.incarnation);
         if (result !== undefined) results.set(member.node, result);
       }
-      return { results, ok: missing.length === 0 && [...found.values()].every(({ status }) => status === "delivered") };
+      return { results, ok: (isMany(to) || results.size > 0) && [...results.values()].every(({ status }) => status === "delivered") };
     });
   }
 
@@ -527,6 +535,11 @@ export class Channel {
     if (this.#endpoint !== undefined && !this.#isStopped) return this.#endpoint;
     throw new TribuneError("TRANSPORT_CLOSED", `the channel of ${this.#ports.node} is not open`, { about: this.#ports.node, next: this.#isStopped ? "begin again as a new incarnation" : "start it first" });
   }
+}
+
+/** Whether a message to them may find nobody, and be delivered all the same. */
+function isMany(to: Targets): boolean {
+  return to === "all" || to === "others" || typeof to !== "string";
 }
 
 function leftAlready(missing: readonly string[]): Map<string, DeliveryResult> {

@@ -7,7 +7,9 @@ export type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Reacha
 export type { Message } from "./message.ts";
 export { bytesCodec, DEEPEST_JSON, jsonCodec } from "./codec.ts";
 export type { Codec, Schema, SchemaResult, TopicFormat } from "./codec.ts";
-export { DEFAULT_CHANNEL_OPTIONS } from "./options.ts";
+export { NodeChannel } from "./node-channel.ts";
+export type { GroupChannel, NodeChannelPorts } from "./node-channel.ts";
+export { channelSettings, DEFAULT_CHANNEL_OPTIONS } from "./options.ts";
 export type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
 export { Moved } from "./moved.ts";
 export type { Reply, RequestReport } from "./requests.ts";

@@ -1,3 +1,4 @@
+import type { GroupChannel } from "../channel/index.ts";
 import { abortError, Events, Lifecycle, measureLoopDelay, systemClock, TribuneError, toTribuneError, withDeadline } from "../kernel/index.ts";
 import type { ErrorCode, LoopDelay } from "../kernel/index.ts";
 import { Elections, fullMembers } from "../election/index.ts";
@@ -9,6 +10,7 @@ import type { Timing } from "../presence/index.ts";
 import { COORDINATOR } from "../store/index.ts";
 import { ailments } from "./health.ts";
 import type { Ailment } from "./health.ts";
+import { Messaging } from "./messaging.ts";
 import { encodeMetadata } from "./metadata.ts";
 import { checkOptions } from "./options.ts";
 import type { CheckedOptions, ClusterOptions } from "./options.ts";
@@ -50,8 +52,11 @@ export interface ClusterHealth {
 /** What must agree among the members of a group; grows with the rooms that need agreement. */
 const SETTINGS = "protocol=1";
 
-/** How long leaving the store may take at a stop. */
+/** How long leaving the store, or the members, may take at a stop. */
 const LEAVE_DEADLINE_MS = 1_000;
+
+/** Between two readings of the group's keys, in beats: hints say sooner when they change, and a change is made in steps that wait for everybody. */
+const KEYS_POLL_BEATS = 10;
 
 /**
  * A node of a group: joins it, keeps its place, contends in elections and tells what happens. Made by {@link createCluster}. This is the only
@@ -67,6 +72,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   readonly #presence: Presence;
   readonly #membership: Membership;
   readonly #elections: Elections<Tx>;
+  readonly #messaging: Messaging | undefined;
   #ailingSince: number | undefined;
   #loopDelay: LoopDelay | undefined;
   #lostIncarnation: string | undefined;
@@ -83,7 +89,11 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
     const { clock, random, logger } = options;
     const onListenerError = (error: unknown, event: string) => this.#listenerFailed(error, event);
     this.#events = new Events<ClusterEvents>(onListenerError);
-    this.#presence = new Presence({ ...options, settings: SETTINGS, evidence: options.crashDetection === "evidence" }, { clock, random, logger, onListenerError, store: options.store });
+    if (options.channel !== undefined) {
+      const { group, node, channel, timing } = options;
+      this.#messaging = new Messaging({ group, node, options: channel, pollMs: timing.beatMs * KEYS_POLL_BEATS, clock, random, logger, stopping: this.#lifecycle.signal, trouble: (error) => this.#trouble(error) });
+    }
+    this.#presence = new Presence({ ...options, settings: SETTINGS, evidence: options.crashDetection === "evidence" }, { clock, random, logger, onListenerError, store: options.store, annex: this.#messaging?.annex });
     const succession = successionOf(options.succession, (error) => this.#listenerFailed(error, "succession"));
     this.#membership = new Membership({ presence: this.#presence, clock, random, logger, onListenerError, succession });
     this.#elections = new Elections<Tx>(
@@ -94,7 +104,14 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
         elector.events.on("failed", (error) => this.#events.emit("error", error));
       },
     );
+    this.#messaging?.connect(this.#presence, this.#membership);
     this.#relay();
+  }
+
+  /** Messages between members. Handlers and states may be registered before `start`, and stay for all incarnations. Throws `CHANNEL_OFF` where `createCluster` was not asked for it. */
+  get channel(): GroupChannel {
+    if (this.#messaging !== undefined) return this.#messaging.channel;
+    throw new TribuneError("CHANNEL_OFF", `${this.node} has no channel`, { about: this.node, next: "give createCluster channel: true" });
   }
 
   /** This node as a member: as the newest view shows it, or as `joining`. */
@@ -115,8 +132,8 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Joins the group; resolves when a view has this node. Rejects, and stops, on what a person has to mend (`STORE_AUTH_FAILED`, `SCHEMA_TOO_NEW`,
-   * `NODE_NAME_TAKEN`, …), and if the store could not be reached within `startTimeoutMs`. Later outages never end it.
+   * Joins the group; resolves when a view has this node, and the states that were registered with its channel are there. Rejects, and stops, on what a person has to mend (`STORE_AUTH_FAILED`, `SCHEMA_TOO_NEW`,
+   * `NODE_NAME_TAKEN`, `ADDRESS_IN_USE`, `STATE_UNAVAILABLE`, …), and if the store could not be reached within `startTimeoutMs`. Later outages never end it.
    */
   async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const { signal } = options;
@@ -141,7 +158,8 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
     const coordinator = this.#elections.elector(COORDINATOR);
     if (!this.#options.observer) void this.#membership.coordinate(coordinator).catch((error: unknown) => this.#trouble(toTribuneError(error, "INTERNAL", "the coordinator's loop ended")));
     await this.#presence.start(stopping);
-    await this.#joinedOrTrouble(stopping);
+    await Promise.all([this.#messaging?.start(), this.#joinedOrTrouble(stopping)]);
+    await this.#messaging?.obtainStates();
   }
 
   /** Someone else may be the one who has to publish the view, so there is no time limit; but what a person has to mend here ends the start. */
@@ -162,13 +180,16 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   stop(): Promise<void> {
     return this.#lifecycle.stop(async () => {
       const { clock, store, logger } = this.#options;
-      const step = async (operation: string, ms: number, work: Promise<unknown>) => {
-        await withDeadline(work, { clock, ms, operation }).catch((error: unknown) => logger.warn({ node: this.node, error: String(error) }, "a step of stopping did not end well"));
-      };
-      await step("stop the work and resign", this.timing.stopBudgetMs + LEAVE_DEADLINE_MS, this.#elections.close());
-      this.#elections.dispose();
-      await step("leave the group", 2 * LEAVE_DEADLINE_MS, this.#presence.stop(LEAVE_DEADLINE_MS));
-      await step("close the store", LEAVE_DEADLINE_MS, store.close());
+      const steps: ReadonlyArray<readonly [operation: string, ms: number, work: () => unknown]> = [
+        ["stop the work and resign", this.timing.stopBudgetMs + LEAVE_DEADLINE_MS, () => this.#elections.close()],
+        ["end what contends", LEAVE_DEADLINE_MS, () => this.#elections.dispose()],
+        ["say goodbye to the members", 2 * LEAVE_DEADLINE_MS, () => this.#messaging?.stop(LEAVE_DEADLINE_MS)],
+        ["leave the group", 2 * LEAVE_DEADLINE_MS, () => this.#presence.stop(LEAVE_DEADLINE_MS)],
+        ["close the store", LEAVE_DEADLINE_MS, () => store.close()],
+      ];
+      for (const [operation, ms, work] of steps) {
+        await withDeadline((async () => await work())(), { clock, ms, operation }).catch((error: unknown) => logger.warn({ node: this.node, error: String(error) }, "a step of stopping did not end well"));
+      }
       this.#loopDelay?.stop();
       this.#unhandleSignals?.();
     });

@@ -2,6 +2,7 @@
  * A node of a group: the rooms wired together.
  * @module
  */
+export type { ClusterChannelOptions } from "./channel-options.ts";
 export { Cluster, createCluster } from "./cluster.ts";
 export type { ClusterEvents, ClusterHealth } from "./cluster.ts";
 export type { Ailment } from "./health.ts";

@@ -1,5 +1,9 @@
 import { shown, TribuneError } from "../kernel/index.ts";
+import { ANNEX, LARGEST_ANNEX_BYTES } from "../membership/index.ts";
 import { LARGEST_METADATA_BYTES } from "../store/index.ts";
+
+/** What users may take of the room for metadata. */
+const LARGEST_BYTES = LARGEST_METADATA_BYTES - LARGEST_ANNEX_BYTES;
 
 /** Levels of nesting that metadata may have. */
 const DEEPEST = 16;
@@ -7,10 +11,11 @@ const DEEPEST = 16;
 /** Metadata as JSON text. Throws `INVALID_METADATA` naming the path of what cannot travel. */
 export function encodeMetadata(metadata: unknown): string {
   if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) throw invalid("metadata", "must be an object of JSON values");
+  if (Object.hasOwn(metadata, ANNEX)) throw invalid(`metadata.${ANNEX}`, "is what the rooms of a member tell each other");
   check(metadata, "metadata", []);
   const text = JSON.stringify(metadata);
   const bytes = Buffer.byteLength(text);
-  if (bytes > LARGEST_METADATA_BYTES) throw invalid("metadata", `takes ${bytes} bytes, more than ${LARGEST_METADATA_BYTES}`);
+  if (bytes > LARGEST_BYTES) throw invalid("metadata", `takes ${bytes} bytes, more than ${LARGEST_BYTES}`);
   return text;
 }
 

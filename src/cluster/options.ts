@@ -5,6 +5,8 @@ import { checkTiming, defaultStopBudgetMs, PRESETS } from "../presence/index.ts"
 import type { Preset, Timing } from "../presence/index.ts";
 import type { Member } from "../membership/index.ts";
 import type { StoreProvider } from "../store/index.ts";
+import { checkChannelOptions } from "./channel-options.ts";
+import type { CheckedChannelOptions, ClusterChannelOptions } from "./channel-options.ts";
 import { encodeMetadata } from "./metadata.ts";
 import { storeFromUrl } from "./store-url.ts";
 
@@ -16,7 +18,7 @@ export interface ClusterOptions<Tx = unknown> {
   readonly node?: string;
   /** Where coordination state lives: a provider (`postgres({ pool })`, `sqlite({ path })`, …), or a store URL. */
   readonly store: StoreProvider<Tx> | string;
-  /** What this node says about itself to the others: JSON, up to 16 KiB. Default: `{}`. */
+  /** What this node says about itself to the others: JSON, up to 15.5 KiB. Default: `{}`. */
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** Lease and beat as a pair: `fast` 2 s / 0.5 s, `default` 4 s / 1 s, `calm` 15 s / 5 s. */
   readonly preset?: Preset;
@@ -36,6 +38,8 @@ export interface ClusterOptions<Tx = unknown> {
   readonly maxElections?: number;
   /** In which order members succeed a coordinator, the next one first; all members must agree on it. Default: the oldest first, as `view.members` are. */
   readonly succession?: (members: readonly Member[]) => readonly Member[];
+  /** Messages between members: `true`, or where to listen and how. It opens a port, for encrypted connections of members only, so it has to be asked for. Default false. */
+  readonly channel?: boolean | ClusterChannelOptions;
   /** Make the schema at start, or bring it up to date, if the role may. Default true. */
   readonly createSchema?: boolean;
   /** How long `start` goes on trying to reach a store that does not answer. Default 15000. */
@@ -56,6 +60,7 @@ export const CLUSTER_DEFAULTS = {
   crashDetection: "evidence",
   observer: false,
   minimumMembers: 1,
+  channel: false,
   createSchema: true,
   startTimeoutMs: 15_000,
   handleSignals: false,
@@ -72,6 +77,8 @@ export interface CheckedOptions<Tx> {
   readonly minimumMembers: number;
   readonly maxElections: number;
   readonly succession: ((members: readonly Member[]) => readonly Member[]) | undefined;
+  /** `undefined`: this node has none. */
+  readonly channel: CheckedChannelOptions | undefined;
   readonly createSchema: boolean;
   readonly startTimeoutMs: number;
   readonly handleSignals: boolean;
@@ -94,6 +101,7 @@ const KNOWN: readonly (keyof ClusterOptions)[] = [
   "minimumMembers",
   "maxElections",
   "succession",
+  "channel",
   "createSchema",
   "startTimeoutMs",
   "handleSignals",
@@ -133,6 +141,7 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
   const { maxElections = Number.POSITIVE_INFINITY, succession } = options;
   complaints.check(options.maxElections === undefined || (Number.isInteger(maxElections) && maxElections >= 0), "maxElections must be a whole number, 0 or more");
   complaints.check(succession === undefined || typeof succession === "function", "succession must be a function that orders members");
+  const channel = attempt(() => checkChannelOptions(options.channel ?? CLUSTER_DEFAULTS.channel));
   const startTimeoutMs = options.startTimeoutMs ?? CLUSTER_DEFAULTS.startTimeoutMs;
   complaints.milliseconds("startTimeoutMs", startTimeoutMs, { min: 0, max: 86_400_000 });
   for (const name of ["createSchema", "handleSignals", "observer"] as const) complaints.check(options[name] === undefined || typeof options[name] === "boolean", `${name} must be true or false`);
@@ -150,6 +159,7 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
     minimumMembers,
     maxElections,
     succession,
+    channel,
     createSchema: options.createSchema ?? CLUSTER_DEFAULTS.createSchema,
     startTimeoutMs,
     handleSignals: options.handleSignals ?? CLUSTER_DEFAULTS.handleSignals,

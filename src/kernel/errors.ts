@@ -42,6 +42,7 @@ export const ERROR_CODES = {
   EVICTED: { retryable: false, exit: 4 },
   CLUSTER_NOT_STARTED: { retryable: false, exit: 1 },
   CLUSTER_STOPPED: { retryable: false, exit: 1 },
+  CHANNEL_OFF: { retryable: false, exit: 1 },
 
   // Leading.
   TERM_LOST: { retryable: false, exit: 4 },

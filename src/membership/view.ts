@@ -5,6 +5,7 @@ import type { EvidenceRule, Grounds, Observation } from "../presence/index.ts";
 import { deathStep } from "../presence/index.ts";
 import { viewFloor } from "../store/index.ts";
 import type { Holder, MemberRow, NewEvent, PresenceRow, StoredMember, StoredView } from "../store/index.ts";
+import { withoutAnnex } from "./annex.ts";
 
 /** A member of the group, as users see it. Immutable. */
 export interface Member {
@@ -195,7 +196,7 @@ export function presentView(stored: StoredView, before: View | undefined): View 
 
 /** Whether a member was made of such a row. A name and an incarnation belong together for ever. */
 function saysTheSame(member: Member, stored: StoredMember): boolean {
-  return Date.parse(member.joinedAt) === stored.joinedAtMs && member.observer === (stored.observer === true) && JSON.stringify(member.metadata) === JSON.stringify(stored.metadata);
+  return Date.parse(member.joinedAt) === stored.joinedAtMs && member.observer === (stored.observer === true) && JSON.stringify(member.metadata) === JSON.stringify(withoutAnnex(stored.metadata));
 }
 
 /** The same view, as one delivers it to a reader who had `before`. */
@@ -220,7 +221,7 @@ export function presentMember(member: StoredMember): Member {
   return Object.freeze({
     node: member.node,
     incarnation: member.incarnation,
-    metadata: deepFreeze(member.metadata) as Readonly<Record<string, unknown>>,
+    metadata: deepFreeze(withoutAnnex(member.metadata)) as Readonly<Record<string, unknown>>,
     state: "alive" as const,
     joinedAt: isoTime(member.joinedAtMs),
     observer: member.observer === true,

@@ -34,6 +34,15 @@ export interface PresencePorts {
   readonly logger: Logger;
   readonly store: StoreProvider;
   readonly onListenerError: ListenerErrorHandler;
+  readonly annex?: Annex | undefined;
+}
+
+/** What is put beside the user's metadata, anew for each incarnation. */
+export interface Annex {
+  /** Called before each join, with the incarnation that is to be. What it throws counts as a failure to join. */
+  prepare(incarnation: string): Promise<void>;
+  /** Called at each writing: the user's metadata with what belongs to it. */
+  attach(metadata: string): string;
 }
 
 /** What presence tells the rooms to its right. */
@@ -371,9 +380,18 @@ export class Presence {
 
   /** Replaces the metadata; also kept for the incarnations to come. */
   async updateMetadata(metadata: string): Promise<void> {
-    const written = await this.perform((session, call) => session.updateMetadata({ incarnation: this.#incarnation, metadata }, call));
+    const written = await this.perform((session, call) => session.updateMetadata({ incarnation: this.#incarnation, metadata: this.#withAnnex(metadata) }, call));
     if (!written) throw new TribuneError("INCARNATION_DEAD", `${this.#options.node} is not a member at the moment`, { about: this.#options.node, next: "try again after it has rejoined", retryable: true });
     this.#metadata = metadata;
+  }
+
+  /** Writes the annex as it is now. Rejects as `updateMetadata` does. */
+  async updateAnnex(): Promise<void> {
+    await this.updateMetadata(this.#metadata);
+  }
+
+  #withAnnex(metadata: string): string {
+    return this.#ports.annex?.attach(metadata) ?? metadata;
   }
 
   /**
@@ -559,14 +577,20 @@ export class Presence {
       this.#candidate = undefined;
       await session.leave({ incarnation: former.incarnation }, this.#call());
     }
-    return (this.#candidate ??= { incarnation: this.#ports.random.id(), sureUntilMs: this.#elapsed.nowMs() + trustMs(this.#options.timing.leaseMs) });
+    if (this.#candidate !== undefined) return this.#candidate;
+    const incarnation = this.#ports.random.id();
+    if (this.#ports.annex !== undefined) {
+      await this.#ports.annex.prepare(incarnation);
+      this.#stop.signal.throwIfAborted();
+    }
+    return (this.#candidate = { incarnation, sureUntilMs: this.#elapsed.nowMs() + trustMs(this.#options.timing.leaseMs) });
   }
 
   /** `dead`: an earlier attempt was written, and declared dead before it was heard of. */
   async #askToJoin(session: StoreSession, incarnation: string): Promise<JoinResult | "dead"> {
     const { node, timing, settings } = this.#options;
     try {
-      return await session.join({ incarnation, node, leaseMs: timing.leaseMs, metadata: this.#metadata, settings, generation: this.facts.generation, observer: this.#options.observer }, this.#call());
+      return await session.join({ incarnation, node, leaseMs: timing.leaseMs, metadata: this.#withAnnex(this.#metadata), settings, generation: this.facts.generation, observer: this.#options.observer }, this.#call());
     } catch (error) {
       if (!isTribuneError(error, "INCARNATION_DEAD")) throw error;
       this.#candidate = undefined;

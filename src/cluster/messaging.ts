@@ -1,0 +1,171 @@
+import { NodeChannel } from "../channel/index.ts";
+import type { ChannelView } from "../channel/index.ts";
+import { backoffMs, sleep, toTribuneError } from "../kernel/index.ts";
+import type { Clock, Logger, Random, TribuneError } from "../kernel/index.ts";
+import { annexOf, withAnnex } from "../membership/index.ts";
+import type { Membership } from "../membership/index.ts";
+import type { Annex, Presence } from "../presence/index.ts";
+import type { StoredView } from "../store/index.ts";
+import { KEY_RING_DOCUMENT, StoreKeyRing } from "../transport/index.ts";
+import type { CheckedChannelOptions } from "./channel-options.ts";
+
+/** What the channel of a node is wired to. */
+export interface MessagingPorts {
+  readonly group: string;
+  readonly node: string;
+  readonly options: CheckedChannelOptions;
+  /** How often the store is asked for the group's keys; hints come sooner. */
+  readonly pollMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Aborts when the node begins to stop. */
+  readonly stopping: AbortSignal;
+  /** Trouble that is no answer to a call. */
+  readonly trouble: (error: TribuneError) => void;
+}
+
+/** How long an incarnation's endpoint may take to open, or to take leave. */
+const ENDPOINT_DEADLINE_MS = 5_000;
+
+/** A listening port that cannot be had, or states that nobody gives, are tried for again after these pauses. */
+const RETRY = { firstMs: 200, longestMs: 10_000 };
+
+/** The channel of one node among the other rooms: an endpoint for each incarnation, its address in the member's annex, the group's keys from its store, views from the membership, states for each incarnation. */
+export class Messaging {
+  readonly channel: NodeChannel;
+  readonly annex: Annex = { prepare: (incarnation) => this.#prepare(incarnation), attach: (metadata) => this.#attach(metadata) };
+  readonly #ports: MessagingPorts;
+  readonly #keys: StoreKeyRing | undefined;
+  #presence: Presence | undefined;
+  /** The incarnation that the endpoint is for, also while it cannot be opened. */
+  #incarnation = "";
+  #address: string | undefined;
+  #isStarted = false;
+  /** The incarnation that states are being obtained for. */
+  #refreshing = "";
+
+  constructor(ports: MessagingPorts) {
+    this.#ports = ports;
+    const { group, node, options, clock, random, logger, pollMs } = ports;
+    if (options.keyed) {
+      const name = KEY_RING_DOCUMENT;
+      this.#keys = new StoreKeyRing({
+        store: {
+          read: () => this.#present.perform((session, call) => session.readDocument({ name }, call)),
+          write: (input) => this.#present.perform((session, call) => session.writeDocument({ name, ...input }, call)),
+          onHint: (listener) => this.#present.events.on("document", (changed) => (changed.name === name ? listener() : undefined)),
+        },
+        clock,
+        random,
+        logger,
+        pollMs,
+      });
+    }
+    this.channel = new NodeChannel({ group, node, transport: options.transport, keys: this.#keys, clock, random, logger }, options.channel);
+  }
+
+  /** Listens to the rooms that it stands on, before anybody else does: who hears of a view can send to its members. */
+  connect(presence: Presence, membership: Membership): void {
+    this.#presence = presence;
+    membership.events.on("view", () => {
+      if (presence.facts.view !== null) this.channel.setView(channelView(presence.facts.view));
+    });
+    presence.events.on("ended", ({ cause }) => {
+      if (cause === "dead") void this.#end();
+    });
+    presence.events.on("trusted", () => void (this.#isStarted && this.#refreshStates(presence.incarnation)));
+  }
+
+  /** The keys, once there is a connection to the store. Rejects as `StoreKeyRing.start` does. */
+  async start(): Promise<void> {
+    await this.#keys?.start(this.#ports.stopping);
+  }
+
+  /** The states, once this node is in a view. Rejects with `STATE_UNAVAILABLE`, `ABORTED`, and what a state's `apply` throws. */
+  async obtainStates(): Promise<void> {
+    await this.channel.obtainStates({ deadlineMs: this.#ports.options.statesTimeoutMs, signal: this.#ports.stopping });
+    this.#isStarted = true;
+  }
+
+  /** Says goodbye to the members, and closes the port. */
+  async stop(deadlineMs: number): Promise<void> {
+    this.#keys?.stop();
+    await this.channel.end({ deadlineMs });
+  }
+
+  get #present(): Presence {
+    if (this.#presence === undefined) throw new Error("the channel is not connected to the presence yet");
+    return this.#presence;
+  }
+
+  // ---- one endpoint for each incarnation
+
+  /** At the first start a port that cannot be had is a failure. Later it keeps nobody from being a member. */
+  async #prepare(incarnation: string): Promise<void> {
+    this.#incarnation = incarnation;
+    try {
+      await this.#begin(incarnation);
+    } catch (error) {
+      if (!this.#isStarted) throw error;
+      void this.#beginLater(incarnation, error);
+    }
+  }
+
+  async #begin(incarnation: string): Promise<void> {
+    this.#address = undefined;
+    await this.channel.begin(incarnation, { deadlineMs: ENDPOINT_DEADLINE_MS, signal: this.#ports.stopping });
+    this.#address = this.channel.address;
+  }
+
+  async #beginLater(incarnation: string, firstError: unknown): Promise<void> {
+    const { clock, random, stopping, trouble } = this.#ports;
+    let error = firstError;
+    for (let failures = 0; ; failures++) {
+      trouble(toTribuneError(error, "INTERNAL", "the channel could not be opened"));
+      await sleep(clock, backoffMs(failures, RETRY, random), stopping);
+      if (stopping.aborted || this.#incarnation !== incarnation) return;
+      try {
+        if (this.#address === undefined) await this.#begin(incarnation);
+        return await this.#present.updateAnnex();
+      } catch (again) {
+        error = again;
+      }
+    }
+  }
+
+  async #end(): Promise<void> {
+    this.#address = undefined;
+    await this.channel.end({ deadlineMs: ENDPOINT_DEADLINE_MS });
+  }
+
+  #attach(metadata: string): string {
+    return this.#address === undefined ? metadata : withAnnex(metadata, { channel: this.#address });
+  }
+
+  /** What this incarnation missed since the one before it: as at the start, but nobody waits for it. */
+  async #refreshStates(incarnation: string): Promise<void> {
+    if (this.#refreshing === incarnation) return;
+    this.#refreshing = incarnation;
+    const { clock, random, stopping, trouble, options } = this.#ports;
+    for (let failures = 0; !stopping.aborted && this.#incarnation === incarnation; failures++) {
+      try {
+        await this.channel.obtainStates({ deadlineMs: options.statesTimeoutMs, signal: stopping });
+        return;
+      } catch (error) {
+        if (stopping.aborted || this.#incarnation !== incarnation) return;
+        trouble(toTribuneError(error, "HANDLER_FAILED", "a state could not be obtained"));
+        await sleep(clock, backoffMs(failures, RETRY, random), stopping);
+      }
+    }
+  }
+}
+
+/** The members of a view that have a channel, and where. */
+export function channelView(view: StoredView): ChannelView {
+  const members = view.members.flatMap(({ node, incarnation, metadata }) => {
+    const { channel } = annexOf(metadata);
+    return typeof channel === "string" ? [{ node, incarnation, address: channel }] : [];
+  });
+  return { version: view.version, members, coordinator: view.coordinator?.incarnation ?? null };
+}
