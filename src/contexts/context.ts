@@ -47,7 +47,10 @@ export class ContextHandle implements Context {
   set(key: string, value: unknown, options: { readonly ifVersion: string | null }): Promise<boolean>;
   set(key: string, value: unknown, options?: { readonly ifVersion: string | null }): undefined | Promise<boolean> {
     const path = this.#there();
-    if (options === undefined) return void this.#properties.set(path, key, value);
+    if (options === undefined) {
+      this.#properties.set(path, key, value);
+      return undefined;
+    }
     return this.#contexts.writeIf({ path, key, value, text: this.#properties.encode({ path, key }, value) }, options.ifVersion);
   }
 

@@ -18,9 +18,10 @@ export class Digests {
 
   /** Adds a thing, or takes it away again. */
   toggle(bucket: number, path: string, key: string, kind: number, version: { readonly time: number; readonly member: string }): void {
-    const time = (seed: number) => mix(mix(seed ^ (version.time >>> 0)) ^ Math.floor(version.time / 2 ** 32));
-    const low = text(text(text(time(kind), path), key), version.member);
-    const high = text(text(text(time(kind ^ 0x85ebca6b), version.member), path), key);
+    // Each number is mixed before the next one comes: else a kind and a time could make up for each other.
+    const start = (seed: number) => mix(mix(mix(seed + kind) ^ (version.time >>> 0)) ^ Math.floor(version.time / 2 ** 32));
+    const low = text(text(text(start(0x2545f491), path), key), version.member);
+    const high = text(text(text(start(0x85ebca6b), version.member), path), key);
     const words = this.#words;
     words[bucket * 2] = (words[bucket * 2] ?? 0) ^ mix(low);
     words[bucket * 2 + 1] = (words[bucket * 2 + 1] ?? 0) ^ mix(high);

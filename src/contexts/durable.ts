@@ -20,6 +20,8 @@ export interface DurablePorts {
   readonly clock: Clock;
   /** How long the store may be behind, in milliseconds. */
   readonly everyMs: number;
+  /** Merges what another coordinator wrote. */
+  readonly take: (changes: Changes) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -61,16 +63,22 @@ export class DurableContexts {
     return !this.#isKnown || this.#stale().length > 0;
   }
 
-  /** Reads all that is kept. `take` merges it. Rejects with what the store rejects with. */
+  /**
+   * Reads all that is kept. `take` merges it. Rejects with what the store rejects with.
+   * The floor is only raised while the documents are not behind; so of a document that was written before, no more is forgotten than of the others: the greatest floor counts for all.
+   */
   async load(take: (changes: Changes) => void): Promise<void> {
     const rows = await this.#ports.documents.list(CONTEXT_DOCUMENTS);
     this.#kept.clear();
     const todo = rows.flatMap(({ name }) => placeOf(name) ?? []);
+    const found: Changes[] = [];
     await Promise.all(
       Array.from({ length: AT_ONCE }, async () => {
-        for (let place = todo.pop(); place !== undefined; place = todo.pop()) await this.#read(place, take);
+        for (let place = todo.pop(); place !== undefined; place = todo.pop()) found.push(...(await this.#read(place)));
       }),
     );
+    const floor = found.reduce((most, changes) => Math.max(most, changes.floor), this.#ports.tree().floor);
+    for (const { contexts } of found) take({ floor, contexts });
     this.#isKnown = true;
   }
 
@@ -115,11 +123,7 @@ export class DurableContexts {
       return;
     }
     const tree = this.#ports.tree();
-    const take = (changes: Changes) => {
-      if (changes.floor > tree.floor) tree.raiseFloor(changes.floor);
-      if (changes.floor === tree.floor) for (const change of changes.contexts) tree.merge(change);
-    };
-    if (!this.#isKnown) await this.load(take);
+    if (!this.#isKnown) await this.load(this.#ports.take);
     for (const bucket of this.#stale()) {
       if (!this.#isCoordinator()) return;
       await this.#write(bucket, tree);
@@ -139,7 +143,7 @@ export class DurableContexts {
     this.#kept.set(bucket, kept);
     const digest = tree.digests.of(bucket);
     const { floor } = tree;
-    const parts = [...encodeChanges(() => floor, tree.changes((_path, _key, each) => each === bucket), PART_BYTES)];
+    const parts = [...encodeChanges(() => floor, tree.changes((_thing, each) => each === bucket), PART_BYTES)];
     let done = true;
     for (const [part, { bytes }] of parts.entries()) {
       const name = nameOf(bucket, part);
@@ -159,14 +163,14 @@ export class DurableContexts {
     else this.#isKnown = false; // somebody else wrote: it is read before it is written again
   }
 
-  async #read({ bucket, part }: { readonly bucket: number; readonly part: number }, take: (changes: Changes) => void): Promise<void> {
+  async #read({ bucket, part }: { readonly bucket: number; readonly part: number }): Promise<Changes[]> {
     const document = await this.#ports.documents.read(nameOf(bucket, part));
-    if (document === null) return;
+    if (document === null) return [];
     const { digest, parts, changes } = JSON.parse(document.text) as { digest: string; parts: number; changes: string };
     let kept = this.#kept.get(bucket);
     if (kept === undefined) this.#kept.set(bucket, (kept = { digest: parts === 1 ? digest : "", versions: new Map() }));
     kept.versions.set(part, document.version);
-    take(decodeChanges(Buffer.from(changes, "base64")));
+    return [decodeChanges(Buffer.from(changes, "base64"))];
   }
 }
 

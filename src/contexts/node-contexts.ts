@@ -14,6 +14,7 @@ import { LOCAL, Trees } from "./trees.ts";
 import { NEVER } from "./version.ts";
 import type { Version } from "./version.ts";
 import { encodeChanges } from "./words.ts";
+import type { Changes } from "./words.ts";
 
 /** What contexts ask of whatever carries them to other members. */
 export interface ContextsLink {
@@ -229,6 +230,14 @@ export class NodeContexts implements Contexts {
 
   async #send(messages: readonly Uint8Array[], options: FlushOptions): Promise<ChangeReport> {
     return this.#link === undefined ? ALONE : await this.#link.publish(messages, options);
+  }
+
+  /** Merges what the store has; its floor counts for all of it. */
+  take({ floor, contexts }: Changes): void {
+    this.trees.shared.raiseFloor(floor);
+    for (const change of contexts) this.trees.shared.merge(change);
+    this.trees.versions.saw(this.trees.shared.newest);
+    this.tell();
   }
 
   #mergeLocal(change: ContextChange): void {

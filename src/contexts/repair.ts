@@ -1,6 +1,6 @@
 import { differingBuckets } from "./digest.ts";
-import type { ContextChange, Tree } from "./tree.ts";
-import { compareVersions } from "./version.ts";
+import { isNewer } from "./tree.ts";
+import type { ContextChange, Thing, Tree } from "./tree.ts";
 import type { Inventory } from "./words.ts";
 
 /**
@@ -35,24 +35,23 @@ export function takeInventory(tree: Tree, buckets: readonly number[]): Inventory
     taken.add(bucket);
     total += count;
   }
-  const things = [...tree.things()].filter(({ bucket }) => taken.has(bucket)).map(({ path, key, version }) => ({ path, key, version }));
+  const things = [...tree.things()].filter(({ bucket }) => taken.has(bucket));
   return { floor: tree.floor, buckets: [...taken], things };
 }
 
 /** What this tree has that is newer than an inventory, and the places in that of what is newer there. */
 export function compareInventory(tree: Tree, { buckets, things }: Inventory): { readonly newer: Iterable<ContextChange>; readonly wanted: readonly number[] } {
-  const theirs = new Map<string, (typeof things)[number]["version"]>();
+  const theirs = new Map<string, Thing>();
   const wanted: number[] = [];
-  for (const [at, { path, key, version }] of things.entries()) {
-    theirs.set(nameOf(path, key), version);
-    const own = tree.newestOf(path, key);
-    if (own === undefined || compareVersions(own, version) < 0) wanted.push(at);
+  for (const [at, thing] of things.entries()) {
+    theirs.set(nameOf(thing), thing);
+    if (isNewer(tree.thing(thing.path, thing.key), thing)) wanted.push(at);
   }
   const concerned = new Set(buckets);
-  const newer = tree.changes((path, key, bucket, version) => {
+  const newer = tree.changes((thing, bucket) => {
     if (!concerned.has(bucket)) return false;
-    const other = theirs.get(nameOf(path, key));
-    return other === undefined || compareVersions(other, version) < 0;
+    const other = theirs.get(nameOf(thing));
+    return other === undefined || isNewer(other, thing);
   });
   return { newer, wanted };
 }
@@ -62,11 +61,11 @@ export function pick(tree: Tree, { things }: Inventory, wanted: readonly number[
   const names = new Set<string>();
   for (const at of wanted) {
     const thing = things[at];
-    if (thing !== undefined) names.add(nameOf(thing.path, thing.key));
+    if (thing !== undefined) names.add(nameOf(thing));
   }
-  return tree.changes((path, key) => names.has(nameOf(path, key)));
+  return tree.changes((thing) => names.has(nameOf(thing)));
 }
 
-function nameOf(path: string, key: string): string {
+function nameOf({ path, key }: Pick<Thing, "path" | "key">): string {
   return `${path}\u0001${key}`;
 }

@@ -1,6 +1,5 @@
-import { isTribuneError, jitter, TribuneError } from "../kernel/index.ts";
+import { ERROR_CODES, jitter, TribuneError } from "../kernel/index.ts";
 import type { Clock, ErrorCode, Logger, Random, Timer } from "../kernel/index.ts";
-import { ERROR_CODES } from "../kernel/index.ts";
 import type { Channel, ChannelView, DeliveryResult, Message, Request, StatePage, StateReport } from "../channel/index.ts";
 import type { ChangeReport, FlushOptions } from "./contexts.ts";
 import type { DurableContexts } from "./durable.ts";
@@ -26,8 +25,10 @@ export interface ReplicationPorts {
   readonly logger: Logger;
 }
 
-const STATE = "contexts";
-const [TOPIC, DECIDED, DECIDE, DIGESTS, INVENTORY, FLOOR] = ["contexts", "contexts.decided", "contexts.decide", "contexts.digests", "contexts.inventory", "contexts.floor"];
+/** The state, and what members tell each other. */
+const CHANGES = "contexts";
+/** What they tell, and what they ask, of a write that the coordinator decides; and what else they ask. */
+const [DECIDED, DECIDE, DIGESTS, INVENTORY, FLOOR] = ["contexts.decided", "contexts.decide", "contexts.digests", "contexts.inventory", "contexts.floor"] as const;
 
 /** Of a page of the state, and of one step of a repair. */
 const PAGE_BYTES = 256 * 1024;
@@ -56,7 +57,7 @@ export class Replication implements ContextsLink {
   #member: string | undefined;
   /** What a new incarnation gets, while it is not complete. */
   #stage: Tree | undefined;
-  /** A page of the state could not be taken. */
+  /** Some of the state could not be taken. */
   #hasHoles = false;
   #begun: PromiseWithResolvers<void> = Promise.withResolvers();
   #publishedMs = Number.NEGATIVE_INFINITY;
@@ -69,20 +70,20 @@ export class Replication implements ContextsLink {
     this.#contexts = ports.contexts;
     this.#channel = ports.channel;
     const { channel } = ports;
-    for (const topic of [TOPIC, DECIDED, DECIDE, DIGESTS, INVENTORY, FLOOR]) channel.define(topic as string, { codec: "bytes" });
-    channel.state(STATE, { snapshot: (after) => this.#snapshot(after), apply: (page) => this.#applyPage(page) });
+    for (const topic of [CHANGES, DECIDED, DECIDE, DIGESTS, INVENTORY, FLOOR]) channel.define(topic, { codec: "bytes" });
+    channel.state(CHANGES, { snapshot: (after) => this.#snapshot(after), apply: (page) => this.#applyPage(page) });
     this.#off.push(
-      channel.listen(TOPIC as string, (message) => this.#receive(message)),
-      channel.listen(DECIDED as string, (message) => this.#receiveDecided(message)),
-      channel.respond(DECIDE as string, (request) => this.#decide(request)),
-      channel.respond(DIGESTS as string, (request) => this.#compareDigests(request)),
-      channel.respond(INVENTORY as string, (request) => this.#compareInventory(request)),
-      channel.respond(FLOOR as string, (request) => this.#answerFloor(request)),
+      channel.listen(CHANGES, (message) => this.#receive(message)),
+      channel.listen(DECIDED, (message) => this.#receiveDecided(message)),
+      channel.respond(DECIDE, (request) => this.#decide(request)),
+      channel.respond(DIGESTS, (request) => this.#compareDigests(request)),
+      channel.respond(INVENTORY, (request) => this.#compareInventory(request)),
+      channel.respond(FLOOR, (request) => this.#answerFloor(request)),
       channel.on("gap", ({ topic, from }) => {
-        if (topic === TOPIC || topic === DECIDED) this.#repairSoon([from.node]);
+        if (topic === CHANGES || topic === DECIDED) this.#repairSoon([from.node]);
       }),
       channel.on("undelivered", ({ topic, to }) => {
-        if (topic === TOPIC) this.#repairSoon([to.node]);
+        if (topic === CHANGES) this.#repairSoon([to.node]);
       }),
     );
     this.#contexts.connect(this);
@@ -107,7 +108,7 @@ export class Replication implements ContextsLink {
    * The states were obtained: from now on the contexts can be changed, and this member gives the state to others. Where nobody gave it, it is read from the store, if it is kept there. Rejects with what the store rejects with.
    */
   async begin(reports: readonly StateReport[]): Promise<void> {
-    const obtained = reports.some(({ state, from }) => state === STATE && from.length > 0);
+    const obtained = reports.some(({ state, from }) => state === CHANGES && from.length > 0);
     if (!obtained) await this.#ports.durable?.load((changes) => this.#apply(changes));
     const stage = this.#stage;
     this.#stage = undefined;
@@ -176,7 +177,7 @@ export class Replication implements ContextsLink {
     const chosen = mode ?? settings.mode;
     this.#publishedMs = this.#ports.clock.monotonicMs();
     const options = { deadlineMs: settings.deadlineMs, ...(chosen === undefined ? {} : { mode: chosen }), ...(signal === undefined ? {} : { signal }) };
-    const reports = await Promise.all(messages.map((message) => this.#channel.send(TOPIC as string, message, options)));
+    const reports = await Promise.all(messages.map((message) => this.#channel.send(CHANGES, message, options)));
     const results = new Map<string, DeliveryResult>();
     for (const report of reports) for (const [node, result] of report.results) if ((results.get(node)?.status ?? "delivered") === "delivered") results.set(node, result);
     this.#repairSoon([...results].filter(([, { status }]) => status === "timeout" || status === "failed").map(([node]) => node));
@@ -193,7 +194,10 @@ export class Replication implements ContextsLink {
   #apply({ floor, contexts }: Changes): boolean {
     const tree = this.#tree;
     tree.raiseFloor(floor);
-    if (floor < tree.floor) return false;
+    if (floor < tree.floor) {
+      if (tree === this.#stage) this.#hasHoles = true;
+      return false;
+    }
     for (const change of contexts) tree.merge(change);
     this.#merged(tree);
     return true;
@@ -214,14 +218,14 @@ export class Replication implements ContextsLink {
   }
 
   #applyPage({ bytes }: StatePage): void {
-    if (!this.#apply(decodeChanges(bytes))) this.#hasHoles = true;
+    this.#apply(decodeChanges(bytes));
   }
 
   // ---- writes that the coordinator decides -------------------------------------------------------------------
 
   async decide(write: { readonly path: string; readonly key: string; readonly text: string | undefined }, ifVersion: string | null): Promise<boolean> {
     const about = `${write.path}: ${write.key}`;
-    const report = await this.#channel.request(DECIDE as string, encodeConditionalWrite({ ...write, ifVersion }), { to: "coordinator", deadlineMs: this.#contexts.settings.deadlineMs });
+    const report = await this.#channel.request(DECIDE, encodeConditionalWrite({ ...write, ifVersion }), { to: "coordinator", deadlineMs: this.#contexts.settings.deadlineMs });
     const [reply] = report.replies.values();
     if (reply?.status === "replied") return reply.payload[0] === 1;
     if (reply?.status === "failed" && reply.code !== "WRITE_UNDECIDED" && isErrorCode(reply.code) && reply.code.startsWith("CONTEXT")) throw new TribuneError(reply.code, reply.message, { about });
@@ -244,7 +248,7 @@ export class Replication implements ContextsLink {
     const [message] = [...encodeChanges(() => shared.floor, [change], MENDING_BYTES)];
     if (message === undefined) throw undecided(about, "it could not be sent");
     // Whoever is the coordinator next has it: so nobody decides again on the version that was there before.
-    const { results } = await this.#channel.send(DECIDED as string, message.bytes, { mode: "ack", deadlineMs: Math.max(1, request.remainingMs() * 0.8) });
+    const { results } = await this.#channel.send(DECIDED, message.bytes, { mode: "ack", deadlineMs: Math.max(1, request.remainingMs() * 0.8) });
     const missing = [...results].filter(([, { status }]) => status !== "delivered" && status !== "left").map(([node]) => node);
     this.#repairSoon(missing);
     if (missing.length > 0) throw undecided(about, `${missing.join(", ")} did not confirm it`);
@@ -263,10 +267,15 @@ export class Replication implements ContextsLink {
     this.#repairTimer?.cancel();
     const { clock, random } = this.#ports;
     this.#repairTimer = clock.setTimer(jitter(random, this.#contexts.settings.repairMs, 0.2), () => {
-      void Promise.all([this.#chosen(1).map((node) => this.#repaired(node)), this.#raiseFloor()].flat()).finally(() => {
+      void this.#round().finally(() => {
         if (this.#member !== undefined && !this.#isStopped) this.#scheduleRepair();
       });
     });
+  }
+
+  async #round(): Promise<void> {
+    for (const node of this.#chosen(1)) await this.#repaired(node);
+    await this.#raiseFloor().catch((error: unknown) => this.#unable(error, "what was deleted could not be forgotten"));
   }
 
   /** So many others, by chance. */
@@ -293,10 +302,14 @@ export class Replication implements ContextsLink {
     return this.#repair(node).then(
       () => true,
       (error: unknown) => {
-        this.#ports.logger.debug({ node, error: error instanceof Error ? error.message : String(error) }, "contexts were not compared with another member's");
+        this.#unable(error, "contexts were not compared with another member's", { node });
         return false;
       },
     );
+  }
+
+  #unable(error: unknown, what: string, fields: Readonly<Record<string, unknown>> = {}): void {
+    this.#ports.logger.debug({ ...fields, error: error instanceof Error ? error.message : String(error) }, what);
   }
 
   /** Makes this member and another one the same; one repair with the same member at a time. */
@@ -312,19 +325,19 @@ export class Replication implements ContextsLink {
   async #mend(node: string): Promise<void> {
     for (let step = 0, idle = 0; step < MOST_STEPS && idle < 2 && this.#member !== undefined; step++) {
       const tree = this.#tree;
-      const { floor, buckets } = decodeDiffering(await this.#ask(node, DIGESTS as string, encodeDigests(tree.floor, tree.digests.bytes())));
+      const { floor, buckets } = decodeDiffering(await this.#ask(node, DIGESTS, encodeDigests(tree.floor, tree.digests.bytes())));
       if (floor !== tree.floor) {
         tree.raiseFloor(floor);
         continue;
       }
       if (buckets.length === 0) return;
       const inventory = takeInventory(tree, buckets);
-      const { wanted, changes } = decodeMending(await this.#ask(node, INVENTORY as string, encodeInventory(inventory)));
+      const { wanted, changes } = decodeMending(await this.#ask(node, INVENTORY, encodeInventory(inventory)));
       const before = tree.digests.bytes();
       if (changes.length > 0) this.#apply(decodeChanges(changes));
       const isNews = differing(tree, before).length > 0;
       const messages = [...encodeChanges(() => tree.floor, pick(tree, inventory, wanted), MENDING_BYTES)];
-      for (const { bytes } of messages) await this.#channel.send(TOPIC as string, bytes, { to: [node], mode: "ack", deadlineMs: this.#contexts.settings.deadlineMs });
+      for (const { bytes } of messages) await this.#channel.send(CHANGES, bytes, { to: [node], mode: "ack", deadlineMs: this.#contexts.settings.deadlineMs });
       idle = isNews ? 0 : idle + 1;
     }
   }
@@ -360,7 +373,7 @@ export class Replication implements ContextsLink {
 
   /** Throws `STATE_NOT_READY`. */
   #assertBegun(): void {
-    if (this.#member === undefined) throw new TribuneError("STATE_NOT_READY", "the contexts are not there yet", { about: STATE, next: "ask another member" });
+    if (this.#member === undefined) throw new TribuneError("STATE_NOT_READY", "the contexts are not there yet", { about: CHANGES, next: "ask another member" });
   }
 
   // ---- forgetting what was deleted ---------------------------------------------------------------------------
@@ -373,17 +386,13 @@ export class Replication implements ContextsLink {
     if (!this.#isCoordinator || (tree.oldestTombstone ?? Number.POSITIVE_INFINITY) > floor || durable?.isBehind === true) return;
     const { version, members } = this.#view;
     const name = tree.tombstonesUpTo(floor);
-    try {
-      if (members.length > 1) {
-        const { replies, ok } = await this.#channel.request(FLOOR as string, encodeFloorQuestion(version, floor, name), { to: "others", policy: "all", deadlineMs: this.#contexts.settings.deadlineMs });
-        if (!ok || replies.size < members.length - 1 || [...replies.values()].some((reply) => reply.status !== "replied" || reply.payload[0] !== 1)) return;
-      }
-      if (!this.#isCoordinator || this.#view.version !== version || tree.tombstonesUpTo(floor) !== name || tree !== this.#tree) return;
-      tree.raiseFloor(floor);
-      await this.#channel.send(TOPIC as string, new ChangesWriter(floor).bytes(), { mode: "async" });
-    } catch (error) {
-      if (!isTribuneError(error)) throw error; // it is tried again
+    if (members.length > 1) {
+      const { replies, ok } = await this.#channel.request(FLOOR, encodeFloorQuestion(version, floor, name), { to: "others", policy: "all", deadlineMs: this.#contexts.settings.deadlineMs });
+      if (!ok || replies.size < members.length - 1 || [...replies.values()].some((reply) => reply.status !== "replied" || reply.payload[0] !== 1)) return;
     }
+    if (!this.#isCoordinator || this.#view.version !== version || tree.tombstonesUpTo(floor) !== name || tree !== this.#tree) return;
+    tree.raiseFloor(floor);
+    await this.#channel.send(CHANGES, new ChangesWriter(floor).bytes(), { mode: "async" });
   }
 
   /** Whoever answers keeps them until the floor is raised. Only in the view of who asks: then nobody gets a state meanwhile from a member that did not have them all. */

@@ -29,6 +29,21 @@ export interface ContextChange {
   readonly properties: readonly PropertyChange[];
 }
 
+/** What is known of a property, deleted or not, or, under the key "", of a context itself. */
+export interface Thing {
+  readonly path: string;
+  readonly key: string;
+  /** The last removal of the context, or of one above it. */
+  readonly base: Version;
+  readonly version: Version;
+}
+
+/** Whether of two things of the same name the second one is to stand: knowledge of a removal counts before time. */
+export function isNewer(than: Pick<Thing, "base" | "version">, thing: Pick<Thing, "base" | "version">): boolean {
+  const bases = compareVersions(thing.base, than.base);
+  return bases > 0 || (bases === 0 && compareVersions(thing.version, than.version) > 0);
+}
+
 /** Hears what changes in a tree, as it happens. */
 export interface TreeObserver {
   created(path: string, version: Version): void;
@@ -106,11 +121,11 @@ export class Tree {
     return entry?.text === undefined ? undefined : entry;
   }
 
-  /** The newest that is known of a property, deleted or not; of the context itself for "". */
-  newestOf(path: string, key: string): Version | undefined {
+  /** What is known under a name; for what is not, since when it is not. */
+  thing(path: string, key: string): Thing {
     const node = this.#nodes.get(path);
-    if (node === undefined) return undefined;
-    return key === "" ? newest(node) : node.entries.get(key)?.version;
+    const version = node === undefined ? undefined : key === "" ? newest(node) : node.entries.get(key)?.version;
+    return { path, key, base: this.cutOf(path), version: version ?? NEVER };
   }
 
   /** The properties that are there. */
@@ -172,29 +187,31 @@ export class Tree {
   }
 
   /** Everything that is known, deletions and removals too, context by context; the property "" is the context itself. */
-  *things(): Iterable<{ readonly path: string; readonly key: string; readonly bucket: number; readonly version: Version }> {
+  *things(): Iterable<Thing & { readonly bucket: number }> {
     for (const node of this.#nodes.values()) {
       const { path, bucket } = node;
+      const base = this.cutOf(path);
       const version = newest(node);
-      if (version !== undefined) yield { path, key: "", bucket, version };
-      for (const [key, entry] of node.entries) yield { path, key, bucket: entry.bucket, version: entry.version };
+      if (version !== undefined) yield { path, key: "", base, version, bucket };
+      for (const [key, entry] of node.entries) yield { path, key, base, version: entry.version, bucket: entry.bucket };
     }
   }
 
   /** Everything in some buckets, or all of it, context by context in the order of their paths, the properties in the order of their keys; `wanted` says of each thing, "" being the context itself, whether it is. */
-  *changes(wanted: (path: string, key: string, bucket: number, version: Version) => boolean = () => true, after = { path: "", key: "" }): Iterable<ContextChange> {
+  *changes(wanted: (thing: Thing, bucket: number) => boolean = () => true, after = { path: "", key: "" }): Iterable<ContextChange> {
     for (const path of [...this.#nodes.keys()].toSorted()) {
       if (path < after.path) continue;
       const node = this.#nodes.get(path);
       if (node === undefined) continue; // gone meanwhile
       const skip = path === after.path ? after.key : undefined;
       const itself = newest(node);
-      const isWanted = skip === undefined && itself !== undefined && wanted(path, "", node.bucket, itself);
+      const base = this.cutOf(path);
+      const isWanted = skip === undefined && itself !== undefined && wanted({ path, key: "", base, version: itself }, node.bucket);
       const properties: PropertyChange[] = [];
-      for (const [key, { version, text, bucket }] of node.entries) if ((skip === undefined || key > skip) && wanted(path, key, bucket, version)) properties.push({ key, version, text });
+      for (const [key, { version, text, bucket }] of node.entries) if ((skip === undefined || key > skip) && wanted({ path, key, base, version }, bucket)) properties.push({ key, version, text });
       if (!isWanted && properties.length === 0) continue;
       properties.sort((a, b) => (a.key < b.key ? -1 : 1));
-      yield { path, base: this.cutOf(path), created: isWanted ? node.created : undefined, properties };
+      yield { path, base, created: isWanted ? node.created : undefined, properties };
     }
   }
 
@@ -273,8 +290,8 @@ export class Tree {
   /** Everything here and below was written without knowledge of this removal. */
   #cut(node: Node, cut: Version): void {
     this.#saw(cut);
+    this.#setCut(node, cut); // first, so that it is not pruned with what is below it
     this.#clear(node, cut);
-    this.#setCut(node, cut);
   }
 
   #clear(node: Node, cut: Version): void {

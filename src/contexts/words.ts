@@ -2,7 +2,7 @@ import { TribuneError } from "../kernel/index.ts";
 import { checkKey, checkPath } from "./names.ts";
 import { NEVER } from "./version.ts";
 import type { Version } from "./version.ts";
-import type { ContextChange, PropertyChange } from "./tree.ts";
+import type { ContextChange, PropertyChange, Thing } from "./tree.ts";
 
 /**
  * How changes travel, and how they are kept:
@@ -147,11 +147,11 @@ function legal(check: (name: unknown) => string, name: string): string {
   }
 }
 
-/** What a member has in some buckets: the write of each thing; the property "" is the context itself. */
+/** What a member has in some buckets. */
 export interface Inventory {
   readonly floor: number;
   readonly buckets: readonly number[];
-  readonly things: ReadonlyArray<{ readonly path: string; readonly key: string; readonly version: Version }>;
+  readonly things: readonly Thing[];
 }
 
 export function encodeInventory({ floor, buckets, things }: Inventory): Uint8Array {
@@ -164,6 +164,8 @@ export function encodeInventory({ floor, buckets, things }: Inventory): Uint8Arr
     if (thing.path !== path) {
       writer.byte(CONTEXT);
       writer.text((path = thing.path));
+      writer.number(thing.base.time);
+      writer.text(thing.base.member);
     }
     writer.byte(SET);
     writer.text(thing.key);
@@ -178,11 +180,13 @@ export function decodeInventory(bytes: Uint8Array): Inventory {
   const reader = new Reader(bytes);
   const floor = reader.number();
   const buckets = Array.from({ length: Math.min(reader.number(), 65_536) }, () => reader.number());
-  const things: Array<Inventory["things"][number]> = [];
+  const things: Thing[] = [];
+  const version = (): Version => ({ time: reader.number(), member: reader.text() });
   let path = "";
+  let base = NEVER;
   while (!reader.isAtEnd) {
-    if (reader.byte() === CONTEXT) path = reader.text();
-    else things.push({ path, key: reader.text(), version: { time: reader.number(), member: reader.text() } });
+    if (reader.byte() === CONTEXT) [path, base] = [reader.text(), version()];
+    else things.push({ path, key: reader.text(), base, version: version() });
   }
   return { floor, buckets, things };
 }
