@@ -46,20 +46,16 @@ export class ContextHandle implements Context {
   set(key: string, value: unknown): void;
   set(key: string, value: unknown, options: { readonly ifVersion: string | null }): Promise<boolean>;
   set(key: string, value: unknown, options?: { readonly ifVersion: string | null }): undefined | Promise<boolean> {
-    const path = this.#there();
-    if (options === undefined) {
-      this.#properties.set(path, key, value);
-      return undefined;
-    }
-    return this.#contexts.writeIf({ path, key, value, text: this.#properties.encode({ path, key }, value) }, options.ifVersion);
+    if (options !== undefined) return this.#writeIf(key, value, options.ifVersion, false);
+    this.#properties.set(this.#there(), key, value);
+    return undefined;
   }
 
   delete(key: string): boolean;
   delete(key: string, options: { readonly ifVersion: string }): Promise<boolean>;
   delete(key: string, options?: { readonly ifVersion: string }): boolean | Promise<boolean> {
-    const path = this.#there();
-    if (options === undefined) return this.#properties.delete(path, key);
-    return this.#contexts.writeIf({ path, key, value: undefined, text: undefined }, options.ifVersion);
+    if (options !== undefined) return this.#writeIf(key, undefined, options.ifVersion, true);
+    return this.#properties.delete(this.#there(), key);
   }
 
   touch(key: string): void {
@@ -76,6 +72,11 @@ export class ContextHandle implements Context {
 
   onChange(listener: (event: PropertyEvent) => unknown, { key }: { readonly key?: string } = {}): () => void {
     return this.#contexts.onChange(this.path, key === undefined ? listener : (event) => (event.key === key ? listener(event) : undefined));
+  }
+
+  async #writeIf(key: string, value: unknown, ifVersion: string | null, isDeletion: boolean): Promise<boolean> {
+    const place = { path: this.#there(), key };
+    return await this.#contexts.writeIf({ ...place, value, text: isDeletion ? undefined : this.#properties.encode(place, value) }, ifVersion);
   }
 
   /** Its path. Throws `CONTEXT_UNKNOWN` while it is not there. */
