@@ -66,11 +66,13 @@ export interface Context {
   onChange(listener: (event: PropertyEvent) => unknown, options?: { readonly key?: string }): () => void;
 }
 
+/** How a context is made. */
 export interface CreateOptions {
   /** `false`: it never leaves this node, nor does what is below it. Default true. */
   readonly replicated?: boolean;
 }
 
+/** How a flush is sent. */
 export interface FlushOptions {
   /** Default: that of the contexts. */
   readonly mode?: "ack" | "async";

@@ -256,8 +256,8 @@ export class Replication implements ContextsLink {
   }
 
   async #receiveDecided(message: Message): Promise<void> {
-    const { version, coordinator } = this.#view;
-    if (version > message.view && coordinator !== message.from.incarnation) throw undecided(message.from.node, `${message.from.node} is the coordinator no more`);
+    // Members of later views may have no knowledge of it, and one of them may be the next coordinator: whoever knows of such a view does not confirm.
+    if (this.#view.version > message.view) throw undecided(message.from.node, `${message.from.node} has not heard of the newest view yet`);
     await this.#receive(message);
   }
 

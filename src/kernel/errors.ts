@@ -88,6 +88,7 @@ export const ERROR_CODES = {
   PROPERTY_UNKNOWN: { retryable: false, exit: 4 },
   VALUE_INVALID: { retryable: false, exit: 2 },
   WRITE_UNDECIDED: { retryable: true, exit: 1 },
+  CONTEXTS_OFF: { retryable: false, exit: 2 },
   CONTEXTS_AWAY: { retryable: true, exit: 1 },
 
   // Everything else.
