@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Channel } from "../../src/channel/index.ts";
+import { NodeChannel } from "../../src/channel/index.ts";
 import type { ChannelView } from "../../src/channel/index.ts";
 import { replicatedContexts } from "../../src/contexts/index.ts";
 import type { ContextDocuments, Contexts, ContextsOptions, ReplicatedContexts } from "../../src/contexts/index.ts";
@@ -49,7 +49,7 @@ export class Documents implements ContextDocuments {
 export interface GroupNode {
   readonly node: string;
   incarnation: string;
-  channel: Channel;
+  readonly channel: NodeChannel;
   readonly replicated: ReplicatedContexts;
   readonly contexts: Contexts;
 }
@@ -83,15 +83,31 @@ export class Group {
     const { random } = this;
     const clock = skewed(this.clock, skewMs);
     const [node, incarnation] = [`node-${++this.#count}`, random.id()];
-    const channel = new Channel({ group: "g", node, incarnation, transport: this.network.transport(), clock: this.clock, random, logger: silentLogger }, {});
+    const channel = new NodeChannel({ group: "g", node, transport: this.network.transport(), clock: this.clock, random, logger: silentLogger });
     const replicated = replicatedContexts({ channel, documents: this.documents, clock, random, logger: silentLogger }, { ...this.#options, ...options });
-    await channel.start({ deadlineMs: 5_000 });
     const member: GroupNode = { node, incarnation, channel, replicated, contexts: replicated.contexts };
+    await this.#enter(member);
+    return member;
+  }
+
+  /** It loses its membership, and comes back as another incarnation. */
+  async rejoin(member: GroupNode, awayMs: number): Promise<void> {
+    this.nodes = this.nodes.filter((each) => each !== member);
+    this.publish();
+    member.replicated.leave();
+    await member.channel.end({ deadlineMs: 1_000 });
+    await new Promise<void>((resolve) => void this.clock.setTimer(awayMs, resolve));
+    member.incarnation = this.random.id();
+    await this.#enter(member);
+  }
+
+  async #enter(member: GroupNode): Promise<void> {
+    const { incarnation, channel, replicated } = member;
     replicated.join(incarnation);
+    await channel.begin(incarnation, { deadlineMs: 5_000 });
     this.nodes = [...this.nodes, member];
     this.publish();
     await replicated.begin(await channel.obtainStates({ deadlineMs: 120_000 }));
-    return member;
   }
 
   /** It is dead, and nobody says so but the view. */
@@ -101,13 +117,13 @@ export class Group {
     this.nodes = this.nodes.filter((each) => each !== member);
     this.publish();
     await member.replicated.stop();
-    void member.channel.stop({ deadlineMs: 1 });
+    void member.channel.end({ deadlineMs: 1 });
   }
 
   async leave(member: GroupNode): Promise<void> {
     await member.replicated.stop();
-    await member.channel.stop({ deadlineMs: 1_000 });
     this.nodes = this.nodes.filter((each) => each !== member);
+    await member.channel.end({ deadlineMs: 1_000 });
     this.publish();
   }
 
