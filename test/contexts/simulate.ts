@@ -32,7 +32,7 @@ const QUIET_MS = 90_000;
  * Judged: all trees are equal at the end; a property has no other value than one that was written into it, and not one that was deleted before it by somebody who had seen it; of all writes on one version one is told that it succeeded; no message has a property that was not touched.
  */
 export async function simulate(seed: number): Promise<Story> {
-  const group = new Group(seed, { deadlineMs: 1_000, repairMs: 2_000, tombstoneMs: 6_000, durable: seed % 3 === 0, durableMs: 500 });
+  const group = new Group(seed, { deadlineMs: 1_000, repairMs: 2_000, tombstoneMs: 2_500, durable: seed % 3 === 0, durableMs: 500 });
   const { random, clock, network } = group;
   const complaints: string[] = [];
   const count = { flushes: 0, faults: 0, joins: 0, deaths: 0, rejoins: 0, removals: 0, floors: 0, decided: 0, undecided: 0 };
@@ -45,6 +45,7 @@ export async function simulate(seed: number): Promise<Story> {
       else if (error.code === "WRITE_UNDECIDED") count.undecided++;
     });
   const touched = new Map<Contexts, Set<string>>();
+  const deleted: Deletion[] = [];
   let values = 0;
 
   const note = (path: string, key: string): number => {
@@ -54,7 +55,8 @@ export async function simulate(seed: number): Promise<Story> {
     return value;
   };
 
-  const write = (contexts: Contexts): void => {
+  const write = (node: GroupNode): void => {
+    const { contexts } = node;
     const path = pick(PATHS);
     const context = contexts.get(path);
     if (context === undefined) return noted(contexts.create(path).catch((error: unknown) => (isTribuneError(error, "CONTEXT_UNKNOWN") ? undefined : Promise.reject(error))));
@@ -70,8 +72,10 @@ export async function simulate(seed: number): Promise<Story> {
     for (let n = 1 + Math.floor(random.next() * 2); n > 0; n--) {
       const key = pick(KEYS);
       pending.add(`${path} ${key}`);
-      if (random.next() < 0.35) context.delete(key);
-      else context.set(key, (last = [key, note(path, key)])[1]);
+      if (random.next() < 0.35) {
+        const value = context.get(key);
+        if (context.delete(key)) deleted.push({ node, name: `${path} ${key} ${String(value)}`, incarnation: node.incarnation });
+      } else context.set(key, (last = [key, note(path, key)])[1]);
     }
     count.flushes++;
     const now = [...pending];
@@ -110,7 +114,9 @@ export async function simulate(seed: number): Promise<Story> {
     const [a, b] = [pick(group.nodes).node, pick(group.nodes).node];
     if (a === b) return;
     const dice = random.next();
-    if (dice < 0.3) network.break(a, b, random.next() < 0.5 ? "lost" : "arrive"); // what is sent again comes twice
+    if (dice < 0.06) {
+      isolate(a);
+    } else if (dice < 0.3) network.break(a, b, random.next() < 0.5 ? "lost" : "arrive"); // what is sent again comes twice
     else if (dice < 0.4) network.breakFor(a, b);
     else {
       const undo = dice < 0.6 ? "heal" : dice < 0.8 ? "delay" : "unbar";
@@ -125,6 +131,18 @@ export async function simulate(seed: number): Promise<Story> {
       heal.add(ending);
       clock.setTimer(random.next() * 6_000, ending);
     }
+  };
+
+  /** Nobody can talk to it for a while, longer than deletions are remembered where all have heard of them. */
+  const isolate = (node: string): void => {
+    const others = group.nodes.filter((each) => each.node !== node).map((each) => each.node);
+    for (const other of others) for (const [from, to] of [[node, other], [other, node]] as const) network.bar(from, to);
+    const ending = () => {
+      heal.delete(ending);
+      for (const other of others) for (const [from, to] of [[node, other], [other, node]] as const) network.unbar(from, to);
+    };
+    heal.add(ending);
+    clock.setTimer(2_000 + random.next() * 12_000, ending);
   };
 
   const join = (): void => {
@@ -151,7 +169,7 @@ export async function simulate(seed: number): Promise<Story> {
   for (const endMs = clock.monotonicMs() + STORY_MS; clock.monotonicMs() < endMs; ) {
     await clock.advance(random.next() * 150);
     const dice = random.next();
-    if (dice < 0.8) write(pick(group.nodes).contexts);
+    if (dice < 0.8) write(pick(group.nodes));
     else if (dice < 0.96) fault();
     else if (dice < 0.975) join();
     else if (dice < 0.99 && group.nodes.length > 2) {
@@ -172,17 +190,27 @@ export async function simulate(seed: number): Promise<Story> {
   await clock.advance(QUIET_MS / 2);
   for (const { contexts } of group.nodes) noted(contexts.flush()); // what was touched while its node was away
   await clock.advance(QUIET_MS / 2);
-  judge(group, written, winners, complaints);
+  judge(group, written, winners, deleted, complaints);
   for (const node of group.nodes) await group.during(group.leave(node));
   return { complaints, ...count };
 }
 
-function judge(group: Group, written: ReadonlyMap<string, ReadonlySet<string>>, winners: ReadonlyMap<string, readonly string[]>, complaints: string[]): void {
+/** Somebody had seen a value, and deleted it. */
+interface Deletion {
+  readonly node: GroupNode;
+  readonly incarnation: string;
+  readonly name: string;
+}
+
+function judge(group: Group, written: ReadonlyMap<string, ReadonlySet<string>>, winners: ReadonlyMap<string, readonly string[]>, deleted: readonly Deletion[], complaints: string[]): void {
   const [first, ...others] = group.nodes.map(({ node, contexts }) => ({ node, text: JSON.stringify([content(contexts), versions(contexts)]), tombstones: contexts.stats.tombstones }));
   for (const each of others) if (each.text !== first?.text) complaints.push(`${first?.node} has ${first?.text}, ${each.node} has ${each.text}`);
   for (const [path, properties] of Object.entries(content(group.nodes[0]?.contexts as Contexts))) {
     for (const [key, value] of Object.entries(properties)) if (written.get(`${path} ${key}`)?.has(String(value)) !== true) complaints.push(`${path}.${key} is ${String(value)}, which nobody wrote there`);
   }
+  // Whoever is there still knows that it deleted something: no value that it had seen then may have come back.
+  const gone = new Set(deleted.filter(({ node, incarnation }) => group.nodes.includes(node) && node.incarnation === incarnation).map(({ name }) => name));
+  for (const [path, properties] of Object.entries(content(group.nodes[0]?.contexts as Contexts))) for (const [key, value] of Object.entries(properties)) if (gone.has(`${path} ${key} ${String(value)}`)) complaints.push(`${path}.${key} is ${String(value)} again, which was deleted`);
   for (const [name, all] of winners) if (all.length > 1) complaints.push(`${all.join(" and ")} both succeeded on ${name}`);
   if ((first?.tombstones ?? 0) > 0) complaints.push(`${first?.tombstones} tombstones are still there after a long quiet`);
 }
