@@ -45,7 +45,8 @@ export async function simulate(seed: number): Promise<Story> {
       else if (error.code === "WRITE_UNDECIDED") count.undecided++;
     });
   const touched = new Map<Contexts, Set<string>>();
-  const deleted: Deletion[] = [];
+  /** By incarnation: what it had seen and deleted. */
+  const deleted = new Set<string>();
   let values = 0;
 
   const note = (path: string, key: string): number => {
@@ -69,12 +70,13 @@ export async function simulate(seed: number): Promise<Story> {
     const pending = touched.get(contexts) ?? new Set<string>();
     touched.set(contexts, pending);
     let last: [key: string, value: number] | undefined;
+    const gone: string[] = [];
     for (let n = 1 + Math.floor(random.next() * 2); n > 0; n--) {
       const key = pick(KEYS);
       pending.add(`${path} ${key}`);
       if (random.next() < 0.35) {
         const value = context.get(key);
-        if (context.delete(key)) deleted.push({ node, name: `${path} ${key} ${String(value)}`, incarnation: node.incarnation });
+        if (context.delete(key)) gone.push(`${path} ${key} ${String(value)}`);
       } else context.set(key, (last = [key, note(path, key)])[1]);
     }
     count.flushes++;
@@ -82,7 +84,10 @@ export async function simulate(seed: number): Promise<Story> {
     pending.clear();
     noted(
       contexts.flush().then(
-        ({ properties }) => void (properties > now.length && complaints.push(`${properties} properties were sent, of ${now.length} that were touched`)),
+        ({ properties }) => {
+          if (properties > now.length) complaints.push(`${properties} properties were sent, of ${now.length} that were touched`);
+          for (const name of gone) deleted.add(`${node.incarnation} ${name}`);
+        },
         (error: unknown) => {
           if (isTribuneError(error, "CONTEXTS_AWAY")) for (const name of now) pending.add(name); // they stay touched
           else throw error;
@@ -148,10 +153,13 @@ export async function simulate(seed: number): Promise<Story> {
   const join = (): void => {
     if (group.nodes.length >= 5) return;
     count.joins++;
-    noted(group.add({}, Math.floor(random.next() * 4_000) - 2_000));
+    noted(group.add({}, Math.floor(random.next() * 4_000) - 2_000).then(watch));
   };
 
   const watch = (node: GroupNode): void => {
+    node.contexts.on("change", ({ path, key, value, deleted: isGone }) => {
+      if (!isGone && deleted.has(`${node.incarnation} ${path} ${key} ${String(value)}`)) complaints.push(`${path}.${key} is ${String(value)} again at ${node.node}, which had deleted it`);
+    });
     let before = 0;
     const look = (): void => {
       const { tombstones } = node.contexts.stats;
@@ -190,27 +198,17 @@ export async function simulate(seed: number): Promise<Story> {
   await clock.advance(QUIET_MS / 2);
   for (const { contexts } of group.nodes) noted(contexts.flush()); // what was touched while its node was away
   await clock.advance(QUIET_MS / 2);
-  judge(group, written, winners, deleted, complaints);
+  judge(group, written, winners, complaints);
   for (const node of group.nodes) await group.during(group.leave(node));
   return { complaints, ...count };
 }
 
-/** Somebody had seen a value, and deleted it. */
-interface Deletion {
-  readonly node: GroupNode;
-  readonly incarnation: string;
-  readonly name: string;
-}
-
-function judge(group: Group, written: ReadonlyMap<string, ReadonlySet<string>>, winners: ReadonlyMap<string, readonly string[]>, deleted: readonly Deletion[], complaints: string[]): void {
+function judge(group: Group, written: ReadonlyMap<string, ReadonlySet<string>>, winners: ReadonlyMap<string, readonly string[]>, complaints: string[]): void {
   const [first, ...others] = group.nodes.map(({ node, contexts }) => ({ node, text: JSON.stringify([content(contexts), versions(contexts)]), tombstones: contexts.stats.tombstones }));
   for (const each of others) if (each.text !== first?.text) complaints.push(`${first?.node} has ${first?.text}, ${each.node} has ${each.text}`);
   for (const [path, properties] of Object.entries(content(group.nodes[0]?.contexts as Contexts))) {
     for (const [key, value] of Object.entries(properties)) if (written.get(`${path} ${key}`)?.has(String(value)) !== true) complaints.push(`${path}.${key} is ${String(value)}, which nobody wrote there`);
   }
-  // Whoever is there still knows that it deleted something: no value that it had seen then may have come back.
-  const gone = new Set(deleted.filter(({ node, incarnation }) => group.nodes.includes(node) && node.incarnation === incarnation).map(({ name }) => name));
-  for (const [path, properties] of Object.entries(content(group.nodes[0]?.contexts as Contexts))) for (const [key, value] of Object.entries(properties)) if (gone.has(`${path} ${key} ${String(value)}`)) complaints.push(`${path}.${key} is ${String(value)} again, which was deleted`);
   for (const [name, all] of winners) if (all.length > 1) complaints.push(`${all.join(" and ")} both succeeded on ${name}`);
   if ((first?.tombstones ?? 0) > 0) complaints.push(`${first?.tombstones} tombstones are still there after a long quiet`);
 }
