@@ -38,8 +38,10 @@ export interface StorePlace {
 
 /** Counts since the server began. */
 export interface StoreCounters {
-  readonly rowsWritten: number;
-  readonly logBytes: number;
+  readonly rowsWritten?: number;
+  readonly logBytes?: number;
+  /** What clients asked for, each on its own. */
+  readonly requests?: number;
 }
 
 /** What an observer of these waits between two looks at the evidence. */
@@ -112,7 +114,8 @@ async function openEtcd(): Promise<StorePlace | { readonly missing: string }> {
     async counters() {
       const metrics = await (await fetch(`http://${cluster.host}:${cluster.member.port}/metrics`)).text();
       const counted = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(metrics)?.[1]);
-      return { rowsWritten: counted("etcd_debugging_mvcc_put_total") + counted("etcd_debugging_mvcc_delete_total"), logBytes: counted("etcd_disk_wal_write_bytes_total") };
+      const requests = [...metrics.matchAll(/^grpc_server_handled_total\{.*grpc_type="unary"\} (\S+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+      return { rowsWritten: counted("etcd_debugging_mvcc_put_total") + counted("etcd_debugging_mvcc_delete_total"), logBytes: counted("etcd_disk_wal_write_bytes_total"), requests };
     },
     close: () => cluster.stop(),
   };
@@ -127,7 +130,8 @@ async function openZookeeper(): Promise<StorePlace | { readonly missing: string 
     label: `ZooKeeper ${server.version}, one server, maxClientCnxns = 0, Java heap of 128 MB`,
     fresh: () => Promise.resolve(`${server.url}?root=${encodeURIComponent(`/bench-${++roots}`)}`),
     serverPid: () => Promise.resolve(server.pid),
-    counters: () => Promise.resolve(undefined),
+    // A request is a packet of ZooKeeper's own counting; sessions that are silent for long say something, too.
+    counters: async () => ({ requests: Number(/^Received: (\d+)$/m.exec(await server.ask("srvr"))?.[1]) }),
     close: () => server.stop(),
   };
 }

@@ -24,6 +24,8 @@ export interface BeatsRow {
   /** Per member and second. */
   readonly beatsPerSecond: number;
   readonly roundTripsPerSecond: number;
+  /** What the server counted, per member and second. */
+  readonly requestsPerSecond: number | null;
   readonly rowsPerSecond: number | null;
   readonly logBytesPerSecond: number | null;
   /** Share of one core: of the server, and of all members' processes. */
@@ -123,6 +125,7 @@ interface Reading {
   readonly atMs: number;
   readonly serverMs: number | undefined;
   readonly membersMs: number;
+  readonly requests: number | undefined;
   readonly rowsWritten: number | undefined;
   readonly logBytes: number | undefined;
 }
@@ -133,6 +136,7 @@ async function reading(place: StorePlace, url: string, crowd: Crowd): Promise<Re
   return {
     serverMs: pid === undefined ? undefined : cpuTimeMs(pid),
     membersMs: crowd.pids.reduce((sum, each) => sum + cpuTimeMs(each), 0),
+    requests: counted?.requests,
     rowsWritten: counted?.rowsWritten,
     logBytes: counted?.logBytes,
     atMs: performance.now(),
@@ -147,6 +151,7 @@ function row(identity: Pick<BeatsRow, "store" | "members" | "elections" | "proce
   for (const window of windows) for (const [operation, count] of Object.entries(window.calls)) calls[operation] = (calls[operation] ?? 0) + count;
   const total = (of: (window: Window) => number) => windows.reduce((sum, window) => sum + of(window), 0);
   const perMember = (count: number) => ((count / windowMs) * 1_000) / identity.members;
+  const requests = rate(before.requests, after.requests);
   const beatsMs = windows.flatMap((window) => window.beatsMs);
   return {
     ...identity,
@@ -154,6 +159,7 @@ function row(identity: Pick<BeatsRow, "store" | "members" | "elections" | "proce
     windowMs,
     beatsPerSecond: perMember(calls["beat"] ?? 0),
     roundTripsPerSecond: perMember(Object.values(calls).reduce((sum, count) => sum + count, 0)),
+    requestsPerSecond: requests === null ? null : requests / identity.members,
     rowsPerSecond: rate(before.rowsWritten, after.rowsWritten),
     logBytesPerSecond: rate(before.logBytes, after.logBytes),
     serverCpu: share(before.serverMs, after.serverMs),
@@ -169,13 +175,14 @@ function row(identity: Pick<BeatsRow, "store" | "members" | "elections" | "proce
 /** The table of a result. */
 export function beatsText({ servers, rows, leftOut }: BeatsResult): string {
   const percent = (share: number | null) => (share === null ? "–" : `${plain(share * 100)} %`);
-  const head = ["store", "members", "elections held by one", "beats per member and s", "round trips", "rows written per s", "log per s", "server, of one core", "members' processes", "beat p50", "beat p99", "max", "gathered within", "members at the end", "trust lost"];
+  const head = ["store", "members", "elections held by one", "beats per member and s", "round trips", "requests", "rows written per s", "log per s", "server, of one core", "members' processes", "beat p50", "beat p99", "max", "gathered within", "members at the end", "trust lost"];
   const body = rows.map((each) => [
     each.store,
     String(each.members),
     String(each.elections),
     plain(each.beatsPerSecond),
     plain(each.roundTripsPerSecond),
+    each.requestsPerSecond === null ? "–" : plain(each.requestsPerSecond),
     each.rowsPerSecond === null ? "–" : plain(each.rowsPerSecond),
     each.logBytesPerSecond === null ? "–" : `${plain(each.logBytesPerSecond / 1_024)} KiB`,
     percent(each.serverCpu),

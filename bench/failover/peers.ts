@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import type { Departure } from "./rounds.ts";
 
@@ -5,8 +6,9 @@ import type { Departure } from "./rounds.ts";
 export interface Peer {
   readonly name: string;
   readonly title: string;
-  /** The package that has to be there, beside those of every run. */
+  /** The package that has to be there, beside those of every run; or the program. */
   readonly package: string;
+  readonly program?: true;
   readonly store: "postgres" | "etcd";
   /** Whether it hands out something that a resource could check, so that a stale leader cannot write. */
   readonly token: string;
@@ -86,6 +88,17 @@ export const PEERS: readonly Peer[] = [
     ],
   },
   {
+    name: "etcdctl",
+    title: "etcdctl elect",
+    package: "etcdctl",
+    program: true,
+    store: "etcd",
+    token: "the revision of its key, which a script has to ask for",
+    kind: "leader",
+    // A script that is frozen is not the program that holds the lease, so there is nothing to be measured.
+    variants: [{ title: "its lease of 60 s, which has no setting", options: { restMs: 2_000 }, patienceMs: { kill: 120_000, resign: 10_000 }, settleMs: 2_000, spreadMs: 20_000 }],
+  },
+  {
     name: "pg-boss",
     title: "pg-boss, schedule",
     package: "pg-boss",
@@ -105,9 +118,18 @@ export const PEERS: readonly Peer[] = [
   },
 ];
 
-/** The version of a peer that is installed, or `undefined` if it is not. */
+/** The version of a peer that is here, or `undefined` if it is not. */
 export function installedVersion(peer: Peer): string | undefined {
+  if (peer.program === true) return programVersion(peer.package);
   const manifest = new URL(`../node_modules/${peer.package}/package.json`, import.meta.url);
   if (!existsSync(manifest)) return undefined;
   return (JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string }).version;
+}
+
+function programVersion(program: string): string | undefined {
+  try {
+    return /version: (\S+)/.exec(execFileSync(program, ["version"], { encoding: "utf8", env: { ...process.env, ETCDCTL_API: "3" } }))?.[1];
+  } catch {
+    return undefined;
+  }
 }

@@ -4,6 +4,9 @@ import { defaultStopBudgetMs, PRESETS } from "../presence/index.ts";
 import type { Timing } from "../presence/index.ts";
 import { checkReason, SCHEMA_WORKS_WITH } from "../store/index.ts";
 import type { Call, GroupReading, InstalledSchema, OpenContext, StoreProvider, StoreSession } from "../store/index.ts";
+import { decodeReach, REACH_DOCUMENT } from "../channel/index.ts";
+import type { ReachReports } from "../channel/index.ts";
+import { annexOf } from "../membership/index.ts";
 import { Bell } from "./bell.ts";
 import { evidenceFinding, groupFinding, hintsFinding, schemaFinding, worstOf } from "./diagnosis.ts";
 import type { Diagnosis } from "./diagnosis.ts";
@@ -95,14 +98,15 @@ export class Admin implements AsyncDisposable {
   /** Everything about the group, at one instant. Throws `GROUP_UNKNOWN` if the store has no such group. */
   async status(ask: Ask = {}): Promise<GroupStatus> {
     const { store, clock } = this.#options;
-    const { reading, session, latencyMs, wallMs } = await this.#ask("status", ask.signal, async (session, call) => {
+    const { reading, reach, session, latencyMs, wallMs } = await this.#ask("status", ask.signal, async (session, call) => {
       const beganMs = clock.monotonicMs();
       const beganWallMs = clock.wallMs();
       const reading = await session.readGroup(call);
-      return { reading, session, latencyMs: clock.monotonicMs() - beganMs, wallMs: (beganWallMs + clock.wallMs()) / 2 };
+      const measured = { latencyMs: clock.monotonicMs() - beganMs, wallMs: (beganWallMs + clock.wallMs()) / 2 };
+      return { reading, session, ...measured, reach: await readReach(reading, session, call) };
     });
     const { kind, label, capabilities, schema } = store;
-    return deriveStatus(this.#known(reading), { group: this.group, kind, label, capabilities, schemaNeeded: schema.version, session: session.info, latencyMs, wallMs });
+    return deriveStatus(this.#known(reading), { group: this.group, kind, label, capabilities, schemaNeeded: schema.version, session: session.info, latencyMs, wallMs, reach });
   }
 
   async members(ask: Ask = {}): Promise<readonly MemberStatus[]> {
@@ -516,4 +520,11 @@ function isOver(signal: AbortSignal): boolean {
  */
 export function openAdmin(options: AdminOptions): Admin {
   return new Admin(checkAdminOptions(options));
+}
+
+/** What members say about their ways to each other; nothing is read where none has a channel. */
+async function readReach(reading: GroupReading | null, session: StoreSession, call: Call): Promise<ReachReports | undefined> {
+  if (reading?.view?.members.some(({ metadata }) => annexOf(metadata)["channel"] !== undefined) !== true) return undefined;
+  const document = await session.readDocument({ name: REACH_DOCUMENT }, call);
+  return document === null ? undefined : decodeReach(document.text);
 }

@@ -13,7 +13,7 @@ export type { PauseOutcome, PauseStatus } from "./pause.ts";
 export type { EventRecord, EventsBatch, EventsPage } from "./record.ts";
 export type { ResignOutcome, Successor } from "./resign.ts";
 export { deriveStatus, fingerprint, SILENT_SHARE } from "./status.ts";
-export type { CandidateStatus, ElectionStatus, GroupStatus, MemberStatus, NodeName, StoreStatus, Surroundings, TermStatus } from "./status.ts";
+export type { CandidateStatus, ChannelStatus, ElectionStatus, GroupStatus, MemberStatus, NodeName, StoreStatus, Surroundings, TermStatus } from "./status.ts";
 export type { TransferOutcome, TransferProgress } from "./transfer.ts";
 export { LARGE_CLOCK_OFFSET_MS } from "../store/index.ts";
 export { FENCE_PATIENCE_MS, LONG_PAUSE_MS, SLOW_STORE_MS, warningsOf } from "./warnings.ts";

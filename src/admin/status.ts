@@ -1,5 +1,6 @@
+import type { ReachReports } from "../channel/index.ts";
 import { isoTime } from "../kernel/index.ts";
-import { withoutAnnex } from "../membership/index.ts";
+import { annexOf, withoutAnnex } from "../membership/index.ts";
 import { trustMs } from "../presence/index.ts";
 import { COORDINATOR } from "../store/index.ts";
 import type { ElectionRow, GroupReading, PresenceRow, SessionInfo, StoreCapabilities, StoredMember, TermRow } from "../store/index.ts";
@@ -84,8 +85,19 @@ export interface MemberStatus extends NodeName {
   readonly crashDetection: "evidence" | "lease" | null;
   /** Alive as far as is known, but the connection that proved so has ended: its process is gone, or is connecting anew. */
   readonly connectionEnded: boolean;
+  /** How it can be reached by the other members; `null` if it has no channel, or until the view has it. */
+  readonly channel: ChannelStatus | null;
   /** What the member says about itself; `null` until the view has it. */
   readonly metadata: unknown;
+}
+
+/** A member's place on the channel, and what others say about their way to it. Says nothing about whether it lives. */
+export interface ChannelStatus {
+  readonly address: string;
+  /** Whether no member says that it has no connection with it. Members say so after some seconds. */
+  readonly connected: boolean;
+  /** Who has said so, and since when they have none; ISO 8601, by their own clocks. Not all, where many have lost many. */
+  readonly unreachableFrom: readonly { readonly node: string; readonly since: string }[];
 }
 
 /** An election, as a person wants to see it. */
@@ -150,6 +162,8 @@ export interface Surroundings {
   readonly latencyMs: number;
   /** This process's wall clock in the middle of the reading. */
   readonly wallMs: number;
+  /** Who cannot reach whom, as members say it. */
+  readonly reach?: ReachReports | undefined;
 }
 
 /**
@@ -164,9 +178,11 @@ export function deriveStatus(reading: GroupReading, around: Surroundings): Group
   const inView = new Map((reading.view?.members ?? []).map((member) => [member.incarnation, member]));
   const coordinatorRow = reading.elections.find((row) => row.election === COORDINATOR);
   const coordinator = coordinatorRow?.holder ?? null;
+  // What those say who are gone is over.
+  const reach = new Map([...(around.reach ?? [])].filter(([incarnation]) => presence.get(incarnation)?.state === "alive"));
   const everybody = [
-    ...reading.presence.map((row) => memberStatus(row, inView.get(row.incarnation), coordinator)),
-    ...[...inView.values()].filter((member) => !presence.has(member.incarnation)).map((member) => absentMember(member, coordinator)),
+    ...reading.presence.map((row) => memberStatus(row, inView.get(row.incarnation), coordinator, reach)),
+    ...[...inView.values()].filter((member) => !presence.has(member.incarnation)).map((member) => absentMember(member, coordinator, reach)),
   ].sort((a, b) => a.joinOrder - b.joinOrder || compare(a.incarnation, b.incarnation));
   const status: Omit<GroupStatus, "warnings"> = {
     group: around.group,
@@ -204,7 +220,7 @@ function crashDetection(presence: readonly PresenceRow[], { kind, capabilities }
   return { inForce: "evidence", why: "all members give evidence of life" };
 }
 
-function memberStatus(row: PresenceRow, viewed: StoredMember | undefined, coordinator: NodeName | null): MemberStatus {
+function memberStatus(row: PresenceRow, viewed: StoredMember | undefined, coordinator: NodeName | null, reach: ReachReports): MemberStatus {
   return {
     node: row.node,
     incarnation: row.incarnation,
@@ -221,11 +237,12 @@ function memberStatus(row: PresenceRow, viewed: StoredMember | undefined, coordi
     evicted: row.evicted,
     crashDetection: row.state !== "alive" ? null : row.evidence === "none" ? "lease" : "evidence",
     connectionEnded: row.state === "alive" && row.evidence === "free",
+    channel: channelStatus(viewed, reach),
     metadata: withoutAnnex(viewed?.metadata) ?? null,
   };
 }
 
-function absentMember(viewed: StoredMember, coordinator: NodeName | null): MemberStatus {
+function absentMember(viewed: StoredMember, coordinator: NodeName | null, reach: ReachReports): MemberStatus {
   return {
     node: viewed.node,
     incarnation: viewed.incarnation,
@@ -242,8 +259,19 @@ function absentMember(viewed: StoredMember, coordinator: NodeName | null): Membe
     evicted: false,
     crashDetection: null,
     connectionEnded: false,
+    channel: channelStatus(viewed, reach),
     metadata: withoutAnnex(viewed.metadata) ?? null,
   };
+}
+
+function channelStatus(viewed: StoredMember | undefined, reach: ReachReports): ChannelStatus | null {
+  const { channel: address } = annexOf(viewed?.metadata);
+  if (viewed === undefined || typeof address !== "string") return null;
+  const unreachableFrom = [...reach.values()].flatMap(({ node, unreached }) => {
+    const found = unreached.find((each) => each.incarnation === viewed.incarnation);
+    return found === undefined ? [] : [{ node, since: isoTime(found.sinceMs) }];
+  });
+  return { address, connected: unreachableFrom.length === 0, unreachableFrom };
 }
 
 function electionStatus(row: ElectionRow, reading: GroupReading, presence: ReadonlyMap<string, PresenceRow>): ElectionStatus {
@@ -300,7 +328,7 @@ export function fingerprint(status: GroupStatus): string {
     status.coordinator,
     status.store.epoch,
     status.store.generation,
-    status.members.map((member) => [member.incarnation, member.state, member.inView, member.silent, member.coordinator, member.metadata, member.evicted, member.crashDetection, member.connectionEnded]),
+    status.members.map((member) => [member.incarnation, member.state, member.inView, member.silent, member.coordinator, member.metadata, member.evicted, member.crashDetection, member.connectionEnded, member.channel]),
     status.departed.map((member) => member.incarnation),
     status.elections.map((election) => [election.election, election.holder, election.holderState, election.token, election.fenceToken, election.resignRequested, election.resignRequestedFor, election.paused, election.reservation, election.candidates]),
     status.warnings.map((warning) => [warning.code, warning.about]),

@@ -8,6 +8,7 @@ export type WarningCode =
   | "MEMBER_EVICTED"
   | "DEAD_IN_VIEW"
   | "NODE_TWICE"
+  | "MEMBER_UNREACHABLE"
   | "NO_COORDINATOR"
   | "COORDINATOR_SILENT"
   | "ELECTION_VACANT"
@@ -79,6 +80,11 @@ function memberWarnings(status: Facts): StatusWarning[] {
     found.push(
       warning("DEAD_IN_VIEW", member.node, `${member.node} is ${member.state === "dead" ? "dead" : "not in the store"}, and still in view ${status.viewVersion}`, "the coordinator publishes the next view; if it does not, look at the coordinator"),
     );
+  }
+  for (const { node, channel } of alive) {
+    if (channel === null || channel.connected) continue;
+    const from = channel.unreachableFrom.map((each) => `${each.node} (since ${each.since})`).join(", ");
+    found.push(warning("MEMBER_UNREACHABLE", node, `${node} has no connection at ${channel.address} with ${from}; that harms their messages, and nobody's place in the group`, "look at the network between them, at what it advertises, and whether all members protect their connections in the same way"));
   }
   const names = new Map<string, number>();
   for (const member of alive) names.set(member.node, (names.get(member.node) ?? 0) + 1);

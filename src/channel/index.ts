@@ -3,7 +3,7 @@
  * @module
  */
 export { Channel } from "./channel.ts";
-export type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Reachability, RequestOptions, SendOptions, SendReport } from "./channel.ts";
+export type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Pong, Reachability, RequestOptions, SendOptions, SendReport } from "./channel.ts";
 export type { Message } from "./message.ts";
 export { bytesCodec, DEEPEST_JSON, jsonCodec } from "./codec.ts";
 export type { Codec, Schema, SchemaResult, TopicFormat } from "./codec.ts";
@@ -12,6 +12,8 @@ export type { GroupChannel, NodeChannelPorts } from "./node-channel.ts";
 export { channelSettings, DEFAULT_CHANNEL_OPTIONS } from "./options.ts";
 export type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
 export { Moved } from "./moved.ts";
+export { decodeReach, encodeReach, REACH_DOCUMENT, withOwnReport } from "./reach.ts";
+export type { ReachReport, ReachReports, Unreached } from "./reach.ts";
 export type { Reply, RequestReport } from "./requests.ts";
 export type { Request, RequestHandler, RespondOptions } from "./responders.ts";
 export { afterRound, giverOrder } from "./state.ts";

@@ -30,7 +30,7 @@ export function showMembers(members: readonly MemberStatus[], shell: Shell): str
   if (members.length === 0) return [shell.paint("dim", "  nobody")];
   const newest = Math.max(...members.map((member) => member.viewSeen));
   return table(
-    ["NODE", "STATE", "ROLE", "LAST BEAT", "LEASE", "EVIDENCE", "VIEW", "RUN", "METADATA"],
+    ["NODE", "STATE", "ROLE", "LAST BEAT", "LEASE", "EVIDENCE", "CHANNEL", "VIEW", "RUN", "METADATA"],
     members.map((member) => [
       member.node,
       stateOf(member, shell),
@@ -38,6 +38,7 @@ export function showMembers(members: readonly MemberStatus[], shell: Shell): str
       member.ageMs === null ? "" : `${duration(member.ageMs)} ago`,
       member.leaseMs === null ? "" : duration(member.leaseMs),
       evidenceOf(member),
+      channelOf(member, shell),
       !member.inView ? "not yet" : member.viewSeen === newest ? "" : String(member.viewSeen),
       member.incarnation.slice(0, 8),
       isEmpty(member.metadata) ? "" : safeJson(member.metadata),
@@ -92,6 +93,14 @@ function stateOf(member: MemberStatus, shell: Shell): Cell {
 function evidenceOf({ crashDetection, connectionEnded }: MemberStatus): string {
   if (crashDetection === null) return "";
   return connectionEnded ? "free" : crashDetection === "evidence" ? "held" : "none";
+}
+
+function channelOf({ channel }: MemberStatus, shell: Shell): Cell {
+  if (channel === null) return { text: "" };
+  const [first] = channel.unreachableFrom.toSorted((a, b) => (a.since < b.since ? -1 : 1));
+  if (first === undefined) return { text: "connected" };
+  const others = channel.unreachableFrom.length - 1;
+  return { text: `unreachable since ${first.since} from ${first.node}${others === 0 ? "" : ` and ${others} more`}`, paint: (text) => shell.paint("yellow", text) };
 }
 
 function candidatesOf({ candidates }: ElectionStatus): string {

@@ -93,8 +93,8 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
     const onListenerError = (error: unknown, event: string) => this.#listenerFailed(error, event);
     this.#events = new Events<ClusterEvents>(onListenerError);
     if (options.channel !== undefined) {
-      const { group, node, channel, timing } = options;
-      this.#messaging = new Messaging({ group, node, options: channel, pollMs: timing.beatMs * KEYS_POLL_BEATS, clock, random, logger, stopping: this.#lifecycle.signal, trouble: (error) => this.#trouble(error) });
+      const { group, node, channel, timing, startTimeoutMs } = options;
+      this.#messaging = new Messaging({ group, node, options: channel, startTimeoutMs, pollMs: timing.beatMs * KEYS_POLL_BEATS, clock, random, logger, stopping: this.#lifecycle.signal, trouble: (error) => this.#trouble(error) });
     }
     this.#presence = new Presence({ ...options, settings: SETTINGS, evidence: options.crashDetection === "evidence" }, { clock, random, logger, onListenerError, store: options.store, annex: this.#messaging?.annex });
     const succession = successionOf(options.succession, (error) => this.#listenerFailed(error, "succession"));

@@ -1,6 +1,6 @@
 import { NodeChannel } from "../channel/index.ts";
 import type { ChannelView, StateReport } from "../channel/index.ts";
-import { backoffMs, sleep, toTribuneError } from "../kernel/index.ts";
+import { backoffMs, isTribuneError, sleep, toTribuneError } from "../kernel/index.ts";
 import type { Clock, Logger, Random, TribuneError } from "../kernel/index.ts";
 import { annexOf, withAnnex } from "../membership/index.ts";
 import type { Membership } from "../membership/index.ts";
@@ -8,6 +8,7 @@ import type { Annex, Presence } from "../presence/index.ts";
 import type { StoredView } from "../store/index.ts";
 import { KEY_RING_DOCUMENT, StoreKeyRing } from "../transport/index.ts";
 import type { CheckedChannelOptions } from "./channel-options.ts";
+import { ReachReporter } from "./reach-reporter.ts";
 
 /** What stands on the channel and has a life of its own for each incarnation. */
 export interface ChannelRoom {
@@ -27,6 +28,8 @@ export interface MessagingPorts {
   readonly group: string;
   readonly node: string;
   readonly options: CheckedChannelOptions;
+  /** How long a start goes on trying to reach the store. */
+  readonly startTimeoutMs: number;
   /** How often the store is asked for the group's keys; hints come sooner. */
   readonly pollMs: number;
   readonly clock: Clock;
@@ -52,10 +55,13 @@ export class Messaging {
   readonly #keys: StoreKeyRing | undefined;
   readonly #rooms: ChannelRoom[] = [];
   #presence: Presence | undefined;
+  #reporter: ReachReporter | undefined;
   /** The incarnation that the endpoint is for, also while it cannot be opened. */
   #incarnation = "";
   #address: string | undefined;
   #isStarted = false;
+  /** Before that nobody can be dialled, and to try would only cost a pause. */
+  #hasKeys = false;
   /** The incarnation that states are being obtained for. */
   #refreshing = "";
 
@@ -87,11 +93,10 @@ export class Messaging {
   /** Listens to the rooms that it stands on, before anybody else does: who hears of a view can send to its members. */
   connect(presence: Presence, membership: Membership): void {
     this.#presence = presence;
+    const { node, clock, random } = this.#ports;
+    this.#reporter = new ReachReporter({ node, channel: this.channel, presence, clock, random });
     membership.events.on("view", () => {
-      if (presence.facts.view === null) return;
-      const view = channelView(presence.facts.view);
-      this.channel.setView(view);
-      for (const room of this.#rooms) room.setView(view);
+      if (this.#hasKeys) this.#passView();
     });
     presence.events.on("ended", ({ cause }) => {
       if (cause === "dead") void this.#end();
@@ -101,7 +106,23 @@ export class Messaging {
 
   /** The keys, once there is a connection to the store. Rejects as `StoreKeyRing.start` does. */
   async start(): Promise<void> {
-    await this.#keys?.start(this.#ports.stopping);
+    await this.#readKeys();
+    this.#hasKeys = true;
+    this.#passView();
+  }
+
+  /** What passes is waited out for as long as the start goes on trying to reach the store. */
+  async #readKeys(): Promise<void> {
+    const { clock, random, stopping, startTimeoutMs } = this.#ports;
+    const giveUpAtMs = clock.monotonicMs() + startTimeoutMs;
+    for (let failures = 0; ; failures++) {
+      try {
+        return await this.#keys?.start(stopping);
+      } catch (error) {
+        if (stopping.aborted || !isTribuneError(error) || !error.retryable || clock.monotonicMs() >= giveUpAtMs) throw error;
+        await sleep(clock, backoffMs(failures, RETRY, random), stopping);
+      }
+    }
   }
 
   /** The states, once this node is in a view. Rejects with `STATE_UNAVAILABLE`, `ABORTED`, and what a state's `apply` throws. */
@@ -123,12 +144,22 @@ export class Messaging {
   /** Says goodbye to the members, and closes the port. */
   async stop(deadlineMs: number): Promise<void> {
     this.#keys?.stop();
+    this.#reporter?.stop();
     await this.channel.end({ deadlineMs });
   }
 
   get #present(): Presence {
     if (this.#presence === undefined) throw new Error("the channel is not connected to the presence yet");
     return this.#presence;
+  }
+
+  #passView(): void {
+    const { view } = this.#present.facts;
+    if (view === null) return;
+    const members = channelView(view);
+    this.channel.setView(members);
+    for (const room of this.#rooms) room.setView(members);
+    this.#reporter?.setView(members);
   }
 
   // ---- one endpoint for each incarnation

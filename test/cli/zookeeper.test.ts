@@ -31,7 +31,7 @@ if ("missing" in programs) {
       const fresh = `${store}/apps/fresh`;
       const printed = await tribune(t, ["migrate", "--print", "--store", fresh]);
       assert.equal(printed.code, 0, printed.stderr);
-      for (const line of ["create /apps\n", "create /apps/fresh\n", "create /apps/fresh/tribune '{"]) assert.ok(printed.stdout.includes(line), `${line} in ${printed.stdout}`);
+      for (const line of ["addauth digest ops:PASSWORD\n", 'create /apps "" auth::cdrwa\n', 'create /apps/fresh "" auth::cdrwa\n', "create /apps/fresh/tribune '{"]) assert.ok(printed.stdout.includes(line), `${line} in ${printed.stdout}`);
       for (const said of [/now has schema version/, /nothing to do/]) {
         const migrated = await tribune(t, ["migrate", "--store", fresh]);
         assert.match(migrated.stdout, said, migrated.stderr);

@@ -54,13 +54,25 @@ describe("faults", () => {
 
   it("on ZooKeeper break no promise", async (t) => {
     try {
-      const { summary } = await run(t, { storeKind: "zookeeper", only: ["kill", "cut", "cut-requests", "stop-long", "flap", "server-kill", "server-restart"] });
+      const { summary } = await run(t, { storeKind: "zookeeper", only: ["kill", "cut", "cut-requests", "stop-long", "loss", "promote", "server-kill", "server-restart"] });
       assert.ok(summary.faults.length > 0);
     } catch (error) {
       if (!(error instanceof NoServer)) throw error;
       requireOrSkip(t, "zookeeper", error.message);
     }
   });
+
+  for (const storeKind of ["etcd-ensemble", "zookeeper-ensemble"] as const) {
+    it(`on three servers, ${storeKind}, break no promise`, async (t) => {
+      try {
+        const { summary } = await run(t, { storeKind, only: ["kill", "member-kill", "member-stop", "minority", "majority"] });
+        assert.ok(summary.faults.length > 0);
+      } catch (error) {
+        if (!(error instanceof NoServer)) throw error;
+        requireOrSkip(t, storeKind === "etcd-ensemble" ? "etcd" : "zookeeper", error.message);
+      }
+    });
+  }
 
   it("on MariaDB break no promise", async (t) => {
     try {

@@ -14,8 +14,10 @@ export function openLoopback(label: string): World {
     lacks: new Map([
       ["loss", "a TCP proxy sees no packets: this needs namespaces"],
       ["reorder", "a TCP proxy sees no packets: this needs namespaces"],
+      ["minority", "members of an ensemble have no proxies between them: this needs namespaces"],
     ]),
     serverHost: HOST,
+    memberHost: () => HOST,
     nodesFrom: `${HOST}/32`,
     through: () => [],
     async addressOf(node, port) {

@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import type { Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { CROWD, SERVERS } from "./world.ts";
+import { CROWD, memberPlace, SERVERS } from "./world.ts";
 import type { Through, Weather, World } from "./world.ts";
 
 const run = promisify(execFile);
@@ -43,11 +43,12 @@ export function namespacesMissing(): string | undefined {
 }
 
 /**
- * A namespace of the network for each node, one for all servers, one for the crowd. Nothing connects them but the packet switch, which is a process of ours (`switch.py`): what it drops is gone,
+ * A namespace of the network for each node, one for all servers or for each member of an ensemble, one for the crowd. Nothing connects them but the packet switch, which is a process of ours (`switch.py`): what it drops is gone,
  * as from a cable. Names are of this process, so that worlds do not meet.
  */
-export async function openNamespaces(nodes: readonly string[], seed: number): Promise<World> {
-  const places = [SERVERS, ...nodes, CROWD];
+export async function openNamespaces(nodes: readonly string[], seed: number, members = 1): Promise<World> {
+  const servers = Array.from({ length: members }, (_, member) => memberPlace(member));
+  const places = [...servers, ...nodes, CROWD];
   const prefix = `tribune-${process.pid}-${++worlds}-`;
   const nameOf = (place: string) => `${prefix}${place}`;
   const addressOf = (place: string) => `${NETWORK}.${places.indexOf(place) + 1}`;
@@ -88,8 +89,16 @@ export async function openNamespaces(nodes: readonly string[], seed: number): Pr
     serverHost: addressOf(SERVERS),
     nodesFrom: `${NETWORK}.0/24`,
     through: (place): Through => ["nsenter", `--net=/run/netns/${nameOf(place)}`],
-    addressOf: (_node, port) => Promise.resolve({ host: addressOf(SERVERS), port }),
-    disturb: (node, weather) => ready.disturb(places.indexOf(node), places.indexOf(SERVERS), weather),
+    memberHost: (member) => addressOf(memberPlace(member)),
+    addressOf: (_node, port, member = 0) => Promise.resolve({ host: addressOf(memberPlace(member)), port }),
+    async disturb(node, weather) {
+      for (const server of servers) await ready.disturb(places.indexOf(node), places.indexOf(server), weather);
+    },
+    async isolate(group, isCut) {
+      for (const one of group) {
+        for (const other of places) if (!group.includes(other)) await ready.disturb(places.indexOf(one), places.indexOf(other), isCut ? { cut: "both" } : {});
+      }
+    },
     close,
   };
 }

@@ -50,7 +50,7 @@ describe("the options of a run of faults", () => {
 
   for (const [args, says] of [
     [[], /--store-kind is missing/],
-    [["--store-kind", "oracle"], /--store-kind must be one of postgres, mariadb, etcd, zookeeper, sqlite, not "oracle"/],
+    [["--store-kind", "oracle"], /--store-kind must be one of postgres, mariadb, etcd, etcd-ensemble, zookeeper, zookeeper-ensemble, sqlite, not "oracle"/],
     [["--store-kind", "sqlite", "--minutes", "0"], /--minutes must be a number/],
     [["--store-kind", "sqlite", "--minutes", ""], /--minutes must be a number/],
     [["--store-kind", "sqlite", "--seed", "1.5"], /--seed must be a whole number/],

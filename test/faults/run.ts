@@ -8,7 +8,7 @@ import type { CheckConfig, HistoryEntry, Violation } from "../../src/testing/his
 import { Fleet } from "../fleet/fleet.ts";
 import { makeHistoryFolder, readHistory } from "../fleet/history-folder.ts";
 import { faultsFor } from "./catalogue.ts";
-import type { FaultKind } from "./catalogue.ts";
+import type { FaultKind, StoreKind } from "./catalogue.ts";
 import { atRate, forgetFaketime, libfaketime } from "./faketime.ts";
 import { injectorOf } from "./faults/all.ts";
 import type { Scene } from "./faults/scene.ts";
@@ -93,13 +93,11 @@ export async function runFaults(options: FaultOptions, audience: Audience = SILE
 
 async function openWorld({ storeKind, loopback, seed }: FaultOptions, nodes: readonly string[]): Promise<World> {
   if (storeKind === "sqlite") return openLoopback("this host");
-  // It has no socket file, by which a server in a namespace could be looked at from outside.
-  if (storeKind === "zookeeper") return openLoopback("loopback with a TCP proxy for each node");
   const missing = loopback ? "no namespaces were wanted" : namespacesMissing();
   const loopbackWorld = (why: string) => openLoopback(`loopback with a TCP proxy for each node (${why})`);
   if (missing !== undefined) return loopbackWorld(missing);
   try {
-    return await openNamespaces(nodes, seed);
+    return await openNamespaces(nodes, seed, membersOf(storeKind));
   } catch (error) {
     return loopbackWorld(`namespaces cannot be joined here: ${(error as Error).message.trim().split("\n").at(-1)}`);
   }
@@ -115,12 +113,18 @@ async function openPlace(options: FaultOptions, world: World, nodes: readonly st
     case "mariadb":
       return await openMariadbPlace(world, nodes, folder, { clock: wanted.includes("server-clock"), replica: wanted.includes("promote") });
     case "etcd":
-      return await openEtcdPlace(world, nodes, folder);
+    case "etcd-ensemble":
+      return await openEtcdPlace(world, nodes, folder, membersOf(options.storeKind));
     case "zookeeper":
-      return await openZookeeperPlace(world, nodes, folder);
+    case "zookeeper-ensemble":
+      return await openZookeeperPlace(world, nodes, folder, { members: membersOf(options.storeKind), disk: wanted.includes("disk-full") });
     default:
       return options.storeKind satisfies never;
   }
+}
+
+function membersOf(storeKind: StoreKind): number {
+  return storeKind === "etcd-ensemble" || storeKind === "zookeeper-ensemble" ? 3 : 1;
 }
 
 function wantedOf({ only, storeKind }: FaultOptions): readonly FaultKind[] {

@@ -21,22 +21,31 @@ export interface World {
   readonly label: string;
   /** What cannot be done here, each with the reason. */
   readonly lacks: ReadonlyMap<FaultKind, string>;
-  /** The address that servers listen on. */
+  /** The address that servers listen on; of an ensemble that of its first member. */
   readonly serverHost: string;
+  /** The address of each member of an ensemble. */
+  memberHost(member: number): string;
   /** The addresses that nodes come from, as CIDR. */
   readonly nodesFrom: string;
   /** How a process comes to be where that node is, or the servers, or the crowd. */
   through(place: string): Through;
-  /** How a node reaches what listens on that port of the servers' address. */
-  addressOf(node: string, port: number): Promise<{ readonly host: string; readonly port: number }>;
+  /** How a node reaches what listens on that port of the servers' address, or of that member's. */
+  addressOf(node: string, port: number, member?: number): Promise<{ readonly host: string; readonly port: number }>;
   /** Makes the weather between a node and the servers, until the next call. */
   disturb(node: string, weather: Weather): Promise<void>;
+  /** Cuts these places off from all others, or mends that; what the weather of their links was is forgotten. */
+  isolate?(places: readonly string[], isCut: boolean): Promise<void>;
   /** Removes everything that was made. May be called twice. */
   close(): Promise<void>;
 }
 
-/** The place of all servers. */
+/** The place of all servers; of an ensemble that of its first member. */
 export const SERVERS = "server";
+
+/** The place of a member of an ensemble. */
+export function memberPlace(member: number): string {
+  return member === 0 ? SERVERS : `${SERVERS}${member + 1}`;
+}
 
 /** The place of the nodes that come in a crowd. */
 export const CROWD = "crowd";

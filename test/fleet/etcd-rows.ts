@@ -1,4 +1,4 @@
-import { systemClock } from "../../src/kernel/index.ts";
+import { systemClock, systemRandom } from "../../src/kernel/index.ts";
 import { Connection } from "../../src/store/etcd/connection.ts";
 import { all, endOf } from "../../src/store/etcd/messages.ts";
 import type { Item, Txn } from "../../src/store/etcd/messages.ts";
@@ -31,9 +31,9 @@ export async function forgetEtcdRows(url: string): Promise<void> {
 }
 
 async function ask(url: string, txn: Txn): Promise<readonly Item[]> {
-  const source = { ...checkOptions({ url }), turn: 0 };
+  const source = { ...checkOptions({ url }), turn: undefined };
   const { connection, prepared } = await Connection.open(source, {
-    context: { clock: systemClock, deadlineMs: PATIENCE_MS },
+    context: { clock: systemClock, random: systemRandom, deadlineMs: PATIENCE_MS },
     operation: "reading the rows",
     prepare: async (one) => await one.txn(txn, PATIENCE_MS),
   });

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { isDeepStrictEqual } from "node:util";
+import { openAdmin } from "../../src/admin/index.ts";
+import { REACH_DOCUMENT } from "../../src/channel/index.ts";
 import { createCluster } from "../../src/cluster/index.ts";
 import { isTribuneError } from "../../src/kernel/index.ts";
 import { ANNEX } from "../../src/membership/index.ts";
@@ -105,6 +107,33 @@ describe("the channel of a cluster", () => {
     assert.deepEqual([...(await world.during(a.channel.send("news", 1, { to: ["plain"] }))).results], [["plain", { status: "left" }]]);
     assert.equal((await world.during(a.channel.send("news", 1, { to: "coordinator" }))).ok, false, "the coordinator has no channel");
     assert.throws(() => plain.channel, (error) => isTribuneError(error, "CHANNEL_OFF"));
+    await world.stop();
+  });
+
+  it("shows who cannot be reached in the group's status, and that it can be again; no view changes, and nothing is written before", async () => {
+    const world = new Messengers();
+    const [a, b, c] = await world.start("a", "b", "c");
+    assert.ok(a !== undefined && b !== undefined && c !== undefined);
+    const admin = openAdmin({ store: world.store, group: "g", clock: world.clock });
+    const ways = async () => (await world.during(admin.members())).map(({ node, channel }) => `${node} ${channel?.connected === true ? "connected" : `not from ${channel?.unreachableFrom.map((each) => each.node).join()}`}`);
+    await world.clock.advance(30_000);
+    assert.equal(await world.document(REACH_DOCUMENT), undefined);
+    assert.deepEqual(await ways(), ["a connected", "b connected", "c connected"]);
+    const { version } = a.view;
+    const cutMs = world.clock.wallMs();
+    for (const [from, to] of [["a", "b"], ["b", "a"]] as const) world.network.cut(from, to);
+    await world.clock.advance(30_000);
+    assert.deepEqual(await ways(), ["a not from b", "b not from a", "c connected"]);
+    const { members, warnings } = await world.during(admin.status());
+    const [since = ""] = members[0]?.channel?.unreachableFrom.map((each) => each.since) ?? [];
+    assert.ok(Date.parse(since) >= cutMs && Date.parse(since) < world.clock.wallMs(), since);
+    assert.deepEqual(warnings.map(({ code, about }) => `${code} ${about}`).filter((each) => each.startsWith("MEMBER")), ["MEMBER_UNREACHABLE a", "MEMBER_UNREACHABLE b"]);
+    for (const [from, to] of [["a", "b"], ["b", "a"]] as const) world.network.heal(from, to);
+    await world.connected(a, b, c);
+    await world.clock.advance(30_000);
+    assert.deepEqual(await ways(), ["a connected", "b connected", "c connected"]);
+    assert.equal(a.view.version, version);
+    await admin.close();
     await world.stop();
   });
 

@@ -36,11 +36,19 @@ export interface EtcdClusterOptions {
   /** Certificate and key of the servers, and whose certificates clients must have, if any: then clients come by TLS. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   readonly programs?: FoundPrograms;
-  /** The address that members listen on, and a program and its arguments that turn themselves into a server, or into etcd's own tool, there. Default: this host. */
-  readonly surroundings?: { readonly host: string; readonly through: () => readonly string[] };
+  /** Where each member is. Default: this host. */
+  readonly surroundings?: (number: number) => EtcdSurroundings;
   /** What clients and the other members reach a member by, where that is not its own port: a proxy in front of it. */
   readonly peersThrough?: (member: { readonly port: number; readonly number: number }) => Promise<number>;
 }
+
+/** Where a member is: the address that it listens on, and a program and its arguments that turn themselves into a server, or into etcd's own tool, there. */
+export interface EtcdSurroundings {
+  readonly host: string;
+  readonly through: readonly string[];
+}
+
+const HERE: EtcdSurroundings = { host: LOOPBACK, through: [] };
 
 // ---- finding
 
@@ -90,7 +98,7 @@ export async function startEtcd(options: EtcdClusterOptions = {}): Promise<EtcdC
     for (let n = 0; n < count; n++) {
       const peerPort = ports[2 * n + 1] as number;
       const reachedBy = (await options.peersThrough?.({ port: peerPort, number: n })) ?? peerPort;
-      places.push({ name: `m${n + 1}`, port: ports[2 * n] as number, peerPort, reachedBy, folder });
+      places.push({ ...(options.surroundings?.(n) ?? HERE), name: `m${n + 1}`, port: ports[2 * n] as number, peerPort, reachedBy, folder });
     }
     const cluster = new EtcdCluster(places, { ...options, programs }, folder);
     await cluster.start();
@@ -102,7 +110,7 @@ export async function startEtcd(options: EtcdClusterOptions = {}): Promise<EtcdC
   }
 }
 
-interface MemberPlace {
+interface MemberPlace extends EtcdSurroundings {
   readonly name: string;
   readonly port: number;
   readonly peerPort: number;
@@ -132,7 +140,7 @@ export class EtcdCluster {
   }
 
   get host(): string {
-    return this.#options.surroundings?.host ?? LOOPBACK;
+    return this.member.place.host;
   }
 
   /** Who may do everything, where anybody is asked who he is. */
@@ -147,7 +155,7 @@ export class EtcdCluster {
 
   urlOf({ user, password, prefix = "tribune", ports = this.members.map((member) => member.port) }: { user?: string | undefined; password?: string | undefined; prefix?: string; ports?: readonly number[] }): string {
     const who = user === undefined ? "" : `${encodeURIComponent(user)}:${encodeURIComponent(password ?? "")}@`;
-    return `etcd://${who}${ports.map((port) => `${this.host}:${port}`).join(",")}/${prefix}`;
+    return `etcd://${who}${ports.map((port) => `${this.members.find((member) => member.port === port)?.place.host ?? LOOPBACK}:${port}`).join(",")}/${prefix}`;
   }
 
   /** The only member of a cluster that has one; otherwise the first. */
@@ -168,10 +176,11 @@ export class EtcdCluster {
 
   /** Runs etcd's own tool as the administrator, and answers what it printed. */
   async control(args: readonly string[], { member = this.member, as = "administrator" }: { readonly member?: EtcdMember; readonly as?: "administrator" | "nobody" } = {}): Promise<string> {
-    const { programs, tls, surroundings } = this.#options;
+    const { programs, tls } = this.#options;
+    const { host, through } = member.place;
     const who = this.administrator === undefined || as === "nobody" ? [] : [`--user=${this.administrator.user}:${this.administrator.password}`];
-    const way = tls === undefined ? [`--endpoints=http://${this.host}:${member.port}`] : [`--endpoints=https://${this.host}:${member.port}`, "--insecure-skip-tls-verify", `--cert=${tls.cert}`, `--key=${tls.key}`];
-    const [first, ...rest] = [...(surroundings?.through() ?? []), programs.control];
+    const way = tls === undefined ? [`--endpoints=http://${host}:${member.port}`] : [`--endpoints=https://${host}:${member.port}`, "--insecure-skip-tls-verify", `--cert=${tls.cert}`, `--key=${tls.key}`];
+    const [first, ...rest] = [...through, programs.control];
     const { stdout } = await run(first, [...rest, ...way, ...who, "--command-timeout=30s", ...args], { env: { ...process.env, ETCDCTL_API: "3" }, maxBuffer: LARGEST_ANSWER_BYTES });
     return stdout;
   }
@@ -223,7 +232,7 @@ export class EtcdCluster {
   /** Adds a member that follows and has no vote, and starts it; stopped with the others. */
   async addLearner(): Promise<EtcdMember> {
     const [port, peerPort] = (await freePorts(2)) as [number, number];
-    const place: MemberPlace = { name: "learner", port, peerPort, reachedBy: peerPort, folder: this.#folder };
+    const place: MemberPlace = { ...HERE, name: "learner", port, peerPort, reachedBy: peerPort, folder: this.#folder };
     const add = async () => await this.control(["member", "add", place.name, "--learner", `--peer-urls=http://${this.host}:${peerPort}`]);
     // For some seconds after members have found each other, no other one is let in.
     for (let tried = 1; ; tried++) {
@@ -250,12 +259,13 @@ export class EtcdCluster {
 
   /** Starts a server on data of the only member that was moved aside, where nobody else reaches it, and ends it when `work` is done. */
   async look<T>(dataFolder: string, work: (there: EtcdCluster) => Promise<T>): Promise<T> {
-    const { programs, surroundings } = this.#options;
+    const { programs } = this.#options;
+    const { host, through } = this.member.place;
     const [port, peerPort] = (await freePorts(2)) as [number, number];
     const folder = await mkdtemp(join(tmpdir(), "tribune-etcd-"));
     await rename(dataFolder, join(folder, "aside"));
-    const place: MemberPlace = { name: "aside", port, peerPort, reachedBy: peerPort, folder };
-    const there = new EtcdCluster([place], { programs, ...(surroundings === undefined ? {} : { surroundings }), settings: { force_new_cluster: "true" } }, folder);
+    const place: MemberPlace = { host, through, name: "aside", port, peerPort, reachedBy: peerPort, folder };
+    const there = new EtcdCluster([place], { programs, settings: { force_new_cluster: "true" } }, folder);
     await there.start();
     try {
       return await work(there);
@@ -305,10 +315,9 @@ export class EtcdMember {
   }
 
   async start(more: Readonly<Record<string, string | number>> = {}): Promise<void> {
-    const { name, port, peerPort, folder } = this.place;
+    const { name, host, through, port, peerPort, folder } = this.place;
     const { tls, settings, programs } = this.#options;
     const scheme = tls === undefined ? "http" : "https";
-    const host = this.#host;
     const flags = {
       name,
       data_dir: this.#dataFolder,
@@ -326,7 +335,7 @@ export class EtcdMember {
       ...more,
     };
     const args = Object.entries(flags).map(([flag, value]) => `--${flag.replaceAll("_", "-")}=${value}`);
-    const [first, ...rest] = [...(this.#options.surroundings?.through() ?? []), programs.server];
+    const [first, ...rest] = [...through, programs.server];
     const child = spawn(first, [...rest, ...args], { cwd: folder, env: { ...process.env, LC_ALL: "C", TZ: "UTC" }, stdio: ["ignore", "ignore", "pipe"] });
     this.#child = child;
     const killed = () => {
@@ -385,10 +394,6 @@ export class EtcdMember {
     this.#child?.kill("SIGCONT");
   }
 
-  get #host(): string {
-    return this.#options.surroundings?.host ?? LOOPBACK;
-  }
-
   get #dataFolder(): string {
     return join(this.place.folder, this.place.name);
   }
@@ -396,8 +401,8 @@ export class EtcdMember {
   /** What makes the identity of the cluster: names, addresses and token. */
   get #founding(): Readonly<Record<string, string>> {
     return {
-      initial_advertise_peer_urls: `http://${this.#host}:${this.place.reachedBy}`,
-      initial_cluster: this.#all.map(({ name, reachedBy }) => `${name}=http://${this.#host}:${reachedBy}`).join(","),
+      initial_advertise_peer_urls: `http://${this.place.host}:${this.place.reachedBy}`,
+      initial_cluster: this.#all.map(({ name, host, reachedBy }) => `${name}=http://${host}:${reachedBy}`).join(","),
       initial_cluster_token: "tribune-test",
     };
   }

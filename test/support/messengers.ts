@@ -4,6 +4,7 @@ import type { Cluster, ClusterOptions } from "../../src/cluster/index.ts";
 import { seededRandom, silentLogger } from "../../src/kernel/index.ts";
 import { memory } from "../../src/store/memory/index.ts";
 import type { MemoryProvider, MemoryTransaction } from "../../src/store/memory/index.ts";
+import type { StoreSession } from "../../src/store/index.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { MemoryNetwork } from "../../src/transport/index.ts";
 
@@ -44,11 +45,23 @@ export class Messengers {
   /** As a member that is wrong about it would. */
   async declareDead(incarnation: string): Promise<void> {
     const call = { deadlineMs: 1_000 };
-    const session = await this.store.open({ group: "g", node: "nobody", clock: this.clock, random: seededRandom(0), logger: silentLogger, createSchema: false, deadlineMs: 1_000, statementLimitMs: 1_000 });
+    const session = await this.#open();
     const { epoch, presence } = await session.look({ cursor: { epoch: "", electionsVersion: 0, viewVersion: 0 }, watch: [incarnation] }, call);
     const beat = presence[0]?.beat ?? 0;
     assert.ok(await session.declareDead({ incarnation, beat, epoch, requireExpired: false, requireFree: false, by: "nobody", reason: "expired" }, call));
     await session.close();
+  }
+
+  /** The text of a document of the group. */
+  async document(name: string): Promise<string | undefined> {
+    const session = await this.#open();
+    const found = await session.readDocument({ name }, { deadlineMs: 1_000 });
+    await session.close();
+    return found?.text;
+  }
+
+  async #open(): Promise<StoreSession> {
+    return await this.store.open({ group: "g", node: "nobody", clock: this.clock, random: seededRandom(0), logger: silentLogger, createSchema: false, deadlineMs: 1_000, statementLimitMs: 1_000 });
   }
 
   /** What the promise comes to, while time passes. */

@@ -97,8 +97,8 @@ export async function startZookeeper(options: ZookeeperServerOptions = {}): Prom
 }
 
 /** Starts servers that are an ensemble, and resolves when they have a leader. */
-export async function startEnsemble(options: ZookeeperServerOptions = {}, count = 3): Promise<ZookeeperEnsemble> {
-  const servers = await Promise.all(Array.from({ length: count }, async () => await makeServer(options)));
+export async function startEnsemble(options: ZookeeperServerOptions = {}, { count = 3, surroundingsOf }: { readonly count?: number; readonly surroundingsOf?: (number: number) => ZookeeperSurroundings } = {}): Promise<ZookeeperEnsemble> {
+  const servers = await Promise.all(Array.from({ length: count }, async (_, n) => await makeServer(surroundingsOf === undefined ? options : { ...options, surroundings: surroundingsOf(n) })));
   const ensemble = await ensembleOf(servers);
   try {
     await Promise.all(servers.map(async (server) => await server.start({ untilServing: true })));
@@ -257,6 +257,8 @@ export class ZookeeperServer {
 
   /** Asks one of the words of four letters. */
   async ask(word: string): Promise<string> {
+    const [first, ...rest] = this.place.options.surroundings?.through ?? [];
+    if (first !== undefined) return (await run(first, [...rest, "timeout", "2", "bash", "-c", `exec 3<>/dev/tcp/${this.host}/${this.port} && printf ${word} >&3 && cat <&3`])).stdout;
     return await new Promise((resolve, reject) => {
       const socket = connect({ host: this.host, port: this.port }, () => socket.write(word));
       let text = "";

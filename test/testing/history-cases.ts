@@ -566,8 +566,12 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "an old term of the leader itself ends late": history(faultsEnd, coordinating, leading, of("b", announced(100, 1), ended(15_000, 1))),
       "who holds it no more is refused": history(faultsEnd, coordinating, leading, of("a", wrote(12_000, 2, "w", "refused")), of("b", wrote(10_900, 7, "x", "refused"), wrote(12_000, 7, "y"), wrote(12_001, 7, "z", "unknown"))),
       "the faults never end": history(of("a", announced(0, 1), at(100, "killed"))),
+      "handed over, late, to a node that has not had it since": history(faultsEnd, coordinating, leading, of("b", ended(15_000, 7)), of("a", announced(15_010, 8))),
     },
     bad: {
+      "handed over to and fro": { history: history(faultsEnd, coordinating, leading, of("b", ended(15_000, 7), announced(16_020, 9)), of("a", announced(15_010, 8), ended(16_000, 8))), says: /work had no holder for 20 ms/, times: 1 },
+      "handed over, with a gap of more than a beat": { history: history(faultsEnd, coordinating, leading, of("b", ended(15_000, 7)), of("a", announced(17_010, 8))), says: /work had no holder for 2010 ms/ },
+      "lost to a node that has not had it since": { history: history(faultsEnd, coordinating, leading, of("b", ended(15_000, 7, { reason: "TERM_LOST" })), of("a", announced(15_010, 8))), says: /work had no holder for 10 ms/ },
       "no leader": { history: history(faultsEnd, coordinating, of("b", view(1_501, 3, ["a", "b"]))), says: /work had no holder for 9000 ms, from 10000 ms after the last fault to the end/ },
       "a leader a little too late": { history: history(faultsEnd, coordinating, of("b", view(1_501, 3, ["a", "b"]), announced(11_001, 7))), says: /work had no holder for 1 ms, from 10000 ms after the last fault$/ },
       "a leader that is killed": { history: history(faultsEnd, coordinating, leading, of("b", at(5_000, "killed"))), says: /work had no holder for 9000 ms/ },

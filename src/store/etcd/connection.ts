@@ -16,8 +16,8 @@ export interface ConnectionSource {
   readonly tls: EtcdTls;
   /** Has a password; never shown, never attached to an error. */
   readonly user: { readonly name: string; readonly password: string } | undefined;
-  /** Which of the endpoints is asked first. */
-  turn: number;
+  /** Which of the endpoints is asked first; `undefined` before the first connection, which begins at any of them, so that nodes spread over the members. */
+  turn: number | undefined;
 }
 
 /** What a connection is made for. */
@@ -29,13 +29,18 @@ export interface Opening<T> {
 }
 
 /** What bounds the making of a connection. */
-export type Limits = Pick<OpenContext, "clock" | "deadlineMs" | "signal">;
+export type Limits = Pick<OpenContext, "clock" | "random" | "deadlineMs" | "signal">;
 
 /** The oldest servers whose API has all that is used. */
 export const OLDEST_ETCD = [3, 4];
 
 /** How long the first look at each of several endpoints may take, so that one that hangs leaves time for the others. */
 const FIRST_LOOK_MS = 500;
+
+/** The next connection is tried elsewhere first. */
+export function turnFrom(source: ConnectionSource, endpoint: Endpoint): void {
+  source.turn = (source.endpoints.indexOf(endpoint) + 1) % source.endpoints.length;
+}
 
 /** One connection of Tribune's own, to one member of the cluster. When it breaks, `onBroken` is told once; nothing is ever thrown into the void. */
 export class Connection {
@@ -56,13 +61,14 @@ export class Connection {
   }
 
   /**
-   * Connects to the first endpoint that serves, and does there what is to be done before anything else. Rejects with a coded error, within the context's deadline; then nothing is
+   * Connects to the first endpoint that serves, counted from the one whose turn it is, and does there what is to be done before anything else. Rejects with a coded error, within the context's deadline; then nothing is
    * left open.
    */
   static async open<T>(source: ConnectionSource, { context, operation, prepare }: Opening<T>): Promise<{ readonly connection: Connection; readonly prepared: T }> {
-    const { clock } = context;
+    const { clock, random } = context;
     const endMs = clock.monotonicMs() + context.deadlineMs;
-    let untried = source.endpoints.map((_, n) => (source.turn + n) % source.endpoints.length);
+    const first = (source.turn ??= Math.floor(random.next() * source.endpoints.length));
+    let untried = source.endpoints.map((_, n) => (first + n) % source.endpoints.length);
     let failure: TribuneError | undefined;
     for (const patient of [false, true]) {
       const silent: number[] = [];

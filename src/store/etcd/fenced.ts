@@ -1,8 +1,8 @@
-import { systemClock, TribuneError, withDeadline } from "../../kernel/index.ts";
+import { systemClock, systemRandom, TribuneError, withDeadline } from "../../kernel/index.ts";
 import type { Clock } from "../../kernel/index.ts";
 import { assertFence, assertMayAct, fenceNotFound } from "../index.ts";
 import type { FencedTransactions, FenceHandle } from "../index.ts";
-import { Connection } from "./connection.ts";
+import { Connection, turnFrom } from "./connection.ts";
 import type { ConnectionSource } from "./connection.ts";
 import { isMemberLost, leavesUnknown, mapEtcdError } from "./errors.ts";
 import { GroupKeys, padded } from "./keys.ts";
@@ -110,7 +110,7 @@ export class EtcdFences implements FencedTransactions<EtcdTransaction> {
     } catch (error) {
       if (isMemberLost(error)) {
         connection.destroy();
-        this.#source.turn = (this.#source.turn + 1) % this.#source.endpoints.length;
+        turnFrom(this.#source, connection.endpoint);
       }
       throw error;
     }
@@ -121,7 +121,7 @@ export class EtcdFences implements FencedTransactions<EtcdTransaction> {
       if (this.#connection === opening) this.#connection = undefined;
     };
     const opening: Promise<Connection> = (async () => {
-      const { connection } = await Connection.open(this.#source, { context: { clock, deadlineMs }, operation: "transaction", prepare: () => Promise.resolve() });
+      const { connection } = await Connection.open(this.#source, { context: { clock, random: systemRandom, deadlineMs }, operation: "transaction", prepare: () => Promise.resolve() });
       connection.onBroken = forget;
       return connection;
     })();

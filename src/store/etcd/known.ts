@@ -1,4 +1,4 @@
-import type { Item, Range, Write } from "./messages.ts";
+import type { Item, Op, Range } from "./messages.ts";
 import { Reading } from "./rows.ts";
 
 /** A longer value is not kept: it is a text that no decision depends on, a document or a view. */
@@ -23,9 +23,11 @@ export class Known {
   }
 
   /** Notes what was written, at the revision that it made. */
-  written(writes: readonly Write[], revision: number): void {
+  written(writes: readonly Op[], revision: number): void {
     for (const write of writes) {
-      if ("put" in write && write.value.length > LONGEST_VALUE) this.#items.delete(write.put);
+      if ("txn" in write) this.written(write.txn.success, revision);
+      else if ("key" in write) continue;
+      else if ("put" in write && write.value.length > LONGEST_VALUE) this.#items.delete(write.put);
       else if ("put" in write) this.#items.set(write.put, { key: write.put, value: write.value, modRevision: revision });
       else if (write.end === undefined) this.#items.set(write.delete, null);
       else for (const key of this.#items.keys()) if (key >= write.delete && key < write.end) this.#items.delete(key);

@@ -46,7 +46,7 @@ export interface Nested {
 }
 
 export type Op = Range | Put | Delete | Nested;
-export type Write = Put | Delete;
+export type Write = Put | Delete | Nested;
 
 /** If all of `compare` holds, `success` is done, otherwise `failure`; at one instant. */
 export interface Txn {

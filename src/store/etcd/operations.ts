@@ -23,7 +23,7 @@ import type {
 import { padded } from "./keys.ts";
 import type { GroupKeys, StoreKeys } from "./keys.ts";
 import { all } from "./messages.ts";
-import type { Compare, Range, Write } from "./messages.ts";
+import type { Compare, Delete as Removal, Range, Write } from "./messages.ts";
 import type { AgeRecord, Key, PresenceRecord } from "./records.ts";
 import { ageOf, documentText, historyOf, presenceRowOf } from "./rows.ts";
 import type { Reading } from "./rows.ts";
@@ -53,8 +53,11 @@ export interface Settled<T> {
 /** Values are cut into pieces of so many events, so that no request becomes too large. */
 const EVENTS_TOGETHER = 500;
 
-/** A transaction takes 128 operations. Who cannot be forgotten with this view is with the next. */
-const REMOVALS_AT_ONCE = 90;
+/** A transaction takes 128 operations, those around it included. */
+const REMOVALS_TOGETHER = 90;
+
+/** So that no request becomes too large: some thousand members. Who cannot be forgotten with this view is with the next. */
+const REMOVALS_AT_ONCE = 40 * REMOVALS_TOGETHER;
 
 /** The operations of a group that write, all but the beat without I/O. */
 export class Operations {
@@ -242,7 +245,7 @@ export class Operations {
         const event: NewEvent = { type: "term-began", subject: election, detail: { token, node, incarnation } };
         return {
           answer: { token, passed: andPass },
-          compare: [{ key: keys.fence(election), valueBefore: padded(token) }],
+          compare: this.#fenceBelow(reading, election, token),
           writes: [
             ...this.#changed(reading, { ...row, ...claimed(input, { token, atMs: nowMs }) }),
             // Who had resigned has ended the term already.
@@ -267,7 +270,7 @@ export class Operations {
         const holds = row?.token === token && row.holder?.incarnation === incarnation;
         if (!holds || historyOf(reading, store).epoch !== epoch || reading.number(keys.fence(election)) > token) return { answer: "superseded" };
         // The fence is never ahead of its election's row, unless somebody has laid hands on the keys.
-        return { answer: "passed", compare: [{ key: keys.fence(election), valueBefore: padded(token + 1) }], writes: [putNumber(keys.fence(election), token)] };
+        return { answer: "passed", compare: this.#fenceBelow(reading, election, token + 1), writes: [putNumber(keys.fence(election), token)] };
       },
     };
   }
@@ -342,8 +345,7 @@ export class Operations {
         all(keys.allTerms, { keysOnly: true }),
       ],
       decide: (reading, nowMs) => {
-        const row = reading.json(keys.election(COORDINATOR));
-        if (row?.token !== token || row.holder?.incarnation !== incarnation || reading.number(keys.fence(COORDINATOR)) !== token) return { answer: false };
+        if (!this.#stands(reading, { election: COORDINATOR, token, incarnation })) return { answer: false };
         const age = ageOf(reading, keys);
         if (historyOf(reading, store).epoch !== epoch || age.epoch !== epoch) return { answer: false };
         if (reading.number(keys.viewVersion) !== expectedVersion || view.version <= expectedVersion || view.version <= viewFloor(age.generation)) return { answer: false };
@@ -353,7 +355,8 @@ export class Operations {
           writes: [
             put(keys.view, view),
             putNumber(keys.viewVersion, view.version),
-            ...this.#forget(reading, nowMs - forgetDeadAfterMs),
+            ...this.#fenceAnew(reading, COORDINATOR, token),
+            ...inParts(this.#forget(reading, nowMs - forgetDeadAfterMs)),
             ...this.#record(reading, nowMs, [...input.events, published], { forget: true }),
           ],
         };
@@ -362,11 +365,11 @@ export class Operations {
   }
 
   /** The dead whom no election names, and old terms. That they are is for ever, so what was read of them need not be compared. */
-  #forget(reading: Reading, deadBeforeMs: number): readonly Write[] {
+  #forget(reading: Reading, deadBeforeMs: number): readonly Removal[] {
     const keys = this.#keys;
     const holders = new Set(reading.below(keys.elections).map((row) => row.holder?.incarnation));
     const candidates = reading.keysBelow(keys.allCandidates);
-    const writes: Write[] = [];
+    const writes: Removal[] = [];
     for (const { incarnation, state, deadAtMs } of reading.below(keys.presences)) {
       if (state === "alive" || deadAtMs >= deadBeforeMs || holders.has(incarnation)) continue;
       const gone = [keys.presence(incarnation), keys.beat(incarnation), keys.metadata(incarnation), ...candidates.filter((key) => keys.candidateIn(key) === incarnation)];
@@ -409,14 +412,32 @@ export class Operations {
         if (reading.text(keys.age) === undefined || historyOf(reading, store).epoch !== ageOf(reading, keys).epoch) return { answer: false };
         if (reading.number(keys.documentVersion(name)) !== expectedVersion || (fence !== undefined && !this.#stands(reading, fence))) return { answer: false };
         const writes = change(reading);
-        return writes === undefined ? { answer: false } : { answer: true, writes };
+        if (writes === undefined) return { answer: false };
+        return { answer: true, writes: [...writes, ...(fence === undefined ? [] : this.#fenceAnew(reading, fence.election, fence.token))] };
       },
     };
   }
 
+  // ---- fences
+
   #stands(reading: Reading, { election, token, incarnation }: DocumentFence): boolean {
     const row = reading.json(this.#keys.election(election));
-    return row?.token === token && row.holder?.incarnation === incarnation && reading.number(this.#keys.fence(election)) === token;
+    return row?.token === token && row.holder?.incarnation === incarnation && (this.#fenceIsGone(reading, election) || reading.number(this.#keys.fence(election)) === token);
+  }
+
+  /** Somebody removed its key. The election's row alone says who holds it then, and nothing that another token guards can be committed: so whoever the row names may make it anew. */
+  #fenceIsGone(reading: Reading, election: string): boolean {
+    const key = this.#keys.fence(election);
+    return reading.points.includes(key) && reading.text(key) === undefined;
+  }
+
+  #fenceAnew(reading: Reading, election: string, token: number): readonly Write[] {
+    return this.#fenceIsGone(reading, election) ? [putNumber(this.#keys.fence(election), token)] : [];
+  }
+
+  /** That the fence stands below a token, or still is not there. */
+  #fenceBelow(reading: Reading, election: string, token: number): readonly Compare[] {
+    return this.#fenceIsGone(reading, election) ? [] : [{ key: this.#keys.fence(election), valueBefore: padded(token) }];
   }
 
   // ---- what several have in common
@@ -464,6 +485,12 @@ export class Operations {
 /** The group has another epoch than the store, or an earlier generation than somebody has seen. */
 function isBehind(age: AgeRecord, epoch: string, generationSeen: number): boolean {
   return age.epoch !== epoch || age.generation < generationSeen;
+}
+
+/** Each part is a transaction in the transaction, and so has a limit of its own. */
+function inParts(removals: readonly Removal[]): readonly Write[] {
+  const parts = Array.from({ length: Math.ceil(removals.length / REMOVALS_TOGETHER) }, (_, n) => removals.slice(n * REMOVALS_TOGETHER, (n + 1) * REMOVALS_TOGETHER));
+  return parts.map((success) => ({ txn: { compare: [], success, failure: [] } }));
 }
 
 function points(...keys: readonly string[]): readonly Range[] {

@@ -38,7 +38,7 @@ class EtcdProvider implements EtcdStore {
     const { label, endpoints, tls, user, prefix } = options;
     this.#options = options;
     this.label = label;
-    this.#source = { label, endpoints, tls, user, turn: 0 };
+    this.#source = { label, endpoints, tls, user, turn: undefined };
     this.schema = new EtcdSchema(this.#source, prefix);
     this.fenced = new EtcdFences({ ...this.#source }, prefix);
   }

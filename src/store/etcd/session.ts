@@ -32,6 +32,7 @@ import type {
   StoreSession,
   WriteDocumentInput,
 } from "../index.ts";
+import { turnFrom } from "./connection.ts";
 import type { Connection, ConnectionSource } from "./connection.ts";
 import { isMemberLost, mapEtcdError } from "./errors.ts";
 import { Hints } from "./hints.ts";
@@ -133,7 +134,7 @@ export class EtcdSession implements StoreSession {
         hints.stop();
         connection.destroy();
         // Whatever was wrong here, the next one begins elsewhere.
-        if (!this.#saysGoodbye) source.turn = (source.endpoints.indexOf(connection.endpoint) + 1) % source.endpoints.length;
+        if (!this.#saysGoodbye) turnFrom(source, connection.endpoint);
       },
     });
     const warnings = [

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { ConnectionOptions } from "node:tls";
 import { TribuneError, withDeadline } from "../../kernel/index.ts";
 import type { Clock, Random } from "../../kernel/index.ts";
-import type { SessionKey, ZookeeperClient } from "./client/client.ts";
+import type { ServerAddress, SessionKey, ZookeeperClient } from "./client/client.ts";
 import { connectToAny } from "./client/ensemble.ts";
 import { askFourLetters, factsOf } from "./client/four-letters.ts";
 import type { ServerFacts } from "./client/four-letters.ts";
@@ -58,6 +58,7 @@ export class ConnectionSource {
   /** The highest transaction that any answer of this store has told to this process. */
   #seenZxid = 0n;
   #epoch: Epoch | undefined;
+  #failed: ServerAddress | undefined;
   #tls: Promise<ConnectionOptions | undefined> | undefined;
 
   constructor(options: CheckedOptions) {
@@ -96,8 +97,14 @@ export class ConnectionSource {
     this.#epoch = { epoch, number };
   }
 
-  /** A connection has broken: whoever opens one next, before the server forgets the session, goes on in it. */
-  leave({ key, sessionTimeoutMs }: ZookeeperClient, clock: Clock): void {
+  /** The server whose connection broke last. */
+  get failed(): ServerAddress | undefined {
+    return this.#failed;
+  }
+
+  /** A connection has broken: whoever opens one next, before the server forgets the session, goes on in it, on another server if there is one. */
+  leave({ key, server, sessionTimeoutMs }: ZookeeperClient, clock: Clock): void {
+    this.#failed = server;
     this.putBack({ key, untilMs: clock.monotonicMs() + sessionTimeoutMs });
   }
 
@@ -163,7 +170,7 @@ export async function openConnection(source: ConnectionSource, opening: Opening,
     const { servers, proof, sessionTimeoutMs } = source.options;
     const tls = await source.tls();
     // A little sooner than the deadline, so that what each server said can be told.
-    client = await connectToAny({ servers, tls, proof, resume: left?.key, sessionTimeoutMs, clock, random, deadlineMs: deadlineMs * 0.9, signal: givenUp.signal });
+    client = await connectToAny({ servers, last: source.failed, tls, proof, resume: left?.key, sessionTimeoutMs, clock, random, deadlineMs: deadlineMs * 0.9, signal: givenUp.signal });
     if (givenUp.signal.aborted) throw new Error("it was too late");
     const facts = await factsAbout(client, source, { tls, clock });
     assertNewEnough(facts, label);

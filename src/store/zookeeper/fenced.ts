@@ -47,6 +47,9 @@ export function foreign(multi: ForeignMulti): ZookeeperTransaction {
   return multi as ZookeeperTransaction;
 }
 
+/** Of a znode that is made and removed, and never written. */
+const NEVER_CHANGED = 0;
+
 /** The longest that a request of a transaction without a term waits. */
 const PATIENCE_MS = 10_000;
 
@@ -87,8 +90,9 @@ export class ZookeeperFences implements FencedTransactions<ZookeeperTransaction>
     }
     if (typeof (tx as Partial<ZookeeperTransaction> | null | undefined)?.check !== "function") throw transactionRequired(fence, "guard");
     const { client } = await this.#connected(fence.clock, fence.leaseMs);
-    const { path, version } = await this.#compare(fence, patientlyOn(client, { label: this.#source.label, clock: fence.clock, limitMs: fence.leaseMs }));
-    tx.check(path.slice(this.#source.options.chroot.length), version);
+    await this.#look(fence, patientlyOn(client, { label: this.#source.label, clock: fence.clock, limitMs: fence.leaseMs }));
+    // Its name says all: a version could come again where an older copy of the disks was put back.
+    tx.check(this.#standing(fence).slice(this.#source.options.chroot.length), NEVER_CHANGED);
   }
 
   /** A transaction of the user's own. */
@@ -108,29 +112,29 @@ export class ZookeeperFences implements FencedTransactions<ZookeeperTransaction>
 
   /** From now until the transaction ends, whoever wants to pass the fence is told that it is busy. */
   async #hold(fence: FenceHandle, transaction: Multi): Promise<void> {
-    const { path, version } = await this.#compare(fence, transaction.ask);
-    const hold = `${this.#source.paths.group(fence.group).open(fence.election)}/${systemRandom.id()}`;
+    await this.#look(fence, transaction.ask);
+    const hold = `${this.#standing(fence)}/${systemRandom.id()}`;
     const data: OpenTransaction = { leaseMs: fence.leaseMs };
-    const operations: Operation[] = [
-      { op: "check", path, version },
-      { op: "create", path: hold, data: writeData(data), acl: this.#source.acl, ephemeral: true },
-    ];
     try {
-      await transaction.ask("guard", { op: "multi", operations });
+      await transaction.ask("guard", { op: "multi", operations: [{ op: "create", path: hold, data: writeData(data), acl: this.#source.acl, ephemeral: true }] });
     } catch (error) {
-      if (isZookeeperError(error, "BADVERSION", "NONODE")) throw termLost(fence, "the fence has moved", error);
+      if (isZookeeperError(error, "NONODE")) throw termLost(fence, "the fence has moved", error);
       throw this.#mapped(error, "transaction");
     }
-    transaction.guards.push({ fence, path, version, hold });
+    transaction.guards.push({ fence, hold });
   }
 
-  /** Where the fence is, and the version that it has while it stands at the term's token. */
-  async #compare(fence: FenceHandle, ask: Ask): Promise<{ readonly path: string; readonly version: number }> {
+  /** The znode that is there while the fence stands at the term's token. */
+  #standing({ group, election, token }: FenceHandle): string {
+    return this.#source.paths.group(group).standing(election, token);
+  }
+
+  /** Whether the fence stands at the term's token, so that work for a term that is over is not even begun. */
+  async #look(fence: FenceHandle, ask: Ask): Promise<void> {
     const path = this.#source.paths.group(fence.group).fence(fence.election);
     try {
-      const [, { data, stat }] = await Promise.all([ask("guard", { op: "sync", path }), ask("guard", { op: "getData", path })]);
+      const [, { data }] = await Promise.all([ask("guard", { op: "sync", path }), ask("guard", { op: "getData", path })]);
       assertFence(fence, (readData(data, path) as { readonly token: number }).token);
-      return { path, version: stat.version };
     } catch (error) {
       if (isZookeeperError(error, "NONODE")) throw fenceNotFound(fence, this.#source.label, error);
       throw this.#mapped(error, "transaction");
@@ -166,9 +170,7 @@ function patientlyOn(client: Connection["client"], { label, clock, limitMs }: { 
 
 interface Guard {
   readonly fence: FenceHandle;
-  readonly path: string;
-  readonly version: number;
-  /** The znode that says that this transaction is open. */
+  /** The znode that says that this transaction is open. It is below the one of the token, which cannot go while it is there. */
   readonly hold: string;
 }
 
@@ -218,10 +220,7 @@ class Multi implements ZookeeperMulti {
     // A server would close the connection over it, and with it break off whatever else is on it.
     if (sizeBytes > LARGEST_REQUEST_BYTES) throw tooLarge("commit", sizeBytes, this.#source.label, "write less in one transaction");
     this.ended = true;
-    const guards = this.guards.flatMap(({ path, version, hold }): Operation[] => [
-      { op: "check", path, version },
-      { op: "delete", path: hold, version: ANY_VERSION },
-    ]);
+    const guards = this.guards.map(({ hold }): Operation => ({ op: "delete", path: hold, version: ANY_VERSION }));
     const operations = [...guards, ...this.#operations];
     if (operations.length === 0) return;
     try {
@@ -243,9 +242,9 @@ class Multi implements ZookeeperMulti {
     if (leavesUnknown(error)) return new TribuneError("COMMIT_UNKNOWN", `the connection to ${label} broke during the commit`, { about: label, next: "look at what the transaction would have written", cause: error });
     await this.#release();
     if (!isZookeeperError(error) || error.index === undefined) return mapZookeeperError(error, "commit", label);
-    const guard = this.guards[Math.floor(error.index / 2)];
-    if (guard !== undefined && error.index < this.guards.length * 2) return termLost(guard.fence, "commit", error);
-    return new ZookeeperError(error.code, error.message, { path: error.path?.slice(this.#source.options.chroot.length), index: error.index - this.guards.length * 2, cause: error });
+    const guard = this.guards[error.index];
+    if (guard !== undefined) return termLost(guard.fence, "commit", error);
+    return new ZookeeperError(error.code, error.message, { path: error.path?.slice(this.#source.options.chroot.length), index: error.index - this.guards.length, cause: error });
   }
 
   /** Whoever waits for the fence need not wait longer. If this fails, the session's end, or the successor's patience, does it. */

@@ -27,21 +27,22 @@ export class OpenTransactions {
     this.#storeClock = storeClock;
   }
 
-  /** How many below this path are to be waited for, and the names of those that have had their time. */
-  async below(path: string): Promise<{ readonly waiting: number; readonly expired: readonly string[] }> {
+  /** How many below this path are to be waited for, and the names of those that have had their time; `undefined`: the path itself is not there. */
+  async below(path: string): Promise<{ readonly waiting: number; readonly expired: readonly string[] } | undefined> {
     const names = await this.#namesBelow(path);
+    if (names === undefined) return undefined;
     for (const seen of this.#seenAtMs.keys()) if (seen.startsWith(`${path}/`) && !names.includes(seen.slice(path.length + 1))) this.#seenAtMs.delete(seen);
     const aged = await Promise.all(names.map(async (name) => ({ name, expired: await this.#hasExpired(`${path}/${name}`) })));
     const expired = aged.flatMap((each) => (each.expired === true ? [each.name] : []));
     return { waiting: aged.filter((each) => each.expired === false).length, expired };
   }
 
-  async #namesBelow(path: string): Promise<readonly string[]> {
+  async #namesBelow(path: string): Promise<readonly string[] | undefined> {
     try {
       return (await this.#client.request({ op: "getChildren", path })).children;
     } catch (error) {
       if (!isZookeeperError(error, "NONODE")) throw error;
-      return [];
+      return undefined;
     }
   }
 

@@ -31,8 +31,8 @@ export interface GroupPaths {
   termsOf(election: string): string;
   /** The token that may write. */
   fence(election: string): string;
-  /** What is below it are the transactions that are open. */
-  open(election: string): string;
+  /** There while the fence stands at this token, and at no other time; what is below it are the transactions of that token that are open. */
+  standing(election: string, token: number): string;
 }
 
 /** The paths of the store whose root is this one. */
@@ -58,7 +58,7 @@ export function pathsBelow(root: string): StorePaths {
         document: (name) => `${group}/documents/${name}`,
         termsOf: (election) => `${group}/terms/${election}`,
         fence: (election) => `${group}/fences/${election}`,
-        open: (election) => `${group}/fences/${election}/open`,
+        standing: (election, token) => `${group}/fences/${election}/${token}`,
       };
     },
   };

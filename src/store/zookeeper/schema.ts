@@ -34,13 +34,17 @@ export class ZookeeperSchema implements SchemaAdmin {
     this.#source = source;
   }
 
-  /** As `zkCli.sh` takes them. */
+  /** As `zkCli.sh` takes them, but for the password, which is to be put in. */
   statements(from: number): readonly string[] {
     if (from >= SCHEMA_VERSION) return [];
     const { root, clock, groups } = this.#source.paths;
     const data = JSON.stringify({ version: SCHEMA_VERSION, worksWith: SCHEMA_WORKS_WITH, epoch: systemRandom.id(), number: 1 });
-    if (from > 0) return [`set ${root} '${data}'`];
-    return [...parentsOf(root).map((path) => `create ${path}`), `create ${root} '${data}'`, `create ${clock}`, `create ${groups}`];
+    const { proof } = this.#source.options;
+    const identity = proof?.scheme === "digest" ? [`addauth digest ${proof.user}:PASSWORD`] : [];
+    if (from > 0) return [...identity, `set ${root} '${data}'`];
+    // With an identity, what is made is open to that one only, as where a node makes it. The list can only be named behind data.
+    const make = (path: string, text = '""') => `create ${path} ${text}${proof === undefined ? "" : " auth::cdrwa"}`;
+    return [...identity, ...parentsOf(root).map((path) => make(path)), make(root, `'${data}'`), make(clock), make(groups)];
   }
 
   async installed(context: OpenContext): Promise<InstalledSchema> {

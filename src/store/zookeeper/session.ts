@@ -1,4 +1,5 @@
 import { sleep, TribuneError } from "../../kernel/index.ts";
+import type { Timer } from "../../kernel/index.ts";
 import { checkDocumentName, checkDocumentPrefix, checkDocumentText, SessionGate } from "../index.ts";
 import type {
   AttendInput,
@@ -74,18 +75,21 @@ import {
   setCandidacy,
   updateMetadata,
 } from "./statements.ts";
-import type { Place, Step, Versioned } from "./statements.ts";
+import type { FenceState, Place, Step, Versioned } from "./statements.ts";
 import type { StoreClock } from "./store-clock.ts";
 
 /** How often a change is tried again after somebody else's came first. */
 const ATTEMPTS = 60;
 /** How often a reading is begun again because what belongs together changed in between. */
 const READINGS = 30;
-/** The pauses between attempts are chosen by chance, so that those who meet come apart; the longest grows by so much with each attempt, up to this. */
+/** The pauses between attempts are chosen by chance, so that those who meet come apart; the longest grows with each attempt by what that took, and by this at least, up to the longest. */
 const PAUSE_STEP_MS = 4;
-const LONGEST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 1_000;
 /** No attempt is begun after this part of a call's time: that it was in vain is to be answered before the deadline, which would end the session. */
 const TRYING_SHARE = 0.7;
+/** In a group of more members than these, who hears that the document has changed reads it within so much for each of them: a change wakes everybody, and in a burst of changes one reading serves for many. */
+const PROMPT_MEMBERS = 50;
+const SPREAD_PER_MEMBER_MS = 4;
 /** A session beats for one incarnation; a few more are remembered where somebody tries things out. */
 const BEATS_REMEMBERED = 16;
 
@@ -134,6 +138,10 @@ export class ZookeeperSession implements StoreSession {
   #root: Root;
   #known: Known | undefined;
   #view: StoredView | undefined;
+  /** A watch is set that tells of the next change of the document as it is known, before any answer that was given after that change. */
+  #watches = false;
+  #changesHeard = 0;
+  #readSoon: Timer | undefined;
   /** Changes of one session take turns: they would only be in each other's way. */
   #turn: Promise<unknown> = Promise.resolve();
   #saysGoodbye = false;
@@ -158,7 +166,7 @@ export class ZookeeperSession implements StoreSession {
       warnings: [],
       evidence: { held: false, why: "ZooKeeper has no evidence of death: a session ends by silence" },
     };
-    this.#client.onWatch = ({ path }) => (path === this.#paths.group ? this.#follow() : undefined);
+    this.#client.onWatch = ({ path }) => (path === this.#paths.group ? this.#documentChanged() : undefined);
     this.#client.onBroken = (error) => this.#gate.end(mapZookeeperError(error, "the session", this.#label));
     this.#follow();
   }
@@ -239,7 +247,7 @@ export class ZookeeperSession implements StoreSession {
     const value: BeatData = { beat, viewSeen: Math.max(own.value.viewSeen, viewSeen) };
     const { epoch } = this.#root.data;
     const written = this.#transact("beat", [{ op: "setData", path: this.#paths.beat(incarnation), data: writeData(value), version: own.version }]);
-    const reading = this.#read(input, { except: incarnation });
+    const reading = this.#read(input, written, incarnation);
     reading.catch(() => undefined); // of no interest where the beat failed
     const stats = await written;
     const stat = stats?.[0];
@@ -333,20 +341,26 @@ export class ZookeeperSession implements StoreSession {
   passFence(input: PassFenceInput, call: Call): Promise<"passed" | "busy" | "superseded"> {
     let tried = false;
     return this.#run("passFence", call, async (untilMs) =>
-      this.#change<"passed" | "busy" | "superseded", { readonly waiting: number; readonly expired: readonly string[] }>("passFence", untilMs, {
+      this.#change<"passed" | "busy" | "superseded", FenceState & { readonly waiting: number }>("passFence", untilMs, {
         // Mostly nothing is open, and the first attempt finds out.
-        more: async () => {
-          const others = tried ? await this.#open.below(this.#paths.open(input.election)) : { waiting: 0, expired: [] };
+        more: async (document) => {
+          const state = tried ? await this.#fenceState(document, input.election) : { waiting: 0, expired: [] };
           tried = true;
-          return others;
+          return state;
         },
-        decide: (place, draft, { waiting, expired }) => {
-          const step = passFence(place, draft, input, expired);
-          return step.operations !== undefined && waiting > 0 ? { answer: "busy" } : step;
+        decide: (place, draft, state) => {
+          const step = passFence(place, draft, input, state);
+          return step.operations !== undefined && state.waiting > 0 ? { answer: "busy" } : step;
         },
         lost: "busy",
       }),
     );
+  }
+
+  async #fenceState(document: GroupDocument, election: string): Promise<FenceState & { readonly waiting: number }> {
+    const open = await this.#open.below(this.#paths.standing(election, electionIn(document, election)?.fence ?? 0));
+    if (open !== undefined) return open;
+    return { waiting: 0, expired: [], removed: (await this.#data(this.#paths.fence(election))) === undefined ? "fence" : "token" };
   }
 
   resign(input: ResignInput, call: Call): Promise<boolean> {
@@ -485,6 +499,7 @@ export class ZookeeperSession implements StoreSession {
   }
 
   #leaveConnection(): void {
+    this.#readSoon?.cancel();
     this.#rememberSeen();
     if (this.#saysGoodbye) return;
     this.#source.leave(this.#client, this.#context.clock);
@@ -526,6 +541,7 @@ export class ZookeeperSession implements StoreSession {
         if (change.withoutGroup !== undefined) return change.withoutGroup;
         throw this.#groupUnknown();
       }
+      const beganMs = this.#context.clock.monotonicMs();
       const draft = structuredClone(known.document);
       const more = await change.more(draft);
       const { answer, operations } = change.decide(this.#place(), draft, more);
@@ -539,7 +555,7 @@ export class ZookeeperSession implements StoreSession {
           this.#adopt({ document: draft, version: stat.version, zxid: stat.modifiedZxid });
           return answer;
         }
-        if (attempt > 1) await this.#pause(attempt);
+        if (attempt > 1) await this.#pause(attempt, this.#context.clock.monotonicMs() - beganMs);
       }
       await this.#refresh();
       fresh = true;
@@ -597,14 +613,17 @@ export class ZookeeperSession implements StoreSession {
   /** Reads the document, and asks to be told when it changes. Answers whether there is one. */
   async #fetch(): Promise<boolean> {
     const path = this.#paths.group;
+    const heard = this.#changesHeard;
     try {
       const { data, stat } = await this.#client.request({ op: "getData", path, watch: true });
+      this.#watches = heard === this.#changesHeard;
       this.#storeClock.see(stat.modifiedMs);
       if (this.#known?.zxid !== stat.modifiedZxid) this.#adopt({ document: readDocument(data, stat.modifiedMs, path), version: stat.version, zxid: stat.modifiedZxid });
       return true;
     } catch (error) {
       if (!isZookeeperError(error, "NONODE")) throw error;
       this.#known = undefined;
+      this.#watches = false;
       return false;
     }
   }
@@ -619,6 +638,18 @@ export class ZookeeperSession implements StoreSession {
     follow().catch(() => undefined);
   }
 
+  /** Told by the watch, which is over with that. */
+  #documentChanged(): void {
+    this.#watches = false;
+    this.#changesHeard += 1;
+    const { clock, random } = this.#context;
+    const members = this.#known?.document.presence.filter(({ state }) => state === "alive").length ?? 0;
+    if (members <= PROMPT_MEMBERS) return this.#follow();
+    this.#readSoon?.cancel();
+    // Whoever has read it meanwhile, for a beat, watches again.
+    this.#readSoon = clock.setTimer(random.next() * members * SPREAD_PER_MEMBER_MS, () => (this.#watches ? undefined : this.#follow()));
+  }
+
   #adopt(next: Known): void {
     const before = this.#known;
     if (before !== undefined && next.zxid <= before.zxid) return;
@@ -630,21 +661,21 @@ export class ZookeeperSession implements StoreSession {
   /** A reading of what the ensemble has now. */
   async #readFresh(input: LookInput): Promise<{ readonly state: GroupState; readonly view: StoredView | null }> {
     const root = this.#readRoot();
-    const reading = this.#read(input, {});
+    const reading = this.#read(input, root);
     reading.catch(() => undefined);
     await root;
     return await reading;
   }
 
-  /** One reading of the group, by what this server has. Begins again until what belongs together is together. */
-  async #read(input: LookInput, { except }: { readonly except?: string }): Promise<{ readonly state: GroupState; readonly view: StoredView | null }> {
+  /** One reading of the group, by what this server has with an answer that is on its way. Begins again until what belongs together is together. */
+  async #read(input: LookInput, answer: Promise<unknown>, except?: string): Promise<{ readonly state: GroupState; readonly view: StoredView | null }> {
     const beats = new Map<string, Versioned<BeatData>>();
     for (let attempt = 1; attempt <= READINGS; attempt++) {
       const isAsked = (incarnation: string) => incarnation !== except && !beats.has(incarnation);
       const wanted = this.#known === undefined ? [] : aliveIn(this.#known.document, input).filter(isAsked);
-      const [current, found] = await Promise.all([this.#isCurrent(), Promise.all(wanted.map(async (incarnation) => [incarnation, await this.#beatOf(incarnation)] as const))]);
+      const [isThere, found] = await Promise.all([this.#upToDate(answer), Promise.all(wanted.map(async (incarnation) => [incarnation, await this.#beatOf(incarnation)] as const))]);
       for (const [incarnation, beat] of found) if (beat !== undefined) beats.set(incarnation, beat);
-      if (!current && !(await this.#fetch())) throw this.#groupUnknown();
+      if (!isThere) throw this.#groupUnknown();
       const { document } = this.#known ?? this.#throwUnknown();
       if (document.epochNumber > this.#root.data.number) await this.#readRoot();
       const { epoch } = this.#root.data;
@@ -660,16 +691,13 @@ export class ZookeeperSession implements StoreSession {
     throw this.#busy("reading");
   }
 
-  /** Whether the document is still the one that is known. */
-  async #isCurrent(): Promise<boolean> {
-    if (this.#known === undefined) return false;
-    try {
-      const { stat } = await this.#client.request({ op: "exists", path: this.#paths.group });
-      return this.#known !== undefined && stat.modifiedZxid <= this.#known.zxid;
-    } catch (error) {
-      if (!isZookeeperError(error, "NONODE")) throw error;
-      return false;
+  /** Makes sure that the document is known as `answer`, which is on its way, shows the store, or later. Answers whether there is one. */
+  async #upToDate(answer: Promise<unknown>): Promise<boolean> {
+    if (this.#watches) {
+      await answer;
+      if (this.#watches) return true;
     }
+    return await this.#fetch();
   }
 
   /** The view that the document speaks of; `undefined` if there is a later one by now. */
@@ -756,9 +784,9 @@ export class ZookeeperSession implements StoreSession {
     return attempt === 1 || (attempt <= ATTEMPTS && this.#context.clock.monotonicMs() < untilMs);
   }
 
-  async #pause(attempt: number): Promise<void> {
+  async #pause(attempt: number, tookMs = 0): Promise<void> {
     const { clock, random } = this.#context;
-    await sleep(clock, random.next() * Math.min(LONGEST_PAUSE_MS, PAUSE_STEP_MS * attempt), this.ended);
+    await sleep(clock, random.next() * Math.min(LONGEST_PAUSE_MS, Math.max(PAUSE_STEP_MS, tookMs) * attempt), this.ended);
   }
 
   #place(): Place {

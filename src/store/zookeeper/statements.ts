@@ -185,7 +185,7 @@ export function createElection({ paths, epoch, acl }: Place, document: GroupDocu
     term: null,
     candidates: [],
   });
-  return { answer: undefined, operations: [create(paths.fence(election), acl, writeData({ token: 0 })), create(paths.open(election), acl), create(paths.termsOf(election), acl, writeData([]))] };
+  return { answer: undefined, operations: [create(paths.fence(election), acl, writeData({ token: 0 })), create(paths.standing(election, 0), acl), create(paths.termsOf(election), acl, writeData([]))] };
 }
 
 /** `terms`: those before the last one, as they are stored. With `andPass` it takes that no transaction of an older term is open. */
@@ -204,7 +204,7 @@ export function claim(place: Place, document: GroupDocument, input: ClaimInput, 
   Object.assign(row, claimed(input, { token, atMs: NOW }));
   entry.term = { election, token, node, incarnation, beganAtMs: NOW, endedAtMs: null, endReason: null };
   operations.push(...record(place, document, [{ type: "term-began", subject: election, detail: { token, node, incarnation } }]));
-  if (input.andPass === true) operations.push(...moveFence(place, entry, []));
+  if (input.andPass === true) operations.push(...moveFence(place, entry, { expired: [] }));
   return { answer: { token, passed: input.andPass === true }, operations };
 }
 
@@ -213,24 +213,37 @@ function mayClaim({ epoch }: Place, document: GroupDocument, { row }: ElectionEn
   return isAlive(document, input.incarnation) && input.epoch === epoch.epoch && document.epoch === epoch.epoch;
 }
 
-/** `expired`: open transactions of older terms that have had their time, and are not waited for any more. */
-export function passFence(place: Place, document: GroupDocument, input: PassFenceInput, expired: readonly string[]): Step<"passed" | "superseded"> {
+/** What is known of the fence beside the document. */
+export interface FenceState {
+  /** Open transactions of the older term that have had their time, and are not waited for any more. */
+  readonly expired: readonly string[];
+  /** What somebody has removed: the znode of the token, or with it the fence itself. Nothing that is guarded can be carried out then, so it is made anew. */
+  readonly removed?: "token" | "fence" | undefined;
+}
+
+export function passFence(place: Place, document: GroupDocument, input: PassFenceInput, state: FenceState): Step<"passed" | "superseded"> {
   const { election, incarnation, token } = input;
   const entry = electionIn(document, election);
   if (entry === undefined || entry.row.token !== token || entry.row.holder?.incarnation !== incarnation) return { answer: "superseded" };
   if (input.epoch !== place.epoch.epoch || entry.fence > token) return { answer: "superseded" };
   if (entry.fence === token) return { answer: "passed" };
-  return { answer: "passed", operations: moveFence(place, entry, expired) };
+  return { answer: "passed", operations: moveFence(place, entry, state) };
 }
 
 /** To the token of the row. */
-function moveFence({ paths, acl }: Place, entry: ElectionEntry, expired: readonly string[]): readonly Operation[] {
+function moveFence({ paths, acl }: Place, entry: ElectionEntry, { expired, removed }: FenceState): readonly Operation[] {
   const { election, token } = entry.row;
+  const before = paths.standing(election, entry.fence);
   entry.fence = token;
-  const open = paths.open(election);
-  const takenAway = expired.map((name): Operation => ({ op: "delete", path: `${open}/${name}`, version: ANY_VERSION }));
-  // It can only be removed while nothing is below it: that is how an open transaction of an older term is found, in the same instant in which the fence moves.
-  return [set(paths.fence(election), writeData({ token })), ...takenAway, { op: "delete", path: open, version: ANY_VERSION }, create(open, acl)];
+  const takenAway = expired.map((name) => remove(`${before}/${name}`));
+  const data = writeData({ token });
+  return [
+    removed === "fence" ? create(paths.fence(election), acl, data) : set(paths.fence(election), data),
+    ...takenAway,
+    // It can only be removed while nothing is below it: that is how an open transaction of the older term is found, in the same instant in which the fence moves.
+    ...(removed === undefined ? [remove(before)] : []),
+    create(paths.standing(election, token), acl),
+  ];
 }
 
 export function resign(place: Place, document: GroupDocument, input: ResignInput): Step<boolean> {
@@ -315,7 +328,7 @@ export function publishView(place: Place, document: GroupDocument, input: Publis
   document.viewVersion = view.version;
   const detail = { version: view.version, members: view.members.length, token };
   const recorded = record(place, document, [...input.events, { type: "view-published", subject: group, detail }]);
-  const forgotten = forget(document, storeMs - input.forgetDeadAfterMs).map((incarnation): Operation => ({ op: "delete", path: paths.member(incarnation), version: ANY_VERSION }));
+  const forgotten = forget(document, storeMs - input.forgetDeadAfterMs).map((incarnation) => remove(paths.member(incarnation)));
   return { answer: true, operations: [set(paths.view, writeData(view)), ...recorded, ...forgotten] };
 }
 
@@ -356,7 +369,7 @@ export function changeDocument(place: Place, document: GroupDocument, input: Wri
 export function removeDocument(place: Place, document: GroupDocument, input: RemoveDocumentInput): Step<boolean> {
   if (input.expectedVersion === 0 || !mayChangeDocument(place, document, input)) return { answer: false };
   document.documents = document.documents.filter((each) => each.name !== input.name);
-  return { answer: true, operations: [{ op: "delete", path: place.paths.document(input.name), version: ANY_VERSION }] };
+  return { answer: true, operations: [remove(place.paths.document(input.name))] };
 }
 
 /** A generation that is not adopted yet would give versions of an earlier one. */
@@ -388,7 +401,7 @@ function record({ paths, acl }: Place, document: GroupDocument, events: readonly
   document.events = [];
   const oldest = oldestKept(document);
   while ((document.segments[1] ?? Number.POSITIVE_INFINITY) <= oldest) {
-    operations.push({ op: "delete", path: paths.segment(document.segments[0] ?? 0), version: ANY_VERSION });
+    operations.push(remove(paths.segment(document.segments[0] ?? 0)));
     document.segments.shift();
   }
   return operations;
@@ -402,6 +415,10 @@ export function oldestKept({ segments, events, eventSequence }: GroupDocument): 
 
 function create(path: string, acl: readonly Acl[], data: Uint8Array = Buffer.alloc(0)): Operation {
   return { op: "create", path, data, acl };
+}
+
+function remove(path: string): Operation {
+  return { op: "delete", path, version: ANY_VERSION };
 }
 
 /** Whatever version it has: the document's version, which is compared in the same transaction, is what keeps others out. */

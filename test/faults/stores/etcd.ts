@@ -5,17 +5,18 @@ import { ETCD_ROWS, printedEtcdRows } from "../../fleet/etcd-rows.ts";
 import type { WorkerStore } from "../../fleet/ledger.ts";
 import { findEtcd, startEtcd } from "../../support/etcd-server.ts";
 import type { EtcdCluster } from "../../support/etcd-server.ts";
-import type { FaultKind } from "../catalogue.ts";
-import { CROWD, SERVERS } from "../world.ts";
+import type { FaultKind, StoreKind } from "../catalogue.ts";
+import { CROWD, memberPlace } from "../world.ts";
 import type { World } from "../world.ts";
 import { NoServer } from "./no-server.ts";
-import type { FailoverSteps, StorePlace, Undo } from "./place.ts";
+import { whereOneLeads } from "./place.ts";
+import type { Ensemble, FailoverSteps, StorePlace, Undo } from "./place.ts";
 
-/** An etcd server of the run's own. */
-export async function openEtcdPlace(world: World, nodes: readonly string[], folder: string): Promise<StorePlace> {
+/** An etcd server of the run's own, or a cluster of several. */
+export async function openEtcdPlace(world: World, nodes: readonly string[], folder: string, members: number): Promise<StorePlace> {
   const programs = await findEtcd();
   if ("missing" in programs) throw new NoServer(programs.missing);
-  const cluster = await startEtcd({ programs, surroundings: { host: world.serverHost, through: () => world.through(SERVERS) } });
+  const cluster = await startEtcd({ programs, members, surroundings: (member) => ({ host: world.memberHost(member), through: world.through(memberPlace(member)) }) });
   try {
     const place = new EtcdPlace(world, cluster, folder);
     await place.route(nodes);
@@ -27,8 +28,9 @@ export async function openEtcdPlace(world: World, nodes: readonly string[], fold
 }
 
 class EtcdPlace implements StorePlace {
-  readonly kind = "etcd";
+  readonly kind: StoreKind;
   readonly lacks = new Map<FaultKind, string>();
+  readonly ensemble: Ensemble | undefined;
   readonly #world: World;
   readonly #cluster: EtcdCluster;
   readonly #folder: string;
@@ -39,17 +41,19 @@ class EtcdPlace implements StorePlace {
     this.#world = world;
     this.#cluster = cluster;
     this.#folder = folder;
+    this.kind = cluster.members.length === 1 ? "etcd" : "etcd-ensemble";
+    this.ensemble = cluster.members.length === 1 ? undefined : ensembleOf(cluster);
   }
 
   async route(nodes: readonly string[]): Promise<void> {
     for (const node of [...nodes, CROWD]) {
-      const { host, port } = await this.#world.addressOf(node, this.#cluster.member.port);
-      this.#urls.set(node, `etcd://${host}:${port}/tribune`);
+      const ways = await Promise.all(this.#cluster.members.map(async ({ port }, member) => await this.#world.addressOf(node, port, member)));
+      this.#urls.set(node, `etcd://${ways.map(({ host, port }) => `${host}:${port}`).join(",")}/tribune`);
     }
   }
 
   get label(): string {
-    return `etcd ${this.#cluster.version}`;
+    return `etcd ${this.#cluster.version}, ${this.#cluster.members.length === 1 ? "one member" : `${this.#cluster.members.length} members`}`;
   }
 
   storeOf(node: string): WorkerStore {
@@ -75,8 +79,12 @@ class EtcdPlace implements StorePlace {
   }
 
   async #end(signal: NodeJS.Signals): Promise<Undo> {
-    await this.#cluster.member.kill(signal);
-    return async () => await this.#cluster.member.start();
+    const { members } = this.#cluster;
+    await Promise.all(members.map(async (member) => await member.kill(signal)));
+    return async () => {
+      await Promise.all(members.map(async (member) => await member.start()));
+      await this.ensemble?.ledBy(this.ensemble.members);
+    };
   }
 
   /** A backup is put back: what was committed since it was made is lost. */
@@ -97,6 +105,27 @@ class EtcdPlace implements StorePlace {
   makeRoom(): Promise<{ readonly storeOf: () => WorkerStore; readonly undo: Undo }> {
     return Promise.resolve({ storeOf: () => this.storeOf(CROWD), undo: () => Promise.resolve() });
   }
+}
+
+function ensembleOf(cluster: EtcdCluster): Ensemble {
+  const members = cluster.members.map((server, number) => ({
+    server,
+    place: memberPlace(number),
+    kill: async () => {
+      await server.kill("SIGKILL");
+      return async () => await server.start();
+    },
+    stop: async () => {
+      await server.pause();
+      return () => Promise.resolve(server.resume());
+    },
+  }));
+  const leads = async ({ server }: (typeof members)[number]) => {
+    const said = await cluster.control(["endpoint", "status", "--write-out=json", "--command-timeout=1s"], { member: server }).catch(() => "[]");
+    const [status] = JSON.parse(said) as readonly { readonly Status: { readonly header: { readonly member_id: number }; readonly leader: number } }[];
+    return status !== undefined && status.Status.header.member_id === status.Status.leader;
+  };
+  return whereOneLeads(members, leads);
 }
 
 async function rowsOf(cluster: EtcdCluster): Promise<FencedRow[]> {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { FencedRow } from "../../../src/testing/history/index.ts";
 import type { WorkerStore } from "../../fleet/ledger.ts";
 import type { FaultKind, StoreKind } from "../catalogue.ts";
@@ -11,6 +12,25 @@ export interface FailoverSteps {
   lagging(): void;
   down(): void;
   up(): void;
+}
+
+/** One server of an ensemble. */
+export interface StoreMember {
+  /** Where it is in the world. */
+  readonly place: string;
+  /** SIGKILL. The answer starts it again, and resolves when it runs. */
+  kill(): Promise<Undo>;
+  /** SIGSTOP. The answer lets it go on. */
+  stop(): Promise<Undo>;
+}
+
+/** Servers that keep one copy each, and elect one of them. */
+export interface Ensemble {
+  readonly members: readonly StoreMember[];
+  /** Who leads. */
+  leader(): Promise<StoreMember>;
+  /** Resolves when one of these leads. */
+  ledBy(members: readonly StoreMember[]): Promise<void>;
 }
 
 /**
@@ -31,7 +51,9 @@ export interface StorePlace {
 
   // ---- what can be done to it
 
-  /** As a power cut. The answer starts it again. */
+  readonly ensemble?: Ensemble | undefined;
+
+  /** As a power cut, of all servers. The answer starts it again. */
   crash?(): Promise<Undo>;
   /** In good order. The answer starts it again. */
   shutDown?(): Promise<Undo>;
@@ -56,4 +78,20 @@ export interface StorePlace {
   lockFile?(): Promise<Undo>;
   /** Whether nobody can write because a process that does not run holds the only write lock. */
   isStuck?(): Promise<boolean>;
+}
+
+/** A member has a leader within seconds, or never. */
+const LEADER_TIMEOUT_MS = 60_000;
+
+/** Nothing tells when somebody leads, so each is asked. */
+export function whereOneLeads<Member extends StoreMember>(members: readonly Member[], leads: (member: Member) => Promise<boolean>): Ensemble {
+  const leaderOf = async (among: readonly Member[]) => {
+    for (const endMs = performance.now() + LEADER_TIMEOUT_MS; performance.now() < endMs; await pause(20)) {
+      const asked = await Promise.all(among.map(async (member) => ((await leads(member)) ? member : undefined)));
+      const leader = asked.find((member) => member !== undefined);
+      if (leader !== undefined) return leader;
+    }
+    throw new Error("no member of the ensemble leads");
+  };
+  return { members, leader: async () => await leaderOf(members), ledBy: async (some) => void (await leaderOf(members.filter((member) => some.includes(member)))) };
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { get } from "node:http";
 import { it } from "node:test";
 import { etcd } from "../../../src/store/etcd/index.ts";
-import { cursorOf } from "../../../src/testing/conformance/scene.ts";
+import { cursorOf, tick } from "../../../src/testing/conformance/scene.ts";
 import { describeWithEtcd, sceneOn } from "./here.ts";
 
 const BEATS = 20;
@@ -47,6 +47,19 @@ await describeWithEtcd("what it costs etcd", {}, (cluster) => {
       for (let n = 0; n < BEATS; n++) await member.look({ cursor: cursorOf(seen) });
     });
     assert.deepEqual(cost, { requests: BEATS, entries: 0 });
+  });
+
+  it("a view forgets everybody who has been dead for long, also where they are more than one transaction takes operations", async (t) => {
+    const scene = sceneOn(t, etcd({ url: cluster.urlOf({ prefix: "cost-forget" }) }));
+    const member = await scene.member();
+    const token = await member.coordinate();
+    const gone = await Promise.all(Array.from({ length: 50 }, () => scene.member()));
+    for (const each of gone) await each.leave();
+    assert.equal((await member.look()).presence.length, 51);
+    await tick(member);
+    const cost = await during(async () => assert.equal(await member.publish(token, { forgetDeadAfterMs: 0 }), true));
+    assert.deepEqual((await member.look()).presence.map((row) => row.incarnation), [member.incarnation]);
+    assert.ok(cost.requests <= 3 && cost.entries === 1, JSON.stringify(cost));
   });
 
   it("claiming what is free, passing its fence and resigning are one request and one entry each, where the rows are known", async (t) => {

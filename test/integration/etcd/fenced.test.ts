@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { systemClock } from "../../../src/kernel/index.ts";
 import { etcd, fenceComparison } from "../../../src/store/etcd/index.ts";
+import { COORDINATOR } from "../../../src/store/index.ts";
 import type { FenceHandle } from "../../../src/store/index.ts";
 import type { Member } from "../../../src/testing/conformance/scene.ts";
 import { startTcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
@@ -28,6 +29,30 @@ await describeWithEtcd("fenced transactions on etcd", {}, (cluster) => {
     assert.equal(await cluster.control(["get", "mine/", "--prefix"]), "mine/a\n1\n");
     await store.fenced.transaction(fence, (tx) => tx.deleteBelow("mine/"));
     assert.equal(await cluster.control(["get", "mine/", "--prefix"]), "");
+  });
+
+  it("with the fence's key removed by hand: the standing term is FENCE_NOT_FOUND, views and documents make it anew, and so does the next term", async (t) => {
+    const store = etcd({ url: cluster.urlOf({ prefix: "gone" }) });
+    const scene = sceneOn(t, store);
+    const [a, b] = [await scene.member(), await scene.member()];
+    const coordinating = await a.coordinate();
+    const fence = fenceOf(a, await a.lead(ELECTION));
+    const remove = async (election: string) => await cluster.control(["del", `gone/groups/${scene.group}/fence/${election}`]);
+    await store.fenced.transaction(fence, (tx) => tx.put("gone-mine/a", "1"));
+    await Promise.all([remove(ELECTION), remove(COORDINATOR)]);
+    await assert.rejects(store.fenced.transaction(fence, (tx) => tx.put("gone-mine/a", "2")), { code: "FENCE_NOT_FOUND" });
+    assert.equal(await a.publish(coordinating + 1), false, "for somebody else it stands nowhere");
+    assert.equal(await a.publish(coordinating), true);
+    const write = async (token: number, expectedVersion: number) => await a.session.writeDocument({ name: "d", text: "x", expectedVersion, fence: { election: ELECTION, token, incarnation: a.incarnation } }, a.call);
+    assert.deepEqual([await write(fence.token + 1, 0), await write(fence.token, 0)], [false, true]);
+    await store.fenced.transaction(fence, (tx) => tx.put("gone-mine/a", "3"));
+    await remove(ELECTION);
+    await b.declareDead(a);
+    const token = (await b.claim(ELECTION))?.token ?? 0;
+    assert.ok(token > fence.token);
+    assert.equal(await b.passFence(ELECTION, token), "passed");
+    await store.fenced.transaction(fenceOf(b, token), (tx) => tx.put("gone-mine/a", "4"));
+    await assert.rejects(store.fenced.transaction(fence, (tx) => tx.put("gone-mine/a", "5")), { code: "TERM_LOST" });
   });
 
   it("that read what somebody else changes before their commit are STORE_BUSY, and write nothing: a key, one that was not there, one below a prefix", async (t) => {

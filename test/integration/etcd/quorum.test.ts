@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { after, it } from "node:test";
+import { seededRandom, systemClock } from "../../../src/kernel/index.ts";
+import { Connection, turnFrom } from "../../../src/store/etcd/connection.ts";
+import type { ConnectionSource } from "../../../src/store/etcd/connection.ts";
 import { etcd } from "../../../src/store/etcd/index.ts";
+import { checkOptions } from "../../../src/store/etcd/options.ts";
 import type { Scene } from "../../../src/testing/conformance/scene.ts";
 import { startTcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
 import { EtcdPeers } from "../../support/etcd-peers.ts";
@@ -30,6 +34,26 @@ await describeWithEtcd("three members of etcd", { members: 3, peersThrough: asyn
     await session.close();
     return reading?.presence.find((row) => row.node === node && row.state === "alive")?.beat ?? 0;
   };
+
+  it("nodes begin at members of chance, and each stays with its own until that fails it", async () => {
+    await whole();
+    const opened = async (source: ConnectionSource, seed: number) => {
+      const context = { clock: systemClock, random: seededRandom(seed), deadlineMs: 20_000 };
+      const { connection } = await Connection.open(source, { context, operation: "opening", prepare: () => Promise.resolve() });
+      connection.destroy();
+      return connection.endpoint;
+    };
+    const firsts: number[] = [];
+    for (let seed = 1; seed <= 12; seed++) {
+      const source: ConnectionSource = { ...checkOptions({ url: cluster.url }), turn: undefined };
+      const first = await opened(source, seed);
+      firsts.push(first.port);
+      assert.equal(await opened(source, seed + 100), first);
+      turnFrom(source, first);
+      assert.notEqual(await opened(source, seed + 200), first);
+    }
+    assert.deepEqual(new Set(firsts), new Set(cluster.members.map((member) => member.port)));
+  });
 
   it("the leading server is killed: the term stands, beats go on through another one, and nobody else is elected", async (t) => {
     await whole();

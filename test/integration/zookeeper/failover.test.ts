@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { cp, rm } from "node:fs/promises";
 import { it } from "node:test";
-import { isTribuneError } from "../../../src/kernel/index.ts";
+import { isTribuneError, seededRandom, systemClock } from "../../../src/kernel/index.ts";
 import { createCluster } from "../../../src/index.ts";
 import type { Term } from "../../../src/index.ts";
 import { TOKENS_PER_GENERATION } from "../../../src/store/index.ts";
+import { ConnectionSource, openConnection } from "../../../src/store/zookeeper/connection.ts";
 import { zookeeper } from "../../../src/store/zookeeper/index.ts";
 import type { ZookeeperTransaction } from "../../../src/store/zookeeper/index.ts";
+import { checkOptions } from "../../../src/store/zookeeper/options.ts";
 import { cursorOf } from "../../../src/testing/conformance/scene.ts";
 import type { Member } from "../../../src/testing/conformance/scene.ts";
 import { startTcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
@@ -64,6 +66,23 @@ async function revive(servers: readonly ZookeeperServer[]): Promise<void> {
 }
 
 await describeWithEnsemble("an ensemble of three", (ensemble) => {
+  it("nodes begin at servers of chance, and do not go back to the one that failed them while there are others", async (t) => {
+    const ports = new Set<number>();
+    for (let seed = 1; seed <= 12; seed++) {
+      const source = new ConnectionSource(checkOptions({ url: ensemble.url }));
+      const opened = async (more: number) => {
+        const { client } = await openConnection(source, { clock: systemClock, random: seededRandom(seed + more), deadlineMs: 20_000 }, { operation: "opening" });
+        t.after(() => client.destroy());
+        return client;
+      };
+      const first = await opened(0);
+      ports.add(first.server.port);
+      source.leave(first, systemClock);
+      assert.notEqual((await opened(100)).server, first.server);
+    }
+    assert.deepEqual(ports, new Set(ensemble.servers.map(({ port }) => port)));
+  });
+
   it("loses its leader by SIGKILL: the epoch stays, nothing that was answered is lost, and no token is given twice", async (t) => {
     const scene = sceneOn(t, zookeeper({ url: ensemble.url }));
     const member = await scene.member();

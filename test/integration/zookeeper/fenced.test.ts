@@ -3,6 +3,7 @@ import { it } from "node:test";
 import { isTribuneError, systemClock } from "../../../src/kernel/index.ts";
 import { foreign, zookeeper, ZookeeperError } from "../../../src/store/zookeeper/index.ts";
 import type { ForeignMulti, ZookeeperTransaction } from "../../../src/store/zookeeper/index.ts";
+import { OPEN_ACL } from "../../../src/store/zookeeper/client/records.ts";
 import type { Operation } from "../../../src/store/zookeeper/client/records.ts";
 import type { Member } from "../../../src/testing/conformance/scene.ts";
 import { startTcpFaultProxy } from "../../../src/testing/tcp-fault-proxy.ts";
@@ -41,14 +42,15 @@ await describeWithServer("fenced transactions on ZooKeeper", {}, async (server) 
     const provider = zookeeper({ url: server.url });
     const scene = sceneOn(t, provider);
     const member = await scene.member();
-    const fence = fenceOf(member, ELECTION, await member.lead(ELECTION));
+    const token = await member.lead(ELECTION);
+    const fence = fenceOf(member, ELECTION, token);
     await provider.fenced.transaction(fence, () => undefined);
     await assert.rejects(provider.fenced.transaction(fence, (tx) => void tx.delete("/nowhere")), ZookeeperError);
     await assert.rejects(provider.fenced.transaction(fence, () => Promise.reject(new Error("mine"))), /mine/);
     const tx = await provider.begin();
     await provider.fenced.guard(fence, tx);
     await tx.rollback();
-    assert.deepEqual(await namesBelow(`/tribune/groups/${scene.group}/fences/${ELECTION}/open`), []);
+    assert.deepEqual(await namesBelow(`/tribune/groups/${scene.group}/fences/${ELECTION}/${token}`), []);
   });
 
   it("know paths inside the chroot, and refuse what is no path, and what comes after the end", async (t) => {
@@ -83,10 +85,46 @@ await describeWithServer("fenced transactions on ZooKeeper", {}, async (server) 
     await provider.fenced.guard(fence, foreign(late.multi));
     const token = await claimFrom(b, a);
     assert.equal(await b.passFence(ELECTION, token), "passed", "the successor does not wait for it");
-    await assert.rejects(late.commit(), (error) => error instanceof ZookeeperError && error.code === "BADVERSION" && error.index === 0);
+    await assert.rejects(late.commit(), (error) => error instanceof ZookeeperError && error.code === "NONODE" && error.index === 0);
     await assert.rejects(provider.fenced.guard(fence, foreign(another().multi)), { code: "TERM_LOST" });
     for (const no of [undefined, {}, 5]) await assert.rejects(provider.fenced.guard(fenceOf(b, ELECTION, token), no as never), { code: "TRANSACTION_REQUIRED" });
   });
+
+  it("guard compares the token itself: what was put back from an older copy, and has gone on to another token with as many changes, is not taken for it", async (t) => {
+    const provider = zookeeper({ url: server.url });
+    const member = await sceneOn(t, provider).member();
+    const fence = fenceOf(member, ELECTION, await member.lead(ELECTION));
+    const operations: Operation[] = [];
+    await provider.fenced.guard(fence, foreign({ check: (path, version) => operations.push({ op: "check", path, version }) }));
+    const fences = `/tribune/groups/${member.scene.group}/fences/${ELECTION}`;
+    const commit = async () => await once(server.url, async (client) => await client.request({ op: "multi", operations }));
+    await commit();
+    await once(server.url, async (client) => {
+      await client.request({ op: "delete", path: `${fences}/${fence.token}`, version: -1 });
+      await client.request({ op: "create", path: `${fences}/${fence.token + 7}`, data: Buffer.alloc(0), acl: OPEN_ACL });
+    });
+    await assert.rejects(commit(), (error) => error instanceof ZookeeperError && error.code === "NONODE");
+    await assert.rejects(provider.fenced.transaction(fence, () => undefined), { code: "TERM_LOST" });
+  });
+
+  for (const removed of ["the token's znode", "the whole fence"]) {
+    it(`with ${removed} removed by hand the next term passes all the same, and the last one writes nothing more`, async (t) => {
+      const provider = zookeeper({ url: server.url });
+      const scene = sceneOn(t, provider);
+      const [a, b] = [await scene.member(), await scene.member()];
+      const fence = fenceOf(a, ELECTION, await a.lead(ELECTION));
+      const fences = `/tribune/groups/${scene.group}/fences/${ELECTION}`;
+      await once(server.url, async (client) => {
+        await client.request({ op: "delete", path: `${fences}/${fence.token}`, version: -1 });
+        if (removed === "the whole fence") await client.request({ op: "delete", path: fences, version: -1 });
+      });
+      await assert.rejects(provider.fenced.transaction(fence, () => undefined), { code: removed === "the whole fence" ? "FENCE_NOT_FOUND" : "TERM_LOST" });
+      const token = await claimFrom(b, a);
+      assert.equal(await b.passFence(ELECTION, token), "passed");
+      await provider.fenced.transaction(fenceOf(b, ELECTION, token), (tx) => void tx.create(`/after-${scene.random.id()}`));
+      await assert.rejects(provider.fenced.transaction(fence, () => undefined), { code: "TERM_LOST" });
+    });
+  }
 
   it("hold the successor up for a lease from when they began, and not longer; then they cannot commit", async (t) => {
     const provider = zookeeper({ url: server.url });
@@ -152,7 +190,7 @@ await describeWithServer("fenced transactions on ZooKeeper", {}, async (server) 
     await assert.rejects(provider.fenced.transaction(fence, (tx) => void tx.create(paths[0], "x".repeat(1_100_000))), { code: "STORE_FAILED", retryable: false });
     await light.commit();
     assert.deepEqual([await read(paths[0]), await read(paths[1])], [undefined, "x"]);
-    assert.deepEqual(await namesBelow(`/tribune/groups/${scene.group}/fences/${ELECTION}/open`), [], "nobody waits for it");
+    assert.deepEqual(await namesBelow(`/tribune/groups/${scene.group}/fences/${ELECTION}/${fence.token}`), [], "nobody waits for it");
   });
 
   it("do not wait for a server that hangs for longer than a lease, whatever they ask of it", async (t) => {

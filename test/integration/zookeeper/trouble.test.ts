@@ -110,6 +110,17 @@ await describeWithServer("trouble with ZooKeeper", { saslUsers: { bob: "builder"
     await refused(t, `zookeeper://${at}`, "STORE_PERMISSION_DENIED", /access list/);
   });
 
+  it("what is printed for zkCli.sh makes a root that is closed to others, once the password is in its place", async (t) => {
+    const at = `${server.address}/printed`;
+    const printed = zookeeper({ url: `zookeeper://ops:${PASSWORD}@${at}` }).schema.statements(0);
+    assert.ok(!printed.join().includes(PASSWORD));
+    await server.cli(printed.map((line) => line.replace(/:PASSWORD$/, `:${PASSWORD}`)));
+    const scene = sceneOn(t, zookeeper({ url: `zookeeper://ops:${PASSWORD}@${at}` }));
+    const member = await scene.member({ session: await scene.session({ createSchema: false }) });
+    assert.equal((await member.beat()).accepted, true);
+    await refused(t, `zookeeper://${at}`, "STORE_PERMISSION_DENIED", /access list/);
+  });
+
   it("a group whose znode may be read only is STORE_PERMISSION_DENIED to who joins, and the session goes on", async (t) => {
     const provider = zookeeper({ url: server.url, root: "/narrowed" });
     const scene = sceneOn(t, provider);

@@ -1,4 +1,3 @@
-import { jitter } from "../../../kernel/index.ts";
 import { ZookeeperClient } from "./client.ts";
 import type { ClientOptions, ServerAddress } from "./client.ts";
 import { isZookeeperError } from "./codes.ts";
@@ -6,6 +5,8 @@ import { isZookeeperError } from "./codes.ts";
 /** Where a session may be opened: on any of these servers. */
 export interface EnsembleOptions extends Omit<ClientOptions, "server"> {
   readonly servers: readonly ServerAddress[];
+  /** One of them that has just failed: it is tried after all others. */
+  readonly last?: ServerAddress | undefined;
   /** For all attempts together. A server that does not answer is given its share of what is left. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
@@ -33,14 +34,14 @@ export class ReadOnlyServer extends Error {
 const LONGEST_TRY_MS = 2_000;
 
 /**
- * Opens a session on the first server that lets us, in an order of chance, so that the members of a group spread over the ensemble. Throws a {@link NoServerError} where none does;
+ * Opens a session on the first server that lets us, in an order of chance, so that the members of a group spread over the ensemble, with the one that failed last at the end. Throws a {@link NoServerError} where none does;
  * a proof that one server refuses is refused by all, and not tried again. Where a session to go on with has expired it is a new one.
  */
 export async function connectToAny(options: EnsembleOptions): Promise<ZookeeperClient> {
-  const { servers, clock, random, deadlineMs, signal } = options;
+  const { servers, last, clock, random, deadlineMs, signal } = options;
   const endMs = clock.monotonicMs() + deadlineMs;
   const tries: { server: ServerAddress; error: Error }[] = [];
-  const order = servers.map((server) => ({ server, place: jitter(random, 0.5, 1) })).sort((a, b) => a.place - b.place);
+  const order = servers.map((server) => ({ server, place: random.next() + (server === last ? 1 : 0) })).sort((a, b) => a.place - b.place);
   for (const [n, { server }] of order.entries()) {
     const leftMs = endMs - clock.monotonicMs();
     if (signal?.aborted === true || (n > 0 && leftMs <= 0)) break;

@@ -9,7 +9,7 @@ export function settleBoundMs(config: CheckConfig): number {
 }
 
 /**
- * After the end of all faults everything comes right within {@link settleBoundMs}: each election has a holder, the coordinator's as well, and keeps having one to the end of the history; all nodes
+ * After the end of all faults everything comes right within {@link settleBoundMs}: each election has a holder, the coordinator's as well, and keeps having one to the end of the history, but for an instant in which it is handed over to a node that has not had it since; all nodes
  * have been given one and the same view, which has exactly them as members, one of them as coordinator; and what a holder writes is committed.
  */
 export function comesRight({ events }: History, config: CheckConfig): Violation[] {
@@ -18,7 +18,7 @@ export function comesRight({ events }: History, config: CheckConfig): Violation[
   return calms.flatMap((calm) => {
     const boundMs = calm.t + settleBoundMs(config);
     if (endMs <= boundMs) return [violation(boundMs, `the history ends too early: ${(endMs - calm.t).toFixed(0)} ms after the last fault, where ${settleBoundMs(config)} are needed`, [calm])];
-    return [...vacancies(events, calm, boundMs), ...refusals(events, boundMs), ...disagreements(events, calm, boundMs)];
+    return [...vacancies(events, calm, { boundMs, handoverMs: config.beatMs }), ...refusals(events, boundMs), ...disagreements(events, calm, boundMs)];
   });
 }
 
@@ -32,8 +32,12 @@ interface Seat {
   readonly vacated?: Ended | Killed | Exited;
 }
 
-function vacancies(events: readonly HistoryEvent[], calm: FaultsEnded, boundMs: number): Violation[] {
+function vacancies(events: readonly HistoryEvent[], calm: FaultsEnded, { boundMs, handoverMs }: { readonly boundMs: number; readonly handoverMs: number }): Violation[] {
   const violations: Violation[] = [];
+  /** Who has had which election since the faults ended. A node that came back last may be the one of the highest priority, and has it when the minimum terms of those before it are over; nobody has it twice on the way there. */
+  const had = new Set<string>();
+  const isHandedOver = (vacated: Seat["vacated"], by: Announced) =>
+    vacated?.kind === "ended" && vacated.reason === "TERM_RESIGNED" && by.t - vacated.t <= handoverMs && !had.has(`${by.node} ${by.election}`);
   const seats = new Map<string, Seat>([...calm.elections, COORDINATOR_OFFICE].map((election) => [election, {}]));
   const judge = (election: string, { holder, vacated }: Seat, until: HistoryEvent, words: string) => {
     if (holder !== undefined && vacated === undefined) return;
@@ -46,8 +50,9 @@ function vacancies(events: readonly HistoryEvent[], calm: FaultsEnded, boundMs: 
     if (event.kind === "announced") {
       const seat = seats.get(event.election);
       if (seat === undefined || (seat.holder !== undefined && event.token <= seat.holder.token)) continue;
-      judge(event.election, seat, event, "");
+      if (!isHandedOver(seat.vacated, event)) judge(event.election, seat, event, "");
       seats.set(event.election, { holder: event });
+      if (event.t >= calm.t) had.add(`${event.node} ${event.election}`);
     } else if (event.kind === "ended") {
       const { holder, vacated } = seats.get(event.election) ?? {};
       if (holder?.token === event.token && holder.process === event.process && vacated === undefined) seats.set(event.election, { holder, vacated: event });

@@ -1,0 +1,70 @@
+import { lasting, officesFilled, outage, victimOf, wait, waitAndUndo } from "./scene.ts";
+import type { Family, Inject, Scene } from "./scene.ts";
+import type { StoreMember, Undo } from "../stores/place.ts";
+
+/** What becomes of the member that leads: until another one does the store cannot be used, and that time is the ensemble's own. */
+function leaderGoes(how: "kill" | "stop"): Inject {
+  return async (scene, planned) => {
+    const { place, leaseMs } = scene;
+    const { ensemble } = place;
+    if (ensemble === undefined) return;
+    const leader = await ensemble.leader();
+    let undo: Undo = () => Promise.resolve();
+    try {
+      await outage(scene, async () => {
+        undo = await leader[how]();
+        await ensemble.ledBy(others(scene, [leader]));
+      });
+      await wait(scene, lasting(leaseMs, planned.share, { from: 0, to: 2 }));
+    } finally {
+      await undo();
+    }
+  };
+}
+
+/** A member and a node that hear nobody but each other: that node stops within its trust, and everybody else goes on. */
+const minority: Inject = async (scene, planned) => {
+  const { fleet, world, place, leaseMs, boundMs, signal } = scene;
+  const { ensemble } = place;
+  const run = victimOf(scene, planned);
+  if (run === undefined || ensemble === undefined) return;
+  const leader = await ensemble.leader();
+  const [other] = others(scene, [leader]);
+  const member = planned.share < 0.5 ? leader : (other ?? leader);
+  const group = [member.place, run.node];
+  fleet.noteCut(run, "minority");
+  try {
+    await world.isolate?.(group, true);
+    await outage(scene, () => ensemble.ledBy(others(scene, [member])));
+    await fleet.until(() => !run.joined, boundMs, signal);
+    await officesFilled(scene);
+    await wait(scene, lasting(leaseMs, planned.share, { from: 0, to: 1 }));
+  } finally {
+    await world.isolate?.(group, false);
+    fleet.noteCut(run, undefined);
+  }
+};
+
+/** Nobody can write, so everybody stops and nobody is elected. */
+const majority: Inject = async (scene, planned) => {
+  const { place, leaseMs } = scene;
+  const { ensemble } = place;
+  if (ensemble === undefined) return;
+  await outage(scene, async () => {
+    const undos = await Promise.all(ensemble.members.slice(1).map(async (member) => await member.kill()));
+    await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 0.5, to: 2 }), async () => void (await Promise.all(undos.map(async (undo) => await undo()))));
+    await ensemble.ledBy(ensemble.members);
+  });
+};
+
+function others({ place }: Scene, than: readonly StoreMember[]): readonly StoreMember[] {
+  return (place.ensemble?.members ?? []).filter((member) => !than.includes(member));
+}
+
+/** What is done to members of an ensemble. */
+export const MEMBERS: Family = {
+  "member-kill": leaderGoes("kill"),
+  "member-stop": leaderGoes("stop"),
+  minority,
+  majority,
+};
