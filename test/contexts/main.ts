@@ -6,7 +6,7 @@ import { simulate } from "./simulate.ts";
 
 /**
  * `node test/contexts/main.ts --seeds 500 --first 1`: stories of so many seeds; says what is wrong, by seed, and what happened in all. With `--until-caught` it ends with the first one.
- * `--mutants`: the same with each known-bad variant, to see that it is caught; `--only NAME` one of them.
+ * `--mutants`: the same with each known-bad variant, to see that it is caught; `--only NAME,NAME` some of them.
  */
 const { values } = parseArgs({ options: { seeds: { type: "string", default: "100" }, first: { type: "string", default: "1" }, "until-caught": { type: "boolean", default: false }, mutants: { type: "boolean", default: false }, only: { type: "string" } } });
 const [first, seeds] = [Number(values.first), Number(values.seeds)];
@@ -28,7 +28,7 @@ async function stories(): Promise<number> {
 function mutants(): number {
   let survivors = 0;
   for (const mutant of MUTANTS) {
-    if (values.only !== undefined && values.only !== mutant.name) continue;
+    if (values.only !== undefined && !values.only.split(",").includes(mutant.name)) continue;
     const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", join(import.meta.dirname, "../simulation/mutants/preload.ts"), import.meta.filename, "--until-caught", "--seeds", String(seeds), "--first", String(first)], { env: { ...process.env, TRIBUNE_MUTANT: JSON.stringify(mutant) }, encoding: "utf8", timeout: 600_000 });
     const caught = status !== 0;
     if (caught === (mutant.survives !== undefined)) survivors++;

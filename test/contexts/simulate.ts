@@ -20,7 +20,7 @@ export interface Story {
 }
 
 const PATHS = ["a", "b", "a/x", "a/y", "a/x/z"] as const;
-const KEYS = ["k", "l", "m", "n"] as const;
+const KEYS = ["k", "l", "m", "n", "o", "p", "q", "r"] as const;
 
 /** How long a story is, in virtual milliseconds, and the quiet after it. */
 const STORY_MS = 60_000;
@@ -189,6 +189,10 @@ export async function simulate(seed: number): Promise<Story> {
     } else if (random.next() < 0.4) {
       for (const each of [...heal]) each();
       await clock.advance(15_000);
+    } else {
+      isolate(pick(group.nodes).node);
+      for (let n = 0; n < 6; n++) write(pick(group.nodes));
+      await clock.advance(9_000); // nobody writes, whoever can be reached
     }
   }
 

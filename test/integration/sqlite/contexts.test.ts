@@ -25,7 +25,7 @@ class Member {
       else waiting?.reject(new Error(error));
     });
     this.process.on("exit", () => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`${node} has ended`));
+      for (const waiting of this.#waiting.values()) waiting.reject(new Error(`${node} has ended`));
     });
   }
 
