@@ -179,9 +179,10 @@ export class Replication implements ContextsLink {
     const options = { deadlineMs: settings.deadlineMs, ...(chosen === undefined ? {} : { mode: chosen }), ...(signal === undefined ? {} : { signal }) };
     const reports = await Promise.all(messages.map((message) => this.#channel.send(CHANGES, message, options)));
     const results = new Map<string, DeliveryResult>();
-    for (const report of reports) for (const [node, result] of report.results) if ((results.get(node)?.status ?? "delivered") === "delivered") results.set(node, result);
-    this.#repairSoon([...results].filter(([, { status }]) => status === "timeout" || status === "failed").map(([node]) => node));
-    return { results, ok: reports.every(({ ok }) => ok) };
+    for (const report of reports) for (const [node, result] of report.results) if (!isBystander(result) && (results.get(node)?.status ?? "delivered") === "delivered") results.set(node, result);
+    const missing = [...results].filter(([, { status }]) => status !== "delivered").map(([node]) => node);
+    this.#repairSoon(missing);
+    return { results, ok: missing.length === 0 && reports.every(({ ok, results: { size } }) => ok || size > 0) };
   }
 
   async #receive(message: Message): Promise<void> {
@@ -249,7 +250,7 @@ export class Replication implements ContextsLink {
     if (message === undefined) throw undecided(about, "it could not be sent");
     // Whoever is the coordinator next has it: so nobody decides again on the version that was there before.
     const { results } = await this.#channel.send(DECIDED, message.bytes, { mode: "ack", deadlineMs: Math.max(1, request.remainingMs() * 0.8) });
-    const missing = [...results].filter(([, { status }]) => status !== "delivered" && status !== "left").map(([node]) => node);
+    const missing = [...results].filter(([, result]) => result.status !== "delivered" && result.status !== "left" && !isBystander(result)).map(([node]) => node);
     this.#repairSoon(missing);
     if (missing.length > 0) throw undecided(about, `${missing.join(", ")} did not confirm it`);
     return Uint8Array.of(1);
@@ -387,8 +388,8 @@ export class Replication implements ContextsLink {
     const { version, members } = this.#view;
     const name = tree.tombstonesUpTo(floor);
     if (members.length > 1) {
-      const { replies, ok } = await this.#channel.request(FLOOR, encodeFloorQuestion(version, floor, name), { to: "others", policy: "all", deadlineMs: this.#contexts.settings.deadlineMs });
-      if (!ok || replies.size < members.length - 1 || [...replies.values()].some((reply) => reply.status !== "replied" || reply.payload[0] !== 1)) return;
+      const { replies } = await this.#channel.request(FLOOR, encodeFloorQuestion(version, floor, name), { to: "others", policy: "all", deadlineMs: this.#contexts.settings.deadlineMs });
+      if (replies.size < members.length - 1 || [...replies.values()].some((reply) => !isBystander(reply) && (reply.status !== "replied" || reply.payload[0] !== 1))) return;
     }
     if (!this.#isCoordinator || this.#view.version !== version || tree.tombstonesUpTo(floor) !== name || tree !== this.#tree) return;
     tree.raiseFloor(floor);
@@ -401,6 +402,11 @@ export class Replication implements ContextsLink {
     const { view, floor, name } = decodeFloorQuestion(request.payload);
     return Uint8Array.of(view === this.#view.version && this.#tree.tombstonesUpTo(floor) === name ? 1 : 0);
   }
+}
+
+/** A member of the channel that has no contexts. */
+function isBystander(result: { readonly status: string; readonly code?: string }): boolean {
+  return result.status === "failed" && result.code === "TOPIC_UNHANDLED";
 }
 
 function undecided(about: string, why: string): TribuneError {
