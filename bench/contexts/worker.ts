@@ -41,7 +41,8 @@ async function flush({ touched, bytes }: Extract<Order, { order: "flush" }>): Pr
   const chosen = Array.from({ length: touched }, (_, n) => ({ path: all[n % all.length] ?? "", key: `property-${Math.floor(n / all.length)}` }));
   for (const { path, key } of chosen) cluster.contexts.get(path)?.set(key, value(bytes, ++changes));
   const [fromMs, cpu] = [performance.now(), process.cpuUsage()];
-  const { sizeBytes, ok } = await cluster.contexts.flush();
+  const { sizeBytes, ok, results } = await cluster.contexts.flush();
+  if (!ok) console.error([...results].map(([name, result]) => `${name}: ${JSON.stringify(result)}`).join(", "));
   say({ kind: "done", ms: performance.now() - fromMs, cpuMs: since(cpu), sizeBytes, ok });
 }
 
