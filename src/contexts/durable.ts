@@ -84,6 +84,7 @@ export class DurableContexts {
 
   /** Begins to keep it, while `isCoordinator` says so. */
   begin(isCoordinator: () => boolean): void {
+    this.end();
     this.#isCoordinator = isCoordinator;
     this.#schedule();
   }

@@ -108,6 +108,7 @@ export class Replication implements ContextsLink {
    * The states were obtained: from now on the contexts can be changed, and this member gives the state to others. Where nobody gave it, it is read from the store, if it is kept there. Rejects with what the store rejects with.
    */
   async begin(reports: readonly StateReport[]): Promise<void> {
+    if (this.#member !== undefined || this.#isStopped) return; // the same incarnation is trusted again: it has missed nothing that a comparison does not bring
     const obtained = reports.some(({ state, from }) => state === CHANGES && from.length > 0);
     if (!obtained) await this.#ports.durable?.load((changes) => this.#apply(changes));
     const stage = this.#stage;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { Digests } from "../../src/contexts/digest.ts";
 import { compareInventory, differing, pick, takeInventory } from "../../src/contexts/repair.ts";
 import { Tree } from "../../src/contexts/tree.ts";
 import type { ContextChange } from "../../src/contexts/tree.ts";
@@ -109,6 +110,26 @@ describe("a tree", () => {
     const all = [change("x", { created: at(1), k: [at(2), "1"] }), change("x", { created: at(2), k: [at(1), "0"] }), change("x", { k: [at(3)] }), change("x", { k: [at(4)] }), change("x/y", { created: at(4) }), change("x", { base: at(9) })];
     for (const each of [...all, ...all]) tree.merge(each);
     assert.deepEqual(told, ["+x", "x.k=1", "x.k=undefined", "+x/y", "-x/y", "-x"]);
+  });
+});
+
+describe("a digest", () => {
+  it("tells things apart that differ by little", () => {
+    const seen = new Set<string>();
+    let things = 0;
+    for (let time = 1_142_000; time < 1_142_400; time++) {
+      for (const member of ["a", "b"]) {
+        for (const [path, key] of [["x", "k"], ["x", "l"], ["xk", ""]] as const) {
+          for (const kind of [1, 2, 3, 4]) {
+            const digests = new Digests();
+            digests.toggle(0, path, key, kind, { time, member });
+            seen.add(digests.of(0));
+            things++;
+          }
+        }
+      }
+    }
+    assert.equal(seen.size, things);
   });
 });
 
