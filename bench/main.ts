@@ -1,6 +1,8 @@
 /** `npm run bench`: measures, and says on what; see README.md beside this. */
 import { writeFileSync } from "node:fs";
 import { beats, beatsText } from "./beats/beats.ts";
+import { channel } from "./channel/channel.ts";
+import { channelText } from "./channel/text.ts";
 import { cut, cutText } from "./cut/cut.ts";
 import { failover, failoverText } from "./failover/failover.ts";
 import { fence, fenceText } from "./fence/fence.ts";
@@ -28,14 +30,20 @@ const RUN: Readonly<Record<Benchmark, (options: BenchOptions, progress: Progress
     const result = await fence(options, progress);
     return { result, text: fenceText(result) };
   },
+  channel: async (options, progress) => {
+    const result = await channel(options, progress);
+    return { result, text: channelText(result) };
+  },
 };
+
+const HAVE_PEERS: readonly Benchmark[] = ["failover", "cut", "channel"];
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (options === undefined) return console.log(USAGE);
   const progress = new Progress();
   const machine = describeMachine();
-  if ((options.benchmarks.includes("failover") || options.benchmarks.includes("cut")) && options.peers.length > 0) installPeers((text) => progress.say(text));
+  if (options.benchmarks.some((name) => HAVE_PEERS.includes(name)) && options.peers.length > 0) installPeers((text) => progress.say(text));
   const results: object[] = [];
   for (const name of options.benchmarks) {
     progress.say(name);

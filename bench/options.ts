@@ -1,18 +1,22 @@
 import { parseArgs } from "node:util";
+import { CARRIERS } from "./channel/protocol.ts";
 import { PEERS } from "./failover/peers.ts";
 import { DEPARTURES } from "./failover/rounds.ts";
 import type { Departure } from "./failover/rounds.ts";
 import { STORES } from "./stores.ts";
 
-export const BENCHMARKS = ["failover", "cut", "beats", "fence"] as const;
+export const BENCHMARKS = ["failover", "cut", "beats", "fence", "channel"] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
+
+/** Peers by name, of whatever benchmark: of leaders, and of what carries messages. */
+const PEER_NAMES = [...PEERS.map(({ name }) => name), ...CARRIERS.filter(({ kind }) => kind === "peer").map(({ name }) => name)];
 
 /** What a run is asked to measure. */
 export interface BenchOptions {
   readonly benchmarks: readonly Benchmark[];
   /** Names of {@link STORES}. */
   readonly stores: readonly string[];
-  /** Names of {@link PEERS}. */
+  /** Names of {@link PEERS}, and of carriers of the channel's benchmark that are peers. */
   readonly peers: readonly string[];
   /** Ways of going away that failover measures. */
   readonly departures: readonly Departure[];
@@ -35,14 +39,15 @@ export const USAGE = `usage: npm run bench -- [${BENCHMARKS.join(" | ")} | all].
   cut        what a leader believes whose way to its store is cut
   beats      what members and elections cost the store
   fence      what term.transaction costs over a bare transaction
+  channel    broadcasts, acknowledged broadcasts and requests between three processes
   all        all of them (default)
 
   --store A,B      of ${STORES.map(({ name }) => name).join(", ")} (default: all that are here)
-  --peers A,B      of ${PEERS.map(({ name }) => name).join(", ")}; or none, or all (default: all)
+  --peers A,B      of ${PEER_NAMES.join(", ")}; or none, or all (default: all)
   --departure A,B  of ${DEPARTURES.join(", ")}: what failover measures (default: all)
   --members A,B    sizes of groups that beats measures (default: 1 to 2000), and
   --elections A,B  numbers of elections that one of two members leads; with one of the two options, only that is measured
-  --runs N         rounds of each thing of ours (failover: 50; cut: 5)
+  --runs N         rounds of each thing of ours (failover: 50; cut: 5; channel: 7)
   --peer-runs N    rounds of each thing of a peer (failover: 10)
   --json FILE      results with every single measurement
   --trace FILE     what each process did in each round of failover, one line of JSON for each; tracing takes time itself
@@ -64,7 +69,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
   return {
     benchmarks: asked,
     stores: names("--store", values.store, STORES.map(({ name }) => name)),
-    peers: names("--peers", values.peers, PEERS.map(({ name }) => name)),
+    peers: names("--peers", values.peers, PEER_NAMES),
     departures: names("--departure", values.departure, DEPARTURES),
     sizes: values.members === undefined && values.elections === undefined ? undefined : { members: counts("--members", values.members), elections: counts("--elections", values.elections) },
     runs: count("--runs", values.runs),

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 
 /** Where no run has been measured yet, these are taken to be long, the longest first. */
-const LONG = ["test/torture/", "test/faults/", "test/simulation/", "test/integration/postgres/", "test/integration/mysql/", "test/packaging/", "test/integration/", "test/docs/", "test/examples/"];
+const LONG = ["test/torture/", "test/faults/", "test/endurance/", "test/simulation/", "test/integration/postgres/", "test/integration/mysql/", "test/packaging/", "test/integration/", "test/docs/", "test/examples/"];
 
 /** All test files of the project, as paths from its root. */
 export function allTestFiles(root: string): string[] {

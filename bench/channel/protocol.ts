@@ -1,34 +1,64 @@
-/** What carries the bytes. */
-export const CARRIERS = ["raw-tcp", "raw-tls", "plaintext", "keys", "channel-plaintext", "channel-keys"] as const;
-export type Carrier = (typeof CARRIERS)[number];
+/** What carries messages. `limit`: the raw carrier that it is compared with, on the same kind of socket. */
+export interface Carrier {
+  readonly name: string;
+  readonly title: string;
+  readonly kind: "raw" | "transport" | "channel" | "peer";
+  readonly tls: boolean;
+  /** The package of a peer. */
+  readonly package?: string;
+}
+
+export const CARRIERS = [
+  { name: "raw-tcp", title: "raw TCP, batched by hand", kind: "raw", tls: false },
+  { name: "raw-tcp-each", title: "raw TCP, a write for each message", kind: "raw", tls: false },
+  { name: "plaintext", title: "frames of the transport, plaintext", kind: "transport", tls: false },
+  { name: "channel-plaintext", title: "**channel, plaintext**", kind: "channel", tls: false },
+  { name: "raw-tls", title: "raw TLS, batched by hand", kind: "raw", tls: true },
+  { name: "raw-tls-each", title: "raw TLS, a write for each message", kind: "raw", tls: true },
+  { name: "keys", title: "frames of the transport, keys", kind: "transport", tls: true },
+  { name: "channel-keys", title: "**channel, keys** (the default)", kind: "channel", tls: true },
+  { name: "nats", title: "NATS core, plaintext", kind: "peer", tls: false, package: "@nats-io/transport-node" },
+  { name: "moleculer", title: "moleculer, TCP transporter, JSON, plaintext", kind: "peer", tls: false, package: "moleculer" },
+] as const satisfies readonly Carrier[];
+export type CarrierName = (typeof CARRIERS)[number]["name"];
+
+/** What one does with a message and waits for. */
+export const OPERATIONS = ["echo", "acknowledged", "request", "requestAll"] as const;
+/** `echo`: one answers with the same message. `acknowledged`: all have handled it. `request`: the reply of one, `requestAll` of all, as long as the message. */
+export type Operation = (typeof OPERATIONS)[number];
+
+/** How many of them are under way at a time. */
+export const LANES = [1, 16, 64] as const;
 
 /** What one process of the benchmark is told when it begins. */
 export interface Orders {
   readonly role: "receiver" | "sender";
-  readonly carrier: Carrier;
+  readonly carrier: CarrierName;
   readonly name: string;
   /** For a sender: where the receivers are. */
   readonly targets: ReadonlyArray<{ readonly name: string; readonly address: string }>;
+  /** Where a server is, for who needs one. */
+  readonly server: string;
   readonly messages: number;
+  /** How many of each operation, one at a time; with more at a time four times as many. */
   readonly echoes: number;
-  readonly inFlight: number;
   readonly bytes: number;
   /** The ring of keys, as text. */
   readonly ring: string;
 }
 
+/** How long an operation took, with so many at a time. */
+export interface Times {
+  readonly operation: Operation;
+  readonly lanes: number;
+  readonly perSecond: number;
+  readonly us: readonly number[];
+}
+
 /** What a process says. */
 export type Report =
   | { readonly kind: "listening"; readonly address: string }
-  | {
-      readonly kind: "done";
-      readonly broadcastMs: number;
-      readonly echoUs: readonly number[];
-      readonly inFlightPerSecond: number;
-      readonly inFlightUs: readonly number[];
-      /** Broadcasts that every target has handled, and requests; empty where there are none. */
-      readonly ackUs: readonly number[];
-      readonly ackInFlightUs: readonly number[];
-      readonly rpcUs: readonly number[];
-      readonly rpcInFlightUs: readonly number[];
-    };
+  | { readonly kind: "done"; readonly broadcastMs: number; readonly times: readonly Times[] }
+  /** How many broadcast messages a receiver was given; it was asked. */
+  | { readonly kind: "received"; readonly messages: number }
+  | { readonly kind: "failed"; readonly message: string };

@@ -1,98 +1,61 @@
-import { dial, listen } from "./lines.ts";
-import type { Line, Lines } from "./lines.ts";
-import type { Orders, Report } from "./protocol.ts";
+import type { Lines } from "./lines.ts";
+import { LANES, OPERATIONS } from "./protocol.ts";
+import type { Orders, Report, Times } from "./protocol.ts";
+import { wayOf } from "./ways.ts";
 
-/** The first byte of a message says what is to be done with it. */
-const KIND = { one: 0, last: 1, echo: 2 } as const;
+/** The first of all, by which it warms up, are not counted. */
+const WARM_UP = 0.2;
 
 process.once("message", (message) => {
-  void run(message as Orders);
+  run(message as Orders).catch((error: unknown) => report({ kind: "failed", message: String(error instanceof Error ? error.stack : error) }));
 });
+process.once("disconnect", () => process.exit(0));
 
 async function run(orders: Orders): Promise<void> {
+  const way = await wayOf(orders.carrier);
   if (orders.role === "receiver") {
-    const address = await listen(orders, (bytes, from) => {
-      if (bytes[0] !== KIND.one) void from.send(bytes);
-    });
+    let messages = 0;
+    const address = await way.listen(orders, () => void messages++);
+    process.on("message", () => report({ kind: "received", messages }));
     report({ kind: "listening", address });
     return;
   }
-  let answered: () => void = () => {};
-  const lines = await dial(orders, () => answered());
-  const answers = (count: number) =>
-    new Promise<void>((resolve) => {
-      let missing = count;
-      answered = () => --missing === 0 && resolve();
-    });
-  const broadcastMs = await broadcast(lines, orders, answers);
-  const echoUs = await echo(lines.first, orders, (callback) => (answered = callback));
-  const flight = await inFlight(lines.first, orders, (callback) => (answered = callback));
-  report({ kind: "done", broadcastMs, echoUs, inFlightPerSecond: flight.perSecond, inFlightUs: flight.us, ackUs: await times(lines.acknowledged, orders, 1), ackInFlightUs: await times(lines.acknowledged, orders, orders.inFlight), rpcUs: await times(lines.ask, orders, 1), rpcInFlightUs: await times(lines.ask, orders, orders.inFlight) });
+  const lines = await way.dial(orders);
+  await broadcast(lines, Math.ceil(orders.messages * WARM_UP));
+  const broadcastMs = await broadcast(lines, orders.messages);
+  const times: Times[] = [];
+  for (const operation of OPERATIONS) {
+    const work = lines.operations[operation];
+    if (work === undefined) continue;
+    for (const lanes of LANES) times.push({ operation, lanes, ...(await repeat(work, lanes, lanes === 1 ? orders.echoes : 4 * orders.echoes)) });
+  }
+  report({ kind: "done", broadcastMs, times });
 }
 
-/** From the first message until every receiver has said that it has the last one. */
-async function broadcast({ all: line }: Lines, orders: Orders, answers: (count: number) => Promise<void>): Promise<number> {
-  const message = new Uint8Array(orders.bytes);
-  const last = new Uint8Array(orders.bytes).fill(KIND.last, 0, 1);
-  let beganMs = 0;
-  for (const messages of [Math.ceil(orders.messages / 5), orders.messages]) { // the first is to warm up
-    const all = answers(orders.targets.length);
-    beganMs = performance.now();
-    for (let n = 1; n <= messages; n++) await line.send(n === messages ? last : message);
-    await all;
-  }
+/** From the first message until every receiver has said that it has handled one that was sent after the last. */
+async function broadcast(lines: Lines, messages: number): Promise<number> {
+  const beganMs = performance.now();
+  for (let n = 0; n < messages; n++) await lines.broadcast();
+  await lines.operations.acknowledged?.();
   return performance.now() - beganMs;
 }
 
-async function echo(line: Line, orders: Orders, onAnswer: (callback: () => void) => void): Promise<number[]> {
-  const message = new Uint8Array(orders.bytes).fill(KIND.echo, 0, 1);
-  const timesUs: number[] = [];
-  for (let n = 0; n < orders.echoes; n++) {
-    const beganMs = performance.now();
-    const answer = new Promise<void>((resolve) => onAnswer(resolve));
-    void line.send(message);
-    await answer;
-    timesUs.push((performance.now() - beganMs) * 1_000);
-  }
-  return timesUs.slice(Math.floor(orders.echoes / 5));
-}
-
-/** 64 echoes at a time. Answers come in the order of the questions. */
-function inFlight(line: Line, orders: Orders, onAnswer: (callback: () => void) => void): Promise<{ readonly perSecond: number; readonly us: readonly number[] }> {
-  const message = new Uint8Array(orders.bytes).fill(KIND.echo, 0, 1);
-  const total = orders.echoes * 10;
-  const begun: number[] = [];
+/** The same work again and again, so many at a time. */
+async function repeat(work: () => Promise<unknown>, lanes: number, count: number): Promise<{ readonly perSecond: number; readonly us: readonly number[] }> {
+  const warmUp = Math.floor(count * WARM_UP);
   const us: number[] = [];
-  const ask = () => {
-    begun.push(performance.now());
-    void line.send(message);
-  };
-  return new Promise((resolve) => {
-    const beganMs = performance.now();
-    onAnswer(() => {
-      us.push((performance.now() - (begun[us.length] ?? 0)) * 1_000);
-      if (us.length === total) resolve({ perSecond: total / ((performance.now() - beganMs) / 1_000), us });
-      else if (begun.length < total) ask();
-    });
-    while (begun.length < orders.inFlight) ask();
-  });
-}
-
-/** What takes its time there and back, so many at a time. */
-async function times(send: ((bytes: Uint8Array) => Promise<unknown>) | undefined, orders: Orders, lanes: number): Promise<number[]> {
-  if (send === undefined) return [];
-  const message = new Uint8Array(orders.bytes);
-  const timesUs: number[] = [];
   let begun = 0;
+  let beganMs = performance.now();
   const lane = async () => {
-    while (begun++ < orders.echoes * Math.ceil(lanes / 16)) {
-      const beganMs = performance.now();
-      await send(message);
-      timesUs.push((performance.now() - beganMs) * 1_000);
+    while (begun < count + warmUp) {
+      if (begun++ === warmUp) beganMs = performance.now();
+      const sentMs = performance.now();
+      await work();
+      us.push((performance.now() - sentMs) * 1_000);
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
-  return timesUs.slice(Math.floor(timesUs.length / 5));
+  return { perSecond: count / ((performance.now() - beganMs) / 1_000), us: us.slice(warmUp) };
 }
 
 function report(what: Report): void {

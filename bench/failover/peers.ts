@@ -119,7 +119,7 @@ export const PEERS: readonly Peer[] = [
 ];
 
 /** The version of a peer that is here, or `undefined` if it is not. */
-export function installedVersion(peer: Peer): string | undefined {
+export function installedVersion(peer: Pick<Peer, "package" | "program">): string | undefined {
   if (peer.program === true) return programVersion(peer.package);
   const manifest = new URL(`../node_modules/${peer.package}/package.json`, import.meta.url);
   if (!existsSync(manifest)) return undefined;

@@ -12,7 +12,7 @@ export interface ChannelOptions {
   readonly deadlineMs?: number;
   /** How often a message may be sent again because its connection ended. Default 10. */
   readonly maxRetries?: number;
-  /** What is kept for one target and topic until it was received, in bytes. Larger: longer outages are bridged, for more memory. Default 8 MiB. */
+  /** What is kept for one target and topic until it was received, in bytes; what was given up counts 64 until the target knows. Larger: longer outages are bridged, for more memory. Default 8 MiB. */
   readonly keptBytes?: number;
   /** How many messages may await their outcome, per target and topic. Default 1024. */
   readonly awaited?: number;

@@ -2,7 +2,7 @@ import { TribuneError } from "../kernel/index.ts";
 
 /** What bounds an outbox. */
 export interface OutboxLimits {
-  /** Messages that are kept until they were received, in bytes. One is always taken when nothing is kept. */
+  /** Messages, and places of messages that were given up, that are kept until they were received, in bytes. One is always taken when nothing is kept. */
   readonly keptBytes: number;
   /** Messages whose outcome is awaited. */
   readonly awaited: number;
@@ -30,7 +30,8 @@ interface Entry<Message> {
   readonly number: number;
   /** `undefined`: given up. Its place is kept until the receiver knows. */
   message: Message | undefined;
-  readonly bytes: number;
+  /** What it counts for in `keptBytes`. */
+  bytes: number;
   readonly deadlineMs: number;
   sends: number;
 }
@@ -72,7 +73,7 @@ export class Outbox<Message> {
     return this.#awaited.size < this.#limits.awaited && (this.#keptBytes === 0 || this.#keptBytes < this.#limits.keptBytes);
   }
 
-  /** Bytes of messages that are kept. */
+  /** Bytes of messages that are kept, and of the places of those that were given up. */
   get keptBytes(): number {
     return this.#keptBytes;
   }
@@ -129,7 +130,7 @@ export class Outbox<Message> {
   received(next: number): void {
     if (!Number.isSafeInteger(next) || next < 1 || next > this.#everSentBelow) throw violation(`that it received below ${next}, where ${this.#everSentBelow - 1} was the last that was sent`);
     for (let entry = this.#kept[this.#head]; entry !== undefined && entry.number < next; entry = this.#kept[this.#head]) {
-      if (entry.message !== undefined) this.#keptBytes -= entry.bytes;
+      this.#keptBytes -= entry.bytes;
       this.#kept[this.#head++] = GONE;
     }
     if (this.#head < this.#kept.length && (this.#head < 1_024 || this.#head * 2 < this.#kept.length)) return;
@@ -217,7 +218,9 @@ export class Outbox<Message> {
 
   #makeGap(entry: Entry<Message>): void {
     entry.message = undefined;
-    this.#keptBytes -= entry.bytes;
+    // Its place is kept, so it counts: otherwise who gives up soon could fill the memory with the gaps of a peer that is away for long.
+    this.#keptBytes -= Math.max(0, entry.bytes - GAP_BYTES);
+    entry.bytes = Math.min(entry.bytes, GAP_BYTES);
     this.#awaited.delete(entry.number);
   }
 
@@ -236,6 +239,9 @@ export class Outbox<Message> {
     return this.#kept[this.#head + number - this.receivedBelow];
   }
 }
+
+/** What a gap counts for until it was received. */
+const GAP_BYTES = 64;
 
 /** In the place of what was received, so that its bytes are not held. */
 const GONE: Entry<never> = { number: 0, message: undefined, bytes: 0, deadlineMs: Infinity, sends: 0 };

@@ -18,6 +18,7 @@ interface Results {
     { readonly benchmark: string; readonly rows: readonly unknown[]; readonly leftOut: ReadonlyArray<{ readonly who: string }> },
     { readonly benchmark: string; readonly rows: ReadonlyArray<{ readonly members: number; readonly trusted: number; readonly beatMs: { readonly count: number } }> },
     { readonly benchmark: string; readonly rows: ReadonlyArray<{ readonly ratio: { readonly p50: number } }> },
+    { readonly benchmark: string; readonly rows: ReadonlyArray<{ readonly carrier: string; readonly rounds: ReadonlyArray<{ readonly deliveredPerSecond: number; readonly lost: number; readonly times: ReadonlyArray<{ readonly operation: string; readonly lanes: number; readonly p50Us: number }> }> }>; readonly leftOut: readonly unknown[] },
   ];
 }
 
@@ -29,16 +30,23 @@ describe("npm run bench", () => {
   it("measures everything in a quick run, and tells it as tables and as JSON", async () => {
     const json = join(folder, "results.json");
     const { stdout } = await bench("all", "--quick", "--store", "sqlite", "--peers", "none", "--json", json);
-    for (const heading of ["## Failover", "## Cut", "## Beats", "## Fence"]) assert.ok(stdout.includes(heading), heading);
+    for (const heading of ["## Failover", "## Cut", "## Beats", "## Fence", "## Channel"]) assert.ok(stdout.includes(heading), heading);
     const { machine, results } = JSON.parse(await readFile(json, "utf8")) as Results;
     assert.ok(machine.cores > 0 && machine.loadAtStart.length === 3);
-    const [failover, cut, beats, fence] = results;
-    assert.deepEqual([failover.benchmark, cut.benchmark, beats.benchmark, fence.benchmark], ["failover", "cut", "beats", "fence"]);
+    const [failover, cut, beats, fence, channel] = results;
+    assert.deepEqual([failover.benchmark, cut.benchmark, beats.benchmark, fence.benchmark, channel.benchmark], ["failover", "cut", "beats", "fence", "channel"]);
     assert.deepEqual([cut.rows, cut.leftOut.map(({ who }) => who)], [[], ["SQLite"]], "there is no way to cut");
     assert.deepEqual(failover.rows.map(({ departure }) => departure), ["resign", "kill"]);
     for (const { rounds } of failover.rows) assert.ok(rounds.length === 1 && rounds.every(({ tookMs }) => tookMs > 0), JSON.stringify(rounds));
     assert.ok(beats.rows.every(({ members, trusted, beatMs }) => members === 2 && trusted === 2 && beatMs.count > 0), JSON.stringify(beats.rows));
     assert.ok((fence.rows[0]?.ratio.p50 ?? 0) > 0);
+    assert.deepEqual([channel.rows.map(({ carrier }) => carrier), channel.leftOut], [["raw-tcp", "raw-tcp-each", "plaintext", "channel-plaintext", "raw-tls", "raw-tls-each", "keys", "channel-keys"], []]);
+    for (const { carrier, rounds } of channel.rows) {
+      const [round, ...more] = rounds;
+      assert.ok(round !== undefined && more.length === 0 && round.deliveredPerSecond > 0 && round.lost === 0, carrier);
+      assert.deepEqual(new Set(round.times.map(({ operation }) => operation)), new Set(carrier.startsWith("channel") ? ["echo", "acknowledged", "request", "requestAll"] : ["echo", "acknowledged", "requestAll"]));
+      assert.ok(round.times.every(({ p50Us }) => p50Us > 0), carrier);
+    }
   });
 
   it("ends with code 2 and says how it is used, when it is used wrongly", async () => {
@@ -53,8 +61,8 @@ describe("npm run bench", () => {
 describe("the options of npm run bench", () => {
   it("are everything by default", () => {
     const options = readOptions([]);
-    assert.deepEqual(options?.benchmarks, ["failover", "cut", "beats", "fence"]);
-    assert.ok(options.stores.includes("sqlite") && options.peers.includes("etcd3"));
+    assert.deepEqual(options?.benchmarks, ["failover", "cut", "beats", "fence", "channel"]);
+    assert.ok(options.stores.includes("sqlite") && options.peers.includes("etcd3") && options.peers.includes("nats"));
   });
 
   it("choose", () => {

@@ -60,6 +60,19 @@ describe("an outbox", () => {
     assert.deepEqual([sendAll(outbox), outbox.keptBytes, outbox.receivedBelow], [[], 0, 4]);
   });
 
+  it("counts what was given up until its gap was received, so that a peer that is away for long fills no memory", () => {
+    const outbox = new Outbox<string>({ keptBytes: 1_000, awaited: 1_000, maxRetries: 1 });
+    let taken = 0;
+    for (let nowMs = 0; nowMs < 1_000; nowMs++) {
+      if (outbox.hasRoom) taken = outbox.add("soon over", { bytes: 100, deadlineMs: nowMs + 1, awaited: false });
+      outbox.giveUp(nowMs + 1);
+    }
+    assert.ok(taken > 10 && taken <= 1_000 / 64 + 1, String(taken));
+    assert.deepEqual(sendAll(outbox).length, taken);
+    outbox.received(taken + 1);
+    assert.deepEqual([outbox.keptBytes, outbox.hasRoom], [0, true]);
+  });
+
   it("makes a gap of what is past its deadline, at its place, and keeps the place until it was received", () => {
     const outbox = new Outbox<string>(LIMITS);
     outbox.add("a", ASYNC);

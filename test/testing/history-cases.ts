@@ -453,6 +453,7 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "two readers": history(of("a", read(10, 4, [5, 6])), of("b", read(15, 2, [3, 4]), read(25, 4, [5])), of("a", read(20, 6, [7]))),
       "a failover, and it begins anew": history(of("a", read(10, 4, [5, 6])), failedOver(15), of("a", read(20, 6, [7]), read(30, 2, [3, 4]), read(40, 4, [5]))),
       "each failover lets it begin anew": history(of("a", read(10, 4, [5])), failedOver(15), of("a", read(20, 0, [1])), failedOver(25), of("a", read(30, 0, [1]))),
+      "an answer from before the second failover, heard after it": history(of("a", read(10, 4, [5])), failedOver(15), failedOver(25), of("a", read(30, 2, [3, 4]), read(40, 3, [4]))),
       "another run under the same name": history(of("a", at(1, "started"), read(10, 4, [5]), at(15, "started"), read(20, 0, [1]))),
     },
     bad: {
@@ -463,6 +464,7 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "reads some again": { history: history(of("a", read(10, 4, [5, 6]), read(20, 5, [6]))), says: /read the record on from 5, where it had read up to 6/ },
       "leaves some out": { history: history(of("a", read(10, 4, []), read(20, 6, [7]))), says: /on from 6, where it had read up to 4/ },
       "begins anew twice after one failover": { history: history(of("a", read(10, 4, [5])), failedOver(15), of("a", read(20, 0, [1]), read(30, 0, [1]))), says: /on from 0, where it had read up to 1/ },
+      "begins anew three times after two failovers": { history: history(of("a", read(10, 4, [5])), failedOver(15), failedOver(16), of("a", read(20, 0, [1]), read(30, 0, [1]), read(40, 0, [1]))), says: /on from 0, where it had read up to 1/, times: 1 },
       "a failover before it had begun": { history: history(failedOver(5), of("a", read(10, 4, [5]), read(20, 0, [1]))), says: /on from 0/ },
     },
   },

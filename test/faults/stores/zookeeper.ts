@@ -179,7 +179,7 @@ class ZookeeperPlace implements StorePlace {
 
   /** The supervisor is not where the servers are. */
   async #ledger(what: "make" | "rows", url: string): Promise<string> {
-    const [program = process.execPath, ...args] = [...this.#world.through(SERVERS), process.execPath];
+    const [program, ...args] = [...this.#world.through(SERVERS), process.execPath];
     return (await run(program, [...args, LEDGER, what, url], { maxBuffer: LARGEST_ANSWER_BYTES })).stdout;
   }
 }

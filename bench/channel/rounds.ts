@@ -1,0 +1,73 @@
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { quantile } from "../statistics.ts";
+import type { CarrierName, Operation, Orders, Report } from "./protocol.ts";
+
+/** What one round of one carrier gave. */
+export interface Round {
+  readonly deliveredPerSecond: number;
+  /** Of all messages and receivers; 0 for who promises anything. */
+  readonly lost: number;
+  readonly times: readonly RoundTimes[];
+}
+
+export interface RoundTimes {
+  readonly operation: Operation;
+  readonly lanes: number;
+  readonly perSecond: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+export type RoundOrders = Pick<Orders, "messages" | "echoes" | "bytes" | "ring" | "server">;
+
+const RECEIVERS = ["receiver-1", "receiver-2"];
+
+/** How long a round may take, before it is given up. */
+const PATIENCE_MS = 180_000;
+
+/** One sender and two receivers, each a process of its own, from their start to their end. */
+export async function round(carrier: CarrierName, given: RoundOrders): Promise<Round> {
+  const children: ChildProcess[] = [];
+  const start = (orders: Orders) => {
+    const child = fork(join(import.meta.dirname, "worker.ts"));
+    children.push(child);
+    child.send(orders);
+    return child;
+  };
+  const late = setTimeout(() => children.forEach((child) => child.kill("SIGKILL")), PATIENCE_MS);
+  try {
+    const receivers = RECEIVERS.map((name) => ({ name, child: start({ ...given, carrier, name, role: "receiver", targets: [] }) }));
+    const targets = [];
+    for (const { name, child } of receivers) targets.push({ name, address: (await reportOf(child, "listening")).address });
+    const { broadcastMs, times } = await reportOf(start({ ...given, carrier, name: "sender", role: "sender", targets }), "done");
+    let received = 0;
+    for (const { child } of receivers) {
+      child.send("how many?");
+      received += (await reportOf(child, "received")).messages;
+    }
+    const sent = given.messages + Math.ceil(given.messages * 0.2);
+    return {
+      deliveredPerSecond: (RECEIVERS.length * given.messages) / (broadcastMs / 1_000),
+      lost: RECEIVERS.length * sent - received,
+      times: times.map(({ us, ...each }) => ({ ...each, p50Us: quantile(us, 0.5), p99Us: quantile(us, 0.99) })),
+    };
+  } finally {
+    clearTimeout(late);
+    for (const each of children) each.kill("SIGKILL");
+    await Promise.all(children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null).map((child) => once(child, "exit")));
+  }
+}
+
+function reportOf<Kind extends Report["kind"]>(child: ChildProcess, kind: Kind): Promise<Extract<Report, { readonly kind: Kind }>> {
+  return new Promise((resolve, reject) => {
+    child.once("exit", (code, signal) => reject(new Error(`a process of the round ended: ${code ?? signal}`)));
+    child.once("message", (message) => {
+      const report = message as Report;
+      if (report.kind === kind) resolve(report as Extract<Report, { readonly kind: Kind }>);
+      else reject(new Error(report.kind === "failed" ? report.message : `${report.kind} was said where ${kind} was expected`));
+    });
+  });
+}

@@ -1,0 +1,77 @@
+import { plain, table } from "../markdown.ts";
+import type { Spread } from "../statistics.ts";
+import type { ChannelResult } from "./channel.ts";
+import { carrierOf, delivered, limitOf, overRounds, p50Of, rateOf, ratioOverRounds } from "./figures.ts";
+import type { Figure } from "./figures.ts";
+import type { CarrierName, Operation } from "./protocol.ts";
+import { deliveriesOf, TRIBES } from "./tribes.ts";
+
+/** The tables of a result. */
+export function channelText(result: ChannelResult): string {
+  const { rows, targets, peers, leftOut, bytes, messages, echoes } = result;
+  const count = Math.max(0, ...rows.map(({ rounds }) => rounds.length));
+  return [
+    `One sender and two receivers, each a process of its own, on one host; messages of ${bytes} bytes. Medians over ${count} rounds of ${messages} broadcasts and ${echoes} or ${4 * echoes} of each other thing, each round with new processes; in brackets the range over the rounds. Ratios are of the same round. ${peers.length === 0 ? "" : `Peers: ${peers.join(", ")}.`}`,
+    "Broadcast, asynchronous:",
+    broadcasts(result),
+    "One at a time, p50. An echo is one message there and the same one back; acknowledged: until both receivers have handled it. × is the ratio to an echo of one process over the same kind of socket, batched by hand.",
+    operations(result, 1),
+    "64 at a time, p50:",
+    operations(result, 64),
+    "What was aimed at, judged by the median of the ratios; the same kind of socket on both sides:",
+    table(["target", "carrier", "aim", "measured", "met"], targets.map(({ what, carrier, ratio, atLeast, atMost, isMet }) => [what, carrier, atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`, ranged(ratio, plain), isMet ? "yes" : "**no**"])),
+    "Beside Apache Tribes 10.1 on Java 17, whose figures are **not from this run**: they were measured on a machine of the same kind, with two cores and other work at times, so that they say in which order things are, and not more. Delivered, or requests, per second, and p50:",
+    besideTribes(result),
+    ...leftOut.map(({ who, why }) => `Left out: ${who}: ${why}`),
+  ].join("\n\n");
+}
+
+function broadcasts({ rows }: ChannelResult): string {
+  return table(
+    ["", "delivered/s", "of raw, batched", "of raw, a write each", "lost"],
+    rows.map(({ carrier, rounds }) => {
+      const share = (how: "batched" | "each") => ranged(ratioOverRounds(rows, carrier, delivered, limitOf(carrier, how), delivered), plain);
+      return [carrierOf(carrier).title, ranged(overRounds(rows, carrier, delivered), whole), share("batched"), share("each"), String(rounds.reduce((sum, { lost }) => sum + lost, 0))];
+    }),
+  );
+}
+
+function operations({ rows }: ChannelResult, lanes: number): string {
+  const cells = (carrier: CarrierName, operation: Operation) => {
+    const own = overRounds(rows, carrier, p50Of(operation, lanes));
+    if (Number.isNaN(own.p50)) return ["", ""];
+    return [ranged(own, micros), plain(ratioOverRounds(rows, carrier, p50Of(operation, lanes), limitOf(carrier, "batched"), p50Of("echo", lanes)).p50)];
+  };
+  return table(
+    ["", "echo", "×", "acknowledged", "×", "request to one", "×", "request to both", "×"],
+    rows.map(({ carrier }) => [carrierOf(carrier).title, ...cells(carrier, "echo"), ...cells(carrier, "acknowledged"), ...cells(carrier, "request"), ...cells(carrier, "requestAll")]),
+  );
+}
+
+function besideTribes({ rows }: ChannelResult): string {
+  const both = (rate: Spread, p50: Spread | undefined) => `${whole(rate.p50)}${p50 === undefined ? "" : `, ${micros(p50.p50)}`}`;
+  return table(
+    ["Tribes", "its order", "Tribes", "channel, plaintext", "× its throughput", "channel, keys", "× its throughput"],
+    TRIBES.map(({ title, what, lanes, perSecond, p50Us, order }) => {
+      const rate: Figure = what === "broadcast" ? delivered : (round) => deliveriesOf(what) * rateOf(what, lanes)(round);
+      const ours = (carrier: CarrierName) => {
+        const own = overRounds(rows, carrier, rate);
+        return [both(own, what === "broadcast" ? undefined : overRounds(rows, carrier, p50Of(what, lanes))), plain(own.p50 / perSecond)];
+      };
+      return [title, order, `${whole(perSecond)}${p50Us === undefined ? "" : `, ${micros(p50Us)}`}`, ...ours("channel-plaintext"), ...ours("channel-keys")];
+    }),
+  );
+}
+
+function ranged({ count, p50, min, max }: Spread, say: (value: number) => string): string {
+  if (Number.isNaN(p50)) return "";
+  return count < 2 || min === max ? say(p50) : `${say(p50)} [${say(min)}–${say(max)}]`;
+}
+
+function whole(value: number): string {
+  return Number.isFinite(value) ? Math.round(value).toLocaleString("en") : "–";
+}
+
+function micros(value: number): string {
+  return Number.isFinite(value) ? `${whole(value)} µs` : "–";
+}
