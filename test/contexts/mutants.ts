@@ -48,6 +48,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "repair-one-way",
     wrong: "In a comparison only the one who asks learns something.",
     changes: [{ file: REPAIR, from: "    if (thing !== undefined) names.add(nameOf(thing));", to: "    if (thing !== undefined && wanted.length > 1e9) names.add(nameOf(thing));" }],
+    survives: { why: "Everybody asks in turn, so what goes one way only takes longer.", foundBy: undefined },
   },
   {
     name: "repair-by-time-alone",
