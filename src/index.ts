@@ -6,6 +6,8 @@ export { CLUSTER_DEFAULTS, Cluster, createCluster, storeFromUrl } from "./cluste
 export type { Ailment, ClusterChannelOptions, ClusterEvents, ClusterHealth, ClusterOptions } from "./cluster/index.ts";
 export { Moved } from "./channel/index.ts";
 export type { GroupChannel, Message, RequestReport, SendReport, Targets } from "./channel/index.ts";
+export { localContexts } from "./contexts/index.ts";
+export type { Context, Contexts, ContextsEvents, FlushReport, PropertyEvent } from "./contexts/index.ts";
 export { Election, Term } from "./election/index.ts";
 export type { ElectionOptions, ElectionState, ElectorEvents } from "./election/index.ts";
 export { ERROR_CODES, isTribuneError, TribuneError } from "./kernel/index.ts";

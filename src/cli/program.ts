@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { contextsCommand } from "./commands/contexts.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { electionsCommand } from "./commands/elections.ts";
@@ -21,7 +22,7 @@ import { reportFailure } from "./failure.ts";
 import type { Shell } from "./shell.ts";
 
 /** In the order of the help: what one tries first, comes first. */
-const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, sendCommand, listenCommand, pingCommand, doctorCommand, migrateCommand, moveCommand];
+const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, contextsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, sendCommand, listenCommand, pingCommand, doctorCommand, migrateCommand, moveCommand];
 
 const EXAMPLES = `
 Examples:

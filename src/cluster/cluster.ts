@@ -1,4 +1,5 @@
 import type { GroupChannel } from "../channel/index.ts";
+import type { Contexts } from "../contexts/index.ts";
 import { abortError, Events, Lifecycle, measureLoopDelay, systemClock, TribuneError, toTribuneError, withDeadline } from "../kernel/index.ts";
 import type { ErrorCode, LoopDelay } from "../kernel/index.ts";
 import { Elections, fullMembers } from "../election/index.ts";
@@ -15,6 +16,7 @@ import { encodeMetadata } from "./metadata.ts";
 import { checkOptions } from "./options.ts";
 import type { CheckedOptions, ClusterOptions } from "./options.ts";
 import { successionOf } from "./succession.ts";
+import { wireContexts } from "./wire-contexts.ts";
 
 /** What a node tells, by event name; see `Cluster.on`. */
 export interface ClusterEvents extends MembershipEvents {
@@ -73,6 +75,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   readonly #membership: Membership;
   readonly #elections: Elections<Tx>;
   readonly #messaging: Messaging | undefined;
+  readonly #contexts: ReturnType<typeof wireContexts> | undefined;
   #ailingSince: number | undefined;
   #loopDelay: LoopDelay | undefined;
   #lostIncarnation: string | undefined;
@@ -104,6 +107,10 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
         elector.events.on("failed", (error) => this.#events.emit("error", error));
       },
     );
+    if (options.contexts !== undefined) {
+      this.#contexts = wireContexts({ options: options.contexts, messaging: this.#messaging, presence: () => this.#presence, clock, random, logger });
+      this.#contexts.contexts.on("error", ({ error }) => this.#trouble(error));
+    }
     this.#messaging?.connect(this.#presence, this.#membership);
     this.#relay();
   }
@@ -112,6 +119,12 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   get channel(): GroupChannel {
     if (this.#messaging !== undefined) return this.#messaging.channel;
     throw new TribuneError("CHANNEL_OFF", `${this.node} has no channel`, { about: this.node, next: "give createCluster channel: true" });
+  }
+
+  /** Properties that all members share, or this node's own. Read and set at any time; created, removed and flushed between `start` and `stop`. Throws `CONTEXTS_OFF` where `createCluster` was not asked for them. */
+  get contexts(): Contexts {
+    if (this.#contexts !== undefined) return this.#contexts.contexts;
+    throw new TribuneError("CONTEXTS_OFF", `${this.node} has no contexts`, { about: this.node, next: "give createCluster contexts: true" });
   }
 
   /** This node as a member: as the newest view shows it, or as `joining`. */
@@ -183,6 +196,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
       const steps: ReadonlyArray<readonly [operation: string, ms: number, work: () => unknown]> = [
         ["stop the work and resign", this.timing.stopBudgetMs + LEAVE_DEADLINE_MS, () => this.#elections.close()],
         ["end what contends", LEAVE_DEADLINE_MS, () => this.#elections.dispose()],
+        ["end what stands on the channel", 2 * LEAVE_DEADLINE_MS, () => this.#messaging?.stopRooms()],
         ["say goodbye to the members", 2 * LEAVE_DEADLINE_MS, () => this.#messaging?.stop(LEAVE_DEADLINE_MS)],
         ["leave the group", 2 * LEAVE_DEADLINE_MS, () => this.#presence.stop(LEAVE_DEADLINE_MS)],
         ["close the store", LEAVE_DEADLINE_MS, () => store.close()],
@@ -190,6 +204,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
       for (const [operation, ms, work] of steps) {
         await withDeadline((async () => await work())(), { clock, ms, operation }).catch((error: unknown) => logger.warn({ node: this.node, error: String(error) }, "a step of stopping did not end well"));
       }
+      this.#contexts?.stop();
       this.#loopDelay?.stop();
       this.#unhandleSignals?.();
     });

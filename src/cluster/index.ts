@@ -3,6 +3,7 @@
  * @module
  */
 export type { ClusterChannelOptions } from "./channel-options.ts";
+export type { ClusterContextsOptions } from "./contexts-options.ts";
 export { Cluster, createCluster } from "./cluster.ts";
 export type { ClusterEvents, ClusterHealth } from "./cluster.ts";
 export type { Ailment } from "./health.ts";

@@ -1,5 +1,5 @@
 import { NodeChannel } from "../channel/index.ts";
-import type { ChannelView } from "../channel/index.ts";
+import type { ChannelView, StateReport } from "../channel/index.ts";
 import { backoffMs, isTribuneError, sleep, toTribuneError } from "../kernel/index.ts";
 import type { Clock, Logger, Random, TribuneError } from "../kernel/index.ts";
 import { annexOf, withAnnex } from "../membership/index.ts";
@@ -9,6 +9,19 @@ import type { StoredView } from "../store/index.ts";
 import { KEY_RING_DOCUMENT, StoreKeyRing } from "../transport/index.ts";
 import type { CheckedChannelOptions } from "./channel-options.ts";
 import { ReachReporter } from "./reach-reporter.ts";
+
+/** What stands on the channel and has a life of its own for each incarnation. */
+export interface ChannelRoom {
+  /** An incarnation begins: before it obtains its states. */
+  join(incarnation: string): void;
+  /** It has them. What this rejects with fails the start, as a state that cannot be had does. */
+  begin(reports: readonly StateReport[]): Promise<void>;
+  /** It is no member any more. */
+  leave(): void;
+  setView(view: ChannelView): void;
+  /** The node stops; members can be talked to still. */
+  stop(): Promise<void>;
+}
 
 /** What the channel of a node is wired to. */
 export interface MessagingPorts {
@@ -40,6 +53,7 @@ export class Messaging {
   readonly annex: Annex = { prepare: (incarnation) => this.#prepare(incarnation), attach: (metadata) => this.#attach(metadata) };
   readonly #ports: MessagingPorts;
   readonly #keys: StoreKeyRing | undefined;
+  readonly #rooms: ChannelRoom[] = [];
   #presence: Presence | undefined;
   #reporter: ReachReporter | undefined;
   /** The incarnation that the endpoint is for, also while it cannot be opened. */
@@ -69,6 +83,11 @@ export class Messaging {
       });
     }
     this.channel = new NodeChannel({ group, node, transport: options.transport, keys: this.#keys, clock, random, logger }, options.channel);
+  }
+
+  /** Before `connect`. */
+  add(room: ChannelRoom): void {
+    this.#rooms.push(room);
   }
 
   /** Listens to the rooms that it stands on, before anybody else does: who hears of a view can send to its members. */
@@ -113,8 +132,18 @@ export class Messaging {
 
   /** The states, once this node is in a view. Rejects with `STATE_UNAVAILABLE`, `ABORTED`, and what a state's `apply` throws. */
   async obtainStates(): Promise<void> {
-    await this.channel.obtainStates({ deadlineMs: this.#ports.options.statesTimeoutMs, signal: this.#ports.stopping });
+    await this.#obtainStates();
     this.#isStarted = true;
+  }
+
+  async #obtainStates(): Promise<void> {
+    const reports = await this.channel.obtainStates({ deadlineMs: this.#ports.options.statesTimeoutMs, signal: this.#ports.stopping });
+    for (const room of this.#rooms) await room.begin(reports);
+  }
+
+  /** Lets what stands on the channel end, while members can be talked to. */
+  async stopRooms(): Promise<void> {
+    for (const room of this.#rooms) await room.stop();
   }
 
   /** Says goodbye to the members, and closes the port. */
@@ -134,6 +163,7 @@ export class Messaging {
     if (view === null) return;
     const members = channelView(view);
     this.channel.setView(members);
+    for (const room of this.#rooms) room.setView(members);
     this.#reporter?.setView(members);
   }
 
@@ -143,6 +173,7 @@ export class Messaging {
   async #prepare(incarnation: string): Promise<void> {
     this.#ports.stopping.throwIfAborted(); // a port that is opened now, nobody would close
     this.#incarnation = incarnation;
+    for (const room of this.#rooms) room.join(incarnation);
     try {
       await this.#begin(incarnation);
     } catch (error) {
@@ -175,6 +206,7 @@ export class Messaging {
 
   async #end(): Promise<void> {
     this.#address = undefined;
+    for (const room of this.#rooms) room.leave();
     await this.channel.end({ deadlineMs: ENDPOINT_DEADLINE_MS });
   }
 
@@ -186,10 +218,10 @@ export class Messaging {
   async #refreshStates(incarnation: string): Promise<void> {
     if (this.#refreshing === incarnation) return;
     this.#refreshing = incarnation;
-    const { clock, random, stopping, trouble, options } = this.#ports;
+    const { clock, random, stopping, trouble } = this.#ports;
     for (let failures = 0; !stopping.aborted && this.#incarnation === incarnation; failures++) {
       try {
-        await this.channel.obtainStates({ deadlineMs: options.statesTimeoutMs, signal: stopping });
+        await this.#obtainStates();
         return;
       } catch (error) {
         if (stopping.aborted || this.#incarnation !== incarnation) return;

@@ -7,6 +7,8 @@ import type { Member } from "../membership/index.ts";
 import type { StoreProvider } from "../store/index.ts";
 import { checkChannelOptions } from "./channel-options.ts";
 import type { CheckedChannelOptions, ClusterChannelOptions } from "./channel-options.ts";
+import { checkContextsOptions } from "./contexts-options.ts";
+import type { CheckedContextsOptions, ClusterContextsOptions } from "./contexts-options.ts";
 import { encodeMetadata } from "./metadata.ts";
 import { storeFromUrl } from "./store-url.ts";
 
@@ -40,6 +42,8 @@ export interface ClusterOptions<Tx = unknown> {
   readonly succession?: (members: readonly Member[]) => readonly Member[];
   /** Messages between members: `true`, or where to listen and how. It opens a port, for encrypted connections of members only, so it has to be asked for. Default false. */
   readonly channel?: boolean | ClusterChannelOptions;
+  /** Properties that all members share: `true`, or how. Needs `channel`, unless they are not `replicated`. Default false. */
+  readonly contexts?: boolean | ClusterContextsOptions;
   /** Make the schema at start, or bring it up to date, if the role may. Default true. */
   readonly createSchema?: boolean;
   /** How long `start` goes on trying to reach a store that does not answer. Default 15000. */
@@ -61,6 +65,7 @@ export const CLUSTER_DEFAULTS = {
   observer: false,
   minimumMembers: 1,
   channel: false,
+  contexts: false,
   createSchema: true,
   startTimeoutMs: 15_000,
   handleSignals: false,
@@ -79,6 +84,8 @@ export interface CheckedOptions<Tx> {
   readonly succession: ((members: readonly Member[]) => readonly Member[]) | undefined;
   /** `undefined`: this node has none. */
   readonly channel: CheckedChannelOptions | undefined;
+  /** `undefined`: this node has none. */
+  readonly contexts: CheckedContextsOptions | undefined;
   readonly createSchema: boolean;
   readonly startTimeoutMs: number;
   readonly handleSignals: boolean;
@@ -102,6 +109,7 @@ const KNOWN: readonly (keyof ClusterOptions)[] = [
   "maxElections",
   "succession",
   "channel",
+  "contexts",
   "createSchema",
   "startTimeoutMs",
   "handleSignals",
@@ -142,6 +150,7 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
   complaints.check(options.maxElections === undefined || (Number.isInteger(maxElections) && maxElections >= 0), "maxElections must be a whole number, 0 or more");
   complaints.check(succession === undefined || typeof succession === "function", "succession must be a function that orders members");
   const channel = attempt(() => checkChannelOptions(options.channel ?? CLUSTER_DEFAULTS.channel));
+  const contexts = attempt(() => checkContextsOptions(options.contexts ?? CLUSTER_DEFAULTS.contexts, (options.channel ?? CLUSTER_DEFAULTS.channel) !== false));
   const startTimeoutMs = options.startTimeoutMs ?? CLUSTER_DEFAULTS.startTimeoutMs;
   complaints.milliseconds("startTimeoutMs", startTimeoutMs, { min: 0, max: 86_400_000 });
   for (const name of ["createSchema", "handleSignals", "observer"] as const) complaints.check(options[name] === undefined || typeof options[name] === "boolean", `${name} must be true or false`);
@@ -160,6 +169,7 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
     maxElections,
     succession,
     channel,
+    contexts,
     createSchema: options.createSchema ?? CLUSTER_DEFAULTS.createSchema,
     startTimeoutMs,
     handleSignals: options.handleSignals ?? CLUSTER_DEFAULTS.handleSignals,

@@ -85,6 +85,16 @@ export const ERROR_CODES = {
   STATE_NOT_READY: { retryable: true, exit: 1 },
   STATE_UNAVAILABLE: { retryable: true, exit: 1 },
 
+  // Contexts.
+  CONTEXT_UNKNOWN: { retryable: false, exit: 4 },
+  CONTEXT_EXISTS: { retryable: false, exit: 4 },
+  CONTEXT_NOT_EMPTY: { retryable: false, exit: 4 },
+  PROPERTY_UNKNOWN: { retryable: false, exit: 4 },
+  VALUE_INVALID: { retryable: false, exit: 2 },
+  WRITE_UNDECIDED: { retryable: true, exit: 1 },
+  CONTEXTS_OFF: { retryable: false, exit: 2 },
+  CONTEXTS_AWAY: { retryable: true, exit: 1 },
+
   // Everything else.
   CURSOR_EXPIRED: { retryable: false, exit: 1 },
   ABORTED: { retryable: false, exit: 1 },

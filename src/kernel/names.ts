@@ -11,7 +11,7 @@ export const LONGEST_NAME = 128;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 /** Returns `name` if it is a good name for a `kind` of thing; throws `INVALID_NAME` otherwise. */
-export function checkName(kind: "group" | "node" | "election" | "topic" | "document", name: unknown): string {
+export function checkName(kind: "group" | "node" | "election" | "topic" | "document" | "context", name: unknown): string {
   const rule = nameRule(name);
   if (rule === undefined) return name as string;
   throw new TribuneError("INVALID_NAME", `${kind} name ${shown(name)} ${rule}`, {

@@ -14,6 +14,7 @@ const LIMIT_MS = 120_000;
 /** What must be seen of each; all of them are run. */
 const SEEN: Readonly<Record<string, readonly RegExp[]>> = {
   "chat-room": [/cyd \| \(before\) ada: good morning/, /bob \| \(cyd whispers\) it is cold here/, /ada \| \* bob is gone/, /cyd \| ada: poor bob/],
+  "replicated-settings": [/^shop-3: prices is now \{"coffee":250,"tea":200\}, by another node$/m, /^shop-1 was killed$/m, /^shop-4 began with closed, prices$/m, /^all have the same settings$/m],
   "cache-invalidation": [/^100 changes of prices; 300 prices read right after them, 0 of them old$/m, /not told: shop-3$/m, /shop-3 goes on, and serves the new price/, /shop-2 was killed, and shop-3 serves the new price/],
 };
 

@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { NodeChannel } from "../../src/channel/index.ts";
+import type { ChannelView } from "../../src/channel/index.ts";
+import { replicatedContexts } from "../../src/contexts/index.ts";
+import type { ContextDocuments, Contexts, ContextsOptions, ReplicatedContexts } from "../../src/contexts/index.ts";
+import { seededRandom, silentLogger } from "../../src/kernel/index.ts";
+import type { Clock, Random } from "../../src/kernel/index.ts";
+import { VirtualClock } from "../../src/testing/index.ts";
+import { MemoryNetwork } from "../../src/transport/index.ts";
+import type { KnownPeer } from "../../src/transport/index.ts";
+
+/** Documents of a store in memory, which a test may make fail. */
+export class Documents implements ContextDocuments {
+  readonly all = new Map<string, { version: number; text: string }>();
+  writes = 0;
+  fails = false;
+  #versions = 0;
+
+  async list(prefix: string): Promise<Array<{ name: string; version: number }>> {
+    this.#check();
+    return [...this.all].filter(([name]) => name.startsWith(prefix)).map(([name, { version }]) => ({ name, version }));
+  }
+
+  async read(name: string): Promise<{ version: number; text: string } | null> {
+    this.#check();
+    return this.all.get(name) ?? null;
+  }
+
+  async write({ name, expectedVersion, text }: { name: string; expectedVersion: number; text: string }): Promise<boolean> {
+    this.#check();
+    assert.ok(Buffer.byteLength(text) <= 512 * 1024, `${name} is too large for a store`);
+    if ((this.all.get(name)?.version ?? 0) !== expectedVersion) return false;
+    this.writes++;
+    this.all.set(name, { version: ++this.#versions, text });
+    return true;
+  }
+
+  async remove({ name, expectedVersion }: { name: string; expectedVersion: number }): Promise<boolean> {
+    this.#check();
+    return this.all.get(name)?.version === expectedVersion && this.all.delete(name);
+  }
+
+  #check(): void {
+    if (this.fails) throw new Error("the store is away");
+  }
+}
+
+/** One member of a group. */
+export interface GroupNode {
+  readonly node: string;
+  incarnation: string;
+  readonly channel: NodeChannel;
+  readonly replicated: ReplicatedContexts;
+  readonly contexts: Contexts;
+}
+
+/** Members that share contexts, on a network in memory and virtual time. The test decides who is a member. */
+export class Group {
+  readonly clock = new VirtualClock();
+  readonly random: Random;
+  readonly network: MemoryNetwork;
+  readonly documents = new Documents();
+  nodes: GroupNode[] = [];
+  /** How much later each member hears of a view, at most. */
+  viewDelayMs = 0;
+  readonly #options: ContextsOptions;
+  #version = 0;
+  #count = 0;
+
+  constructor(seed: number, options: ContextsOptions = {}) {
+    this.random = seededRandom(seed);
+    this.network = new MemoryNetwork({ clock: this.clock, random: this.random });
+    this.#options = options;
+  }
+
+  async start(count: number): Promise<GroupNode[]> {
+    for (let n = 0; n < count; n++) await this.during(this.add());
+    return this.nodes;
+  }
+
+  /** A member that joins, and has its state when it resolves. */
+  async add(options: ContextsOptions = {}, skewMs = 0): Promise<GroupNode> {
+    const { random } = this;
+    const clock = skewed(this.clock, skewMs);
+    const [node, incarnation] = [`node-${++this.#count}`, random.id()];
+    const channel = new NodeChannel({ group: "g", node, transport: this.network.transport(), clock: this.clock, random, logger: silentLogger });
+    const replicated = replicatedContexts({ channel, documents: this.documents, clock, random, logger: silentLogger }, { ...this.#options, ...options });
+    const member: GroupNode = { node, incarnation, channel, replicated, contexts: replicated.contexts };
+    await this.#enter(member);
+    return member;
+  }
+
+  /** It loses its membership, and comes back as another incarnation. */
+  async rejoin(member: GroupNode, awayMs: number): Promise<void> {
+    this.nodes = this.nodes.filter((each) => each !== member);
+    this.publish();
+    member.replicated.leave();
+    await member.channel.end({ deadlineMs: 1_000 });
+    await new Promise<void>((resolve) => void this.clock.setTimer(awayMs, resolve));
+    member.incarnation = this.random.id();
+    await this.#enter(member);
+  }
+
+  async #enter(member: GroupNode): Promise<void> {
+    const { incarnation, channel, replicated } = member;
+    replicated.join(incarnation);
+    await channel.begin(incarnation, { deadlineMs: 5_000 });
+    this.nodes = [...this.nodes, member];
+    this.publish();
+    await replicated.begin(await channel.obtainStates({ deadlineMs: 120_000 }));
+  }
+
+  /** It is dead, and nobody says so but the view. */
+  async kill(member: GroupNode): Promise<void> {
+    this.network.vanish(member.node);
+    member.replicated.leave();
+    this.nodes = this.nodes.filter((each) => each !== member);
+    this.publish();
+    await member.replicated.stop();
+    void member.channel.end({ deadlineMs: 1 });
+  }
+
+  async leave(member: GroupNode): Promise<void> {
+    await member.replicated.stop();
+    this.nodes = this.nodes.filter((each) => each !== member);
+    await member.channel.end({ deadlineMs: 1_000 });
+    this.publish();
+  }
+
+  publish(): void {
+    const { nodes } = this;
+    const view: ChannelView = { version: ++this.#version, members: nodes.map(({ node, incarnation, channel }): KnownPeer => ({ node, incarnation, address: channel.address })), coordinator: nodes[0]?.incarnation ?? null };
+    for (const member of nodes) this.#tell(member, view);
+  }
+
+  #tell(member: GroupNode, view: ChannelView): void {
+    const tell = () => {
+      if (!this.nodes.includes(member) || view.version < this.#told(member)) return;
+      this.#toldVersions.set(member, view.version);
+      member.channel.setView(view);
+      member.replicated.setView(view);
+    };
+    const delayMs = this.random.next() * this.viewDelayMs;
+    if (delayMs === 0) tell();
+    else this.clock.setTimer(delayMs, tell);
+  }
+
+  readonly #toldVersions = new Map<GroupNode, number>();
+
+  #told(member: GroupNode): number {
+    return this.#toldVersions.get(member) ?? 0;
+  }
+
+  /** What the promise comes to, while time passes. */
+  async during<T>(promise: Promise<T>, withinMs = 200_000): Promise<T> {
+    let settled = false;
+    const done = () => void (settled = true);
+    promise.then(done, done);
+    await this.clock.advanceUntil(() => settled, withinMs, "the promise");
+    return promise;
+  }
+
+  async connected(): Promise<void> {
+    await this.clock.advanceUntil(() => this.nodes.every((a) => this.nodes.every((b) => a === b || a.channel.reachability(b.incarnation)?.connected === true)), 60_000, "everybody is connected");
+  }
+
+  /** Bytes that went over the network so far. */
+  bytes(): number {
+    return this.nodes.reduce((sum, a) => sum + this.nodes.reduce((each, b) => each + (a === b ? 0 : this.network.bytes(a.node, b.node)), 0), 0);
+  }
+}
+
+/** Everything that a member's code can see. */
+export function content(contexts: Contexts): Record<string, Record<string, unknown>> {
+  const all: Record<string, Record<string, unknown>> = {};
+  const visit = (paths: readonly string[]): void => {
+    for (const path of paths) {
+      all[path] = Object.fromEntries(contexts.get(path)?.entries() ?? []);
+      visit(contexts.list(path));
+    }
+  };
+  visit(contexts.list());
+  return all;
+}
+
+function skewed(clock: Clock, skewMs: number): Clock {
+  return { monotonicMs: () => clock.monotonicMs(), wallMs: () => clock.wallMs() + skewMs, setTimer: (delayMs, callback) => clock.setTimer(delayMs, callback) };
+}

@@ -1,0 +1,91 @@
+import type { Mutant } from "../simulation/mutants/mutant.ts";
+
+const [TREE, REPLICATION, VERSION, PROPERTIES, NODE, REPAIR] = ["src/contexts/tree.ts", "src/contexts/replication.ts", "src/contexts/version.ts", "src/contexts/properties.ts", "src/contexts/node-contexts.ts", "src/contexts/repair.ts"] as const;
+
+/** Known-bad variants of the room, each of which a story of `simulate.ts` has to catch. `node test/contexts/main.ts --mutants` plays them. */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "tombstones-forgotten-unasked",
+    wrong: "The coordinator forgets what was deleted without asking whether everybody has heard of it.",
+    changes: [{ file: REPLICATION, from: "    if (members.length > 1) {", to: "    if (members.length > 1_000) {" }],
+  },
+  {
+    name: "no-tombstones",
+    wrong: "What is deleted is forgotten at once.",
+    changes: [{ file: TREE, from: "    if (text === undefined) this.#tombstones.set(node.path + REMOVAL_MARK + key, version);\n", to: "    if (text === undefined) this.#drop(node, key);\n" }],
+  },
+  {
+    name: "ties-by-arrival",
+    wrong: "Of two writes of the same time the one that came first stands.",
+    changes: [{ file: VERSION, from: "  return a.member < b.member ? -1 : 1;", to: "  return -1;" }],
+  },
+  {
+    name: "clock-follows-nobody",
+    wrong: "A member whose clock is behind writes under versions that are older than what it has seen.",
+    changes: [{ file: VERSION, from: "    if (time > this.#last) this.#last = time;", to: "    if (time > this.#last * 1e9) this.#last = time;" }],
+  },
+  {
+    name: "untouched-sent",
+    wrong: "A flush sends all properties of a context in which one was touched.",
+    changes: [{ file: PROPERTIES, from: "    for (const [path, entries] of this.#handedOut) {", to: "    for (const path of batch.paths(only)) for (const [key, { text }] of this.#trees.shared.entries(path)) if (batch.get(path, key) === undefined) writes.push({ path, key, text, value: this.get(path, key) });\n    for (const [path, entries] of this.#handedOut) {" }],
+  },
+  {
+    name: "removal-unknown-counts",
+    wrong: "What was written without knowledge of a removal is merged all the same.",
+    changes: [{ file: TREE, from: "    if (known < 0) return false;", to: "    if (known < -1e18) return false;" }],
+  },
+  {
+    name: "older-floor-merged",
+    wrong: "What was made before its sender heard of the floor is merged.",
+    changes: [{ file: REPLICATION, from: "    if (floor < tree.floor) {\n", to: "    if (floor < 0) {\n" }],
+  },
+  {
+    name: "no-repair",
+    wrong: "Members never compare what they have.",
+    changes: [{ file: REPLICATION, from: "    for (let step = 0, idle = 0; step < MOST_STEPS &&", to: "    for (let step = 0, idle = 0; step < 0 &&" }],
+  },
+  {
+    name: "repair-one-way",
+    wrong: "In a comparison only the one who asks learns something.",
+    changes: [{ file: REPAIR, from: "    if (thing !== undefined) names.add(nameOf(thing));", to: "    if (thing !== undefined && wanted.length > 1e9) names.add(nameOf(thing));" }],
+    survives: { why: "Everybody asks in turn, so what goes one way only takes longer.", foundBy: undefined },
+  },
+  {
+    name: "repair-by-time-alone",
+    wrong: "A comparison takes for newer what was written later, also without knowledge of a removal.",
+    changes: [{ file: TREE, from: "  return bases > 0 || (bases === 0 && compareVersions(thing.version, than.version) > 0);", to: "  return bases > 1e18 || compareVersions(thing.version, than.version) > 0;" }],
+  },
+  {
+    name: "anybody-decides",
+    wrong: "Whoever is asked decides a write with ifVersion, and confirms it without the others.",
+    changes: [
+      { file: REPLICATION, from: "    if (!this.#isCoordinator || this.#member === undefined) throw", to: "    if (this.#member === undefined) throw" },
+      { file: REPLICATION, from: '{ to: "coordinator", deadlineMs', to: '{ to: "oldest", deadlineMs' },
+      { file: REPLICATION, from: "    if (missing.length > 0) throw undecided", to: "    if (missing.length > 1_000) throw undecided" },
+      { file: REPLICATION, from: "    if (this.#view.version > message.view) throw undecided", to: "    if (this.#view.version > message.view + 1e9) throw undecided" },
+    ],
+    survives: { why: "Two who decide on one version at the same moment are too rare in a story.", foundBy: "test/contexts/replicated.test.ts" },
+  },
+  {
+    name: "unconfirmed-decisions",
+    wrong: "The coordinator says that a write succeeded though a member did not confirm it.",
+    changes: [{ file: REPLICATION, from: "    if (missing.length > 0) throw undecided", to: "    if (missing.length > 1_000) throw undecided" }],
+    survives: { why: "It takes a second coordinator that decides on the same version before the first one's write has come to it, which is too rare in a story.", foundBy: "test/contexts/replicated.test.ts" },
+  },
+  {
+    name: "own-tree-kept",
+    wrong: "A member that was away while deletions were forgotten adds what it has to what the others have.",
+    changes: [{ file: REPLICATION, from: "    if (obtained && !trees.shared.isEmpty && stage.floor > trees.shared.floor) trees.replace(stage);\n    else {", to: "    {" }],
+  },
+  {
+    name: "touched-lost-while-away",
+    wrong: "A flush that was refused forgets what was touched.",
+    changes: [{ file: NODE, from: "    const version = isShared ? this.#version(false) : undefined;", to: "    for (const path of batch.paths(only)) batch.forget(path);\n    const version = isShared ? this.#version(false) : undefined;" }],
+  },
+  {
+    name: "newcomers-not-compared-with",
+    wrong: "Who wrote something a moment ago does not compare with a member that it hears of only now.",
+    changes: [{ file: REPLICATION, from: "    if (this.#ports.clock.monotonicMs() - this.#publishedMs <=", to: "    if (this.#ports.clock.monotonicMs() - this.#publishedMs + 1e9 <=" }],
+    survives: { why: "The next comparison makes up for it: it is only later.", foundBy: "test/contexts/replicated.test.ts" },
+  },
+];

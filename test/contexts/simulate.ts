@@ -1,0 +1,222 @@
+import { isTribuneError } from "../../src/kernel/index.ts";
+import type { Context, Contexts } from "../../src/contexts/index.ts";
+import { content, Group } from "./group.ts";
+import type { GroupNode } from "./group.ts";
+
+/** What happened, and what was wrong with it. */
+export interface Story {
+  readonly complaints: readonly string[];
+  readonly flushes: number;
+  readonly faults: number;
+  readonly joins: number;
+  readonly deaths: number;
+  /** How often a member lost its membership and came back. */
+  readonly rejoins: number;
+  readonly removals: number;
+  /** How often what was deleted was forgotten. */
+  readonly floors: number;
+  readonly decided: number;
+  readonly undecided: number;
+}
+
+const PATHS = ["a", "b", "a/x", "a/y", "a/x/z"] as const;
+const KEYS = ["k", "l", "m", "n", "o", "p", "q", "r"] as const;
+
+/** How long a story is, in virtual milliseconds, and the quiet after it. */
+const STORY_MS = 60_000;
+const QUIET_MS = 90_000;
+
+/**
+ * Three to five members whose clocks differ, that write, create, remove and decide, on a network that cuts, breaks, delays, loses and doubles, while others join, leave and die; every now and then it is quiet for long enough that what was deleted may be forgotten. Of one seed always the same story.
+ *
+ * Judged: all trees are equal at the end; a property has no other value than one that was written into it, and not one that was deleted before it by somebody who had seen it; of all writes on one version one is told that it succeeded; no message has a property that was not touched.
+ */
+export async function simulate(seed: number): Promise<Story> {
+  const group = new Group(seed, { deadlineMs: 1_000, repairMs: 2_000, tombstoneMs: 2_500, durable: seed % 3 === 0, durableMs: 500 });
+  const { random, clock, network } = group;
+  const complaints: string[] = [];
+  const count = { flushes: 0, faults: 0, joins: 0, deaths: 0, rejoins: 0, removals: 0, floors: 0, decided: 0, undecided: 0 };
+  const written = new Map<string, Set<string>>();
+  const winners = new Map<string, string[]>();
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(random.next() * from.length)] as T;
+  const noted = (what: Promise<unknown>) =>
+    void what.catch((error: unknown) => {
+      if (!isTribuneError(error)) complaints.push(`${String(error)} ${error instanceof Error ? error.stack : ""}`);
+      else if (error.code === "WRITE_UNDECIDED") count.undecided++;
+    });
+  const touched = new Map<Contexts, Set<string>>();
+  /** By incarnation: what it had seen and deleted. */
+  const deleted = new Set<string>();
+  let values = 0;
+
+  const note = (path: string, key: string): number => {
+    const value = ++values;
+    const name = `${path} ${key}`;
+    written.set(name, (written.get(name) ?? new Set()).add(String(value)));
+    return value;
+  };
+
+  const write = (node: GroupNode): void => {
+    const { contexts } = node;
+    const path = pick(PATHS);
+    const context = contexts.get(path);
+    if (context === undefined) return noted(contexts.create(path).catch((error: unknown) => (isTribuneError(error, "CONTEXT_UNKNOWN") ? undefined : Promise.reject(error))));
+    const dice = random.next();
+    if (dice < 0.03) {
+      count.removals++;
+      return noted(contexts.remove(path, { recursive: true }));
+    }
+    if (dice < 0.13) return decide(context, pick(KEYS));
+    const pending = touched.get(contexts) ?? new Set<string>();
+    touched.set(contexts, pending);
+    let last: [key: string, value: number] | undefined;
+    const gone: string[] = [];
+    for (let n = 1 + Math.floor(random.next() * 2); n > 0; n--) {
+      const key = pick(KEYS);
+      pending.add(`${path} ${key}`);
+      if (random.next() < 0.35) {
+        const value = context.get(key);
+        if (context.delete(key)) gone.push(`${path} ${key} ${String(value)}`);
+      } else context.set(key, (last = [key, note(path, key)])[1]);
+    }
+    count.flushes++;
+    const now = [...pending];
+    pending.clear();
+    noted(
+      contexts.flush().then(
+        ({ properties }) => {
+          if (properties > now.length) complaints.push(`${properties} properties were sent, of ${now.length} that were touched`);
+          for (const name of gone) deleted.add(`${node.incarnation} ${name}`);
+        },
+        (error: unknown) => {
+          if (isTribuneError(error, "CONTEXTS_AWAY")) for (const name of now) pending.add(name); // they stay touched
+          else throw error;
+        },
+      ),
+    );
+    if (last !== undefined && context.get(last[0]) !== last[1] && context.has(last[0])) complaints.push(`${path}.${last[0]} was set to ${last[1]} and is ${String(context.get(last[0]))}`);
+  };
+
+  const decide = (context: Context, key: string): void => {
+    const { path } = context;
+    const ifVersion = context.version(key);
+    const value = note(path, key);
+    noted(
+      context.set(key, value, { ifVersion }).then((won) => {
+        if (!won) return;
+        count.decided++;
+        // That of a property that is not there is no name: it may be made and deleted again and again.
+        if (ifVersion === null) return;
+        const name = `${path} ${key} ${ifVersion}`;
+        winners.set(name, [...(winners.get(name) ?? []), String(value)]);
+      }),
+    );
+  };
+
+  const heal = new Set<() => void>();
+  const fault = (): void => {
+    count.faults++;
+    const [a, b] = [pick(group.nodes).node, pick(group.nodes).node];
+    if (a === b) return;
+    const dice = random.next();
+    if (dice < 0.06) {
+      isolate(a);
+    } else if (dice < 0.3) network.break(a, b, random.next() < 0.5 ? "lost" : "arrive"); // what is sent again comes twice
+    else if (dice < 0.4) network.breakFor(a, b);
+    else {
+      const undo = dice < 0.6 ? "heal" : dice < 0.8 ? "delay" : "unbar";
+      if (undo === "heal") network.cut(a, b);
+      else if (undo === "delay") network.delay(a, b, random.next() * 1_500);
+      else network.bar(a, b);
+      const ending = () => {
+        heal.delete(ending);
+        if (undo === "unbar") network.unbar(a, b);
+        else network.heal(a, b);
+      };
+      heal.add(ending);
+      clock.setTimer(random.next() * 6_000, ending);
+    }
+  };
+
+  /** Nobody can talk to it for a while, longer than deletions are remembered where all have heard of them. */
+  const isolate = (node: string): void => {
+    const others = group.nodes.filter((each) => each.node !== node).map((each) => each.node);
+    for (const other of others) for (const [from, to] of [[node, other], [other, node]] as const) network.bar(from, to);
+    const ending = () => {
+      heal.delete(ending);
+      for (const other of others) for (const [from, to] of [[node, other], [other, node]] as const) network.unbar(from, to);
+    };
+    heal.add(ending);
+    clock.setTimer(2_000 + random.next() * 12_000, ending);
+  };
+
+  const join = (): void => {
+    if (group.nodes.length >= 5) return;
+    count.joins++;
+    noted(group.add({}, Math.floor(random.next() * 4_000) - 2_000).then(watch));
+  };
+
+  const watch = (node: GroupNode): void => {
+    node.contexts.on("change", ({ path, key, value, deleted: isGone }) => {
+      if (!isGone && deleted.has(`${node.incarnation} ${path} ${key} ${String(value)}`)) complaints.push(`${path}.${key} is ${String(value)} again at ${node.node}, which had deleted it`);
+    });
+    let before = 0;
+    const look = (): void => {
+      const { tombstones } = node.contexts.stats;
+      if (tombstones === 0 && before > 0) count.floors++;
+      before = tombstones;
+      if (group.nodes.includes(node)) clock.setTimer(500, look);
+    };
+    look();
+  };
+
+  for (const skewMs of [0, 1_500, -700]) await group.during(group.add({}, skewMs));
+  group.viewDelayMs = 400;
+  for (const node of group.nodes) watch(node);
+
+  for (const endMs = clock.monotonicMs() + STORY_MS; clock.monotonicMs() < endMs; ) {
+    await clock.advance(random.next() * 150);
+    const dice = random.next();
+    if (dice < 0.8) write(pick(group.nodes));
+    else if (dice < 0.96) fault();
+    else if (dice < 0.975) join();
+    else if (dice < 0.99 && group.nodes.length > 2) {
+      count.deaths++;
+      await group.during(random.next() < 0.6 ? group.kill(pick(group.nodes)) : group.leave(pick(group.nodes)));
+    } else if (dice < 0.993 && group.nodes.length > 1) {
+      count.rejoins++;
+      noted(group.rejoin(pick(group.nodes), random.next() * 20_000));
+    } else if (random.next() < 0.4) {
+      for (const each of [...heal]) each();
+      await clock.advance(15_000);
+    } else {
+      isolate(pick(group.nodes).node);
+      for (let n = 0; n < 6; n++) write(pick(group.nodes));
+      await clock.advance(9_000); // nobody writes, whoever can be reached
+    }
+  }
+
+  for (const each of [...heal]) each();
+  group.viewDelayMs = 0;
+  group.publish();
+  await clock.advance(QUIET_MS / 2);
+  for (const { contexts } of group.nodes) noted(contexts.flush()); // what was touched while its node was away
+  await clock.advance(QUIET_MS / 2);
+  judge(group, written, winners, complaints);
+  for (const node of group.nodes) await group.during(group.leave(node));
+  return { complaints, ...count };
+}
+
+function judge(group: Group, written: ReadonlyMap<string, ReadonlySet<string>>, winners: ReadonlyMap<string, readonly string[]>, complaints: string[]): void {
+  const [first, ...others] = group.nodes.map(({ node, contexts }) => ({ node, text: JSON.stringify([content(contexts), versions(contexts)]), tombstones: contexts.stats.tombstones }));
+  for (const each of others) if (each.text !== first?.text) complaints.push(`${first?.node} has ${first?.text}, ${each.node} has ${each.text}`);
+  for (const [path, properties] of Object.entries(content(group.nodes[0]?.contexts as Contexts))) {
+    for (const [key, value] of Object.entries(properties)) if (written.get(`${path} ${key}`)?.has(String(value)) !== true) complaints.push(`${path}.${key} is ${String(value)}, which nobody wrote there`);
+  }
+  for (const [name, all] of winners) if (all.length > 1) complaints.push(`${all.join(" and ")} both succeeded on ${name}`);
+  if ((first?.tombstones ?? 0) > 0) complaints.push(`${first?.tombstones} tombstones are still there after a long quiet`);
+}
+
+function versions(contexts: Contexts): unknown {
+  return Object.entries(content(contexts)).map(([path, properties]) => Object.keys(properties).map((key) => contexts.get(path)?.version(key)));
+}

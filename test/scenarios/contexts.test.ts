@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { ClusterOptions } from "../../src/cluster/index.ts";
+import { createCluster } from "../../src/cluster/index.ts";
+import type { Context } from "../../src/contexts/index.ts";
+import type { MemoryTransaction } from "../../src/store/memory/index.ts";
+import { memory } from "../../src/store/memory/index.ts";
+import { Messengers } from "../support/messengers.ts";
+
+type Node = ReturnType<Messengers["node"]>;
+
+const there = (node: Node, path: string): Context => {
+  const context = node.contexts.get(path);
+  assert.ok(context !== undefined, `${node.node} has no ${path}`);
+  return context;
+};
+
+/** Nodes with contexts, one after the other. */
+async function start(messengers: Messengers, names: readonly string[], contexts: ClusterOptions<MemoryTransaction>["contexts"] = true): Promise<Node[]> {
+  const nodes = names.map((name) => messengers.node(name, { contexts }));
+  for (const node of nodes) await messengers.during(node.start());
+  await messengers.connected(...nodes);
+  return nodes;
+}
+
+describe("contexts of a cluster", () => {
+  it("are on every node, and on one that joins when its start resolves", async () => {
+    const messengers = new Messengers(1);
+    const [a, b] = (await start(messengers, ["a", "b"])) as [Node, Node];
+    const config = await messengers.during(a.contexts.create("config"));
+    config.set("limit", 3);
+    assert.equal((await messengers.during(config.flush())).ok, true);
+    assert.equal(there(b, "config").get("limit"), 3);
+    assert.equal(await messengers.during(there(b, "config").set("owner", "b", { ifVersion: null })), true);
+    const c = messengers.node("c", { contexts: true });
+    await messengers.during(c.start());
+    assert.deepEqual(there(c, "config").entries(), [["limit", 3], ["owner", "b"]]);
+    await messengers.stop();
+    await assert.rejects(config.flush().then(() => (config.set("limit", 4), config.flush())), { code: "CONTEXTS_AWAY" });
+    assert.equal(there(a, "config").get("owner"), "b", "what was there can be read when it is over");
+  });
+
+  it("are what the group has when a node comes back as a new incarnation, and what it had that the group has not", async () => {
+    const messengers = new Messengers(2);
+    const [a, b, c] = (await start(messengers, ["a", "b", "c"])) as [Node, Node, Node];
+    const config = await messengers.during(a.contexts.create("config"));
+    config.set("limit", 1);
+    config.set("gone", 1);
+    await messengers.during(config.flush());
+    const before = c.self.incarnation;
+    let isBack = false;
+    c.on("rejoined", () => void (isBack = true));
+    await messengers.declareDead(before);
+    await messengers.clock.advanceUntil(() => a.view.members.length === 2, 20_000, "it is gone");
+    config.set("limit", 2);
+    config.delete("gone");
+    await messengers.during(config.flush());
+    await messengers.clock.advanceUntil(() => isBack, 20_000, "it is back");
+    await messengers.connected(a, b, c);
+    await messengers.clock.advance(5_000);
+    assert.notEqual(c.self.incarnation, before);
+    assert.deepEqual(there(c, "config").entries(), [["limit", 2]]);
+    there(c, "config").set("own", 1);
+    assert.equal((await messengers.during(c.contexts.flush())).ok, true);
+    assert.equal(there(b, "config").get("own"), 1);
+    await messengers.stop();
+  });
+
+  it("come from the store when all nodes were restarted, where they are durable", async () => {
+    const messengers = new Messengers(3);
+    const [a, b] = (await start(messengers, ["a", "b"], { durable: true })) as [Node, Node];
+    const config = await messengers.during(a.contexts.create("config"));
+    config.set("limit", 3);
+    await messengers.during(config.flush());
+    await messengers.clock.advance(100); // not written yet: stopping does it
+    for (const node of [a, b]) await messengers.during(node.stop());
+    const [again, other] = (await start(messengers, ["a", "b"], { durable: true })) as [Node, Node];
+    assert.deepEqual([there(again, "config").get("limit"), there(other, "config").get("limit")], [3, 3]);
+    await messengers.stop();
+  });
+
+  it("may be the node's own: the same code, without a channel", async () => {
+    const messengers = new Messengers(4);
+    const node = createCluster<MemoryTransaction>({ group: "g", node: "alone", store: messengers.store, clock: messengers.clock, contexts: { replicated: false } });
+    const config = await node.contexts.open("config");
+    config.set("limit", 1);
+    assert.equal((await config.flush()).ok, true);
+    await messengers.during(node.stop());
+  });
+
+  it("have to be asked for, and rightly", () => {
+    const store = memory();
+    assert.throws(() => createCluster({ group: "g", store }).contexts, { code: "CONTEXTS_OFF" });
+    assert.throws(() => createCluster({ group: "g", store, contexts: true }), { code: "INVALID_OPTIONS", message: /need channel: true/ });
+    assert.throws(() => createCluster({ group: "g", store, channel: true, contexts: { repairMs: 0, everyMs: 1 } as never }), { code: "INVALID_OPTIONS", message: /repairMs.*|everyMs.*/ });
+    assert.throws(() => createCluster({ group: "g", store, contexts: 7 as never }), { code: "INVALID_OPTIONS" });
+  });
+});
