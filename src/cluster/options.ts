@@ -4,6 +4,8 @@ import type { Clock, Logger, Random } from "../kernel/index.ts";
 import { checkTiming, defaultStopBudgetMs, PRESETS } from "../presence/index.ts";
 import type { Preset, Timing } from "../presence/index.ts";
 import type { Member } from "../membership/index.ts";
+import { farmSettings } from "../farm/index.ts";
+import type { FarmOptions } from "../farm/index.ts";
 import type { StoreProvider } from "../store/index.ts";
 import { checkChannelOptions } from "./channel-options.ts";
 import type { CheckedChannelOptions, ClusterChannelOptions } from "./channel-options.ts";
@@ -40,6 +42,8 @@ export interface ClusterOptions<Tx = unknown> {
   readonly succession?: (members: readonly Member[]) => readonly Member[];
   /** Messages between members: `true`, or where to listen and how. It opens a port, for encrypted connections of members only, so it has to be asked for. Default false. */
   readonly channel?: boolean | ClusterChannelOptions;
+  /** Deploying artifacts on all members: where this one keeps them, and what is done with them. Needs a channel. Default: this node takes no part, and nothing can be deployed, unless it is an observer. */
+  readonly farm?: FarmOptions;
   /** Make the schema at start, or bring it up to date, if the role may. Default true. */
   readonly createSchema?: boolean;
   /** How long `start` goes on trying to reach a store that does not answer. Default 15000. */
@@ -79,6 +83,8 @@ export interface CheckedOptions<Tx> {
   readonly succession: ((members: readonly Member[]) => readonly Member[]) | undefined;
   /** `undefined`: this node has none. */
   readonly channel: CheckedChannelOptions | undefined;
+  /** `undefined`: this node has none. */
+  readonly farm: FarmOptions | undefined;
   readonly createSchema: boolean;
   readonly startTimeoutMs: number;
   readonly handleSignals: boolean;
@@ -102,6 +108,7 @@ const KNOWN: readonly (keyof ClusterOptions)[] = [
   "maxElections",
   "succession",
   "channel",
+  "farm",
   "createSchema",
   "startTimeoutMs",
   "handleSignals",
@@ -142,6 +149,7 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
   complaints.check(options.maxElections === undefined || (Number.isInteger(maxElections) && maxElections >= 0), "maxElections must be a whole number, 0 or more");
   complaints.check(succession === undefined || typeof succession === "function", "succession must be a function that orders members");
   const channel = attempt(() => checkChannelOptions(options.channel ?? CLUSTER_DEFAULTS.channel));
+  if (options.farm !== undefined && attempt(() => farmSettings(options.farm as FarmOptions)) !== undefined) complaints.check(channel !== undefined, "farm needs a channel: give channel: true, or its options");
   const startTimeoutMs = options.startTimeoutMs ?? CLUSTER_DEFAULTS.startTimeoutMs;
   complaints.milliseconds("startTimeoutMs", startTimeoutMs, { min: 0, max: 86_400_000 });
   for (const name of ["createSchema", "handleSignals", "observer"] as const) complaints.check(options[name] === undefined || typeof options[name] === "boolean", `${name} must be true or false`);
@@ -160,6 +168,7 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
     maxElections,
     succession,
     channel,
+    farm: options.farm,
     createSchema: options.createSchema ?? CLUSTER_DEFAULTS.createSchema,
     startTimeoutMs,
     handleSignals: options.handleSignals ?? CLUSTER_DEFAULTS.handleSignals,

@@ -1,0 +1,153 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { copyFile, link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { abortError, TribuneError } from "../kernel/index.ts";
+import type { Random } from "../kernel/index.ts";
+import { packDirectory } from "./tar.ts";
+import { invalidArtifact } from "./tar-header.ts";
+
+/** What is deployed: bytes, a file, a directory, or a directory that is a tar in the format ustar already. */
+export type ArtifactSource = Uint8Array | { readonly file: string } | { readonly directory: string } | { readonly tar: string };
+
+/** An artifact that is on disk here, and what it is known by. */
+export interface StoredArtifact {
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly kind: "file" | "directory";
+}
+
+const DIGEST = /^[0-9a-f]{64}$/;
+const PART = ".part";
+
+/**
+ * Artifacts in a folder: whole ones under their digest, parts of ones that are coming beside them. A part is always the beginning of the whole.
+ */
+export class Artifacts {
+  readonly #folder: string;
+  readonly #random: Random;
+  readonly #maxBytes: number;
+
+  constructor(folder: string, random: Random, maxBytes: number) {
+    this.#folder = folder;
+    this.#random = random;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Makes the folder, and removes what an ingestion left half-done. Parts stay. */
+  async open(): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(this.#folder)) if (name.startsWith("new-")) await rm(join(this.#folder, name), { force: true });
+  }
+
+  /** Where a whole artifact is, or would be. */
+  path(digest: string): string {
+    return join(this.#folder, checkDigest(digest));
+  }
+
+  /** Its size, if all of it is here. */
+  async size(digest: string): Promise<number | undefined> {
+    return sizeOf(this.path(digest));
+  }
+
+  /** Takes an artifact in, streaming. Rejects with `FARM_ARTIFACT_INVALID`, `ABORTED`, and what the file system says. */
+  async take(source: ArtifactSource, signal?: AbortSignal): Promise<StoredArtifact> {
+    const [bytes, kind] = streamOf(source);
+    const fresh = join(this.#folder, `new-${this.#random.id()}`);
+    const hash = createHash("sha256");
+    let sizeBytes = 0;
+    const file = await open(fresh, "wx", 0o600);
+    try {
+      for await (const piece of bytes) {
+        if (signal?.aborted === true) throw abortError(signal, "taking the artifact in");
+        sizeBytes += piece.length;
+        if (sizeBytes > this.#maxBytes) throw invalidArtifact(`the artifact has more than ${this.#maxBytes} bytes`, "raise maxArtifactBytes of the farm on all members");
+        hash.update(piece);
+        await file.writeFile(piece);
+      }
+      await file.sync();
+      await file.close();
+      const digest = hash.digest("hex");
+      await rename(fresh, this.path(digest));
+      return { digest, sizeBytes, kind };
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      await rm(fresh, { force: true });
+      throw error;
+    }
+  }
+
+  /** A piece of a whole artifact. Throws `FARM_ARTIFACT_UNAVAILABLE` if it is not here. */
+  async read(digest: string, offset: number, length: number): Promise<Uint8Array> {
+    const file = await open(this.path(digest), "r").catch(() => undefined);
+    if (file === undefined) throw new TribuneError("FARM_ARTIFACT_UNAVAILABLE", `the artifact ${digest.slice(0, 12)} is not here`, { about: digest.slice(0, 12) });
+    try {
+      const piece = Buffer.allocUnsafe(length);
+      const { bytesRead } = await file.read(piece, 0, length, offset);
+      return piece.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Where the part of an artifact is, and how much of it there is. */
+  async part(digest: string): Promise<{ readonly path: string; readonly sizeBytes: number }> {
+    const path = this.path(digest) + PART;
+    return { path, sizeBytes: (await sizeOf(path)) ?? 0 };
+  }
+
+  /** Makes a part that has come to its end the whole, if its digest fits; throws it away and answers `false` otherwise. */
+  async complete(digest: string, signal: AbortSignal): Promise<boolean> {
+    const { path } = await this.part(digest);
+    const fits = (await digestOf(path, signal)) === digest;
+    if (fits) await rename(path, this.path(digest));
+    else await rm(path, { force: true });
+    return fits;
+  }
+
+  /** Whether what is here still has its digest; if not, it is removed. */
+  async verify(digest: string, signal: AbortSignal): Promise<boolean> {
+    const fits = (await digestOf(this.path(digest), signal)) === digest;
+    if (!fits) await rm(this.path(digest), { force: true });
+    return fits;
+  }
+
+  /** Puts an artifact at `path`, without a copy where the file system can. */
+  async place(digest: string, path: string): Promise<void> {
+    await rm(path, { force: true });
+    await link(this.path(digest), path).catch(() => copyFile(this.path(digest), path));
+  }
+
+  /** Removes all others. */
+  async keepOnly(digests: ReadonlySet<string>): Promise<void> {
+    for (const name of await readdir(this.#folder)) {
+      if (!name.startsWith("new-") && !digests.has(name.replace(PART, ""))) await rm(join(this.#folder, name), { force: true });
+    }
+  }
+}
+
+/** SHA-256 of a file, streaming. */
+export async function digestOf(path: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const piece of createReadStream(path, { highWaterMark: 2 ** 18 }) as AsyncIterable<Buffer>) {
+    if (signal.aborted) throw abortError(signal, "verifying the artifact");
+    hash.update(piece);
+  }
+  return hash.digest("hex");
+}
+
+function streamOf(source: ArtifactSource): readonly [bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, kind: "file" | "directory"] {
+  if (source instanceof Uint8Array) return [[source], "file"];
+  if ("file" in source) return [createReadStream(source.file), "file"];
+  if ("tar" in source) return [createReadStream(source.tar), "directory"];
+  return [packDirectory(source.directory), "directory"];
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  return (await stat(path).catch(() => undefined))?.size;
+}
+
+function checkDigest(digest: string): string {
+  if (!DIGEST.test(digest)) throw invalidArtifact("what should be a digest of an artifact is none");
+  return digest;
+}
