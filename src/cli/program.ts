@@ -5,6 +5,7 @@ import { doctorCommand } from "./commands/doctor.ts";
 import { electionsCommand } from "./commands/elections.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { evictCommand } from "./commands/evict.ts";
+import { farmCommand } from "./commands/farm.ts";
 import { joinCommand } from "./commands/join.ts";
 import { leadCommand } from "./commands/lead.ts";
 import { membersCommand } from "./commands/members.ts";
@@ -18,7 +19,7 @@ import { reportFailure } from "./failure.ts";
 import type { Shell } from "./shell.ts";
 
 /** In the order of the help: what one tries first, comes first. */
-const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, doctorCommand, migrateCommand, moveCommand];
+const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, farmCommand, doctorCommand, migrateCommand, moveCommand];
 
 const EXAMPLES = `
 Examples:

@@ -24,6 +24,8 @@ export class FarmCoordinator {
   readonly #ports: CoordinatorPorts;
   readonly #votes: DocumentCache<Vote>;
   readonly #reports: DocumentCache<NodeReport>;
+  /** The term and the view since which nothing is left to be tidied up. */
+  #tidied: string | undefined;
   /** Since when this coordinator has seen a phase, by name. */
   readonly #since = new Map<string, { readonly what: string; readonly sinceMs: number }>();
 
@@ -38,11 +40,14 @@ export class FarmCoordinator {
   async round(fence: DocumentFence, records: Records, view: View): Promise<{ readonly wrote: boolean; readonly waitMs: number | undefined }> {
     let wrote = false;
     let waitMs: number | undefined;
+    const isBusy = [...records.values()].some(({ value }) => value.change !== null);
+    const tidied = `${fence.token} ${view.version}`;
+    if (!isBusy && this.#tidied === tidied) return { wrote, waitMs };
     const votes = await this.#votes.refresh(VOTE_PREFIX);
     const reports = await this.#reports.refresh(NODE_PREFIX);
-    for (const [name, { version, value: record }] of records) {
+    for (const { version, value: record } of records.values()) {
       if (record.change === null) continue;
-      const { id } = record.change;
+      const { name, change: { id } } = record;
       const step = coordinatorStep({
         record,
         members: membersOf(view),
@@ -54,6 +59,7 @@ export class FarmCoordinator {
       if (step.kind === "write") wrote = (await this.#write(fence, version, step.record)) || wrote;
     }
     await this.#tidy(fence, records, votes, reports, view);
+    this.#tidied = isBusy ? undefined : tidied;
     return { wrote, waitMs };
   }
 

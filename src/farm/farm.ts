@@ -215,6 +215,7 @@ export class Farm {
       return await this.#change(name, { id, by: this.#ports.node, kind: "deploy", release, prepareMs: options.prepareMs ?? this.#settings.prepareMs, rolling }, signal);
     } finally {
       this.#held.delete(digest);
+      this.#look();
     }
   }
 

@@ -52,15 +52,15 @@ export async function fetchArtifact(release: Release, ports: FetchPorts, progres
   if ((await artifacts.size(digest)) === sizeBytes && (await artifacts.verify(digest, signal))) return;
   const wrong = new Set<string>();
   for (;;) {
-    const order = shuffled(ports.givers().filter((node) => !wrong.has(node)), random);
-    if (order.length === 0 && wrong.size > 0) {
-      throw new TribuneError("FARM_DIGEST_MISMATCH", `what ${[...wrong].join(", ")} gave as ${digest.slice(0, 12)} has another digest`, { about: digest.slice(0, 12), next: "deploy it again; look at the disk of that member" });
-    }
-    for (const giver of order) {
+    const givers = ports.givers();
+    for (const giver of shuffled(givers.filter((node) => !wrong.has(node)), random)) {
       const began = (await artifacts.part(digest)).sizeBytes;
       if (!(await fetchFrom(giver, release, ports, progress, signal))) continue;
       if (await artifacts.complete(digest, signal)) return;
       if (began === 0) wrong.add(giver); // otherwise the beginning may have been somebody else's, or a disk's
+    }
+    if (wrong.size > 0 && givers.every((node) => wrong.has(node))) {
+      throw new TribuneError("FARM_DIGEST_MISMATCH", `what ${[...wrong].join(", ")} gave as ${digest.slice(0, 12)} has another digest`, { about: digest.slice(0, 12), next: "deploy it again; look at the disk of that member" });
     }
     if (!ports.isPatient) throw new TribuneError("FARM_ARTIFACT_UNAVAILABLE", `no member gave ${digest.slice(0, 12)} to its end`, { about: digest.slice(0, 12), next: "it is tried again; start a member that has it, or deploy it again" });
     await sleep(clock, jitter(random, PAUSE_MS, 0.2), signal);

@@ -172,12 +172,17 @@ export class Follower {
     await fetchArtifact(release, { ...fetch, isPatient: change !== null }, ({ bytes }) => tell(bytes), signal);
     this.#tell(change, release, "preparing");
     const dir = this.#dir(release);
-    if (release.kind === "directory") await unpack(artifacts.path(release.digest), dir, settings, signal);
-    else {
-      await mkdir(dir, { recursive: true, mode: 0o700 });
-      await artifacts.place(release.digest, join(dir, FILE));
+    try {
+      if (release.kind === "directory") await unpack(artifacts.path(release.digest), dir, settings, signal);
+      else {
+        await mkdir(dir, { recursive: true, mode: 0o700 });
+        await artifacts.place(release.digest, join(dir, FILE));
+      }
+      await this.#call("prepare", release, signal);
+    } catch (error) {
+      await rm(dir, { recursive: true, force: true });
+      throw error;
     }
-    await this.#call("prepare", release, signal);
     this.#prepared.set(release.id, release);
   }
 

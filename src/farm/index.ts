@@ -15,5 +15,7 @@ export type { CoordinatorSight, CoordinatorStep, FarmMember, Wish, WishAnswer } 
 export { isStillWanted, memberStep, wanted } from "./follow.ts";
 export type { LocalApp, MemberStep } from "./follow.ts";
 export type { AppRecord, AppReport, Change, Outcome, Release, Rolling, Vote } from "./record.ts";
+export { ModuleService, moduleService } from "./module-service.ts";
+export type { ModuleServiceOptions } from "./module-service.ts";
 export { signRelease } from "./signature.ts";
 export type { SignedParts } from "./signature.ts";

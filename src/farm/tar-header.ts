@@ -61,7 +61,6 @@ export function checkPath(path: string): void {
   if (parts.includes("..")) throw bad("leads out by '..'");
   if (/[\\\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(path) || path.includes("\ufffd")) throw bad("has a backslash, a control character, or is no UTF-8");
   if (parts.some((part, n) => part === "" || (part === "." && n > 0))) throw bad("has an empty part");
-  if (parts.some((part) => Buffer.byteLength(part) > 255)) throw bad("has a part of more than 255 bytes");
 }
 
 function splitPath(path: string): readonly [prefix: string, name: string] {

@@ -70,3 +70,17 @@ export class Farms {
 }
 
 export const bytes = (words: string) => new Uint8Array(Buffer.from(words));
+
+/** Resolves when it holds; for what nothing tells of. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (const untilMs = systemClock.monotonicMs() + 30_000; !(await condition()); ) {
+    if (systemClock.monotonicMs() > untilMs) throw new Error(`${what} did not come about`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** A door that is opened once. */
+export function gate(): { readonly opened: Promise<void>; open(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { opened: promise, open: resolve };
+}
