@@ -553,7 +553,7 @@ export class Elector<Tx> {
     const epoch = facts.epoch;
     const unbroken = () => presence.mayBegin() && presence.trustPeriod === trustPeriod && facts.epoch === epoch;
     const { priority = ELECTION_DEFAULTS.priority, minimumTermMs = ELECTION_DEFAULTS.minimumTermMs } = this.#options;
-    const input = { election: this.name, incarnation, node: presence.node, expectedToken, epoch, tokenSeen: facts.tokenSeen(this.name), priority, minimumTermMs, overReservation };
+    const input = { election: this.name, incarnation, node: presence.node, expectedToken, epoch, tokenSeen: facts.tokenSeen(this.name), priority, minimumTermMs, overReservation, andPass: true };
     const claimed = await presence.perform((session, call) => session.claim(input, call));
     if (claimed === null) return false;
     facts.noteToken(this.name, claimed.token);
@@ -562,7 +562,7 @@ export class Elector<Tx> {
     // Should this come to nothing, the node's own claims and resignations must not drive it on: each is news to itself.
     this.#notBeforeMs = this.#ports.clock.monotonicMs() + backoffMs(this.#unannounced++, { firstMs: EARLY_END_FIRST_MS, longestMs: presence.timing.leaseMs }, this.#ports.random);
     const stillMay = () => unbroken() && this.#candidacy !== undefined && this.#mayLead();
-    const passing = this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, stillMay);
+    const passing = claimed.passed ? "passed" : this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, stillMay);
     presence.lookSoon();
     const fence = await passing;
     if (fence === "passed" && stillMay()) {

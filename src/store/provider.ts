@@ -365,11 +365,15 @@ export interface ClaimInput {
   readonly minimumTermMs?: number;
   /** The caller has waited out the row's reservation for somebody else. */
   readonly overReservation?: boolean;
+  /** The fence is to be passed in the same instant, if nothing holds it. */
+  readonly andPass?: boolean;
 }
 
 /** The token of the term that was won; it is not to be announced before the fence is passed. */
 export interface ClaimResult {
   readonly token: number;
+  /** Whether the fence was passed too. If not, `passFence` is still to do. */
+  readonly passed: boolean;
 }
 
 /** The claimed term that wants to pass the fence. */

@@ -240,6 +240,7 @@ describe("what a cold review found", () => {
     await world.resolve(node.cluster.start(), 20_000);
     const errors: string[] = [];
     node.cluster.on("error", (error) => errors.push(error.code));
+    world.leaveFences();
     node.refuse("passFence", new TribuneError("STORE_PERMISSION_DENIED", "no privilege"));
     node.cut();
     node.heal();

@@ -54,6 +54,7 @@ describe("a member whose trust is unbroken when the store fails over", () => {
   it("passes the fence again, where that was lost and its claim was not, and can write", async () => {
     const world = new World();
     const [, b] = (await world.start("a", "b")) as [Node, Node];
+    world.leaveFences();
     const { engine } = world.store;
     let claimed: ReturnType<typeof engine.snapshot> | undefined;
     const claim = engine.claim.bind(engine);

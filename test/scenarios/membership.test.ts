@@ -253,6 +253,7 @@ describe("start", () => {
 
   it("gives up at once on what a person has to mend, also when only the view cannot be published", async () => {
     const world = new World();
+    world.leaveFences();
     for (const broken of ["beat", "passFence", "publishView"] as const) {
       const node = world.node(`a-${broken}`, { group: broken });
       node.refuse(broken, new TribuneError("STORE_PERMISSION_DENIED", `no privilege for ${broken}`));

@@ -187,6 +187,26 @@ const FAULTS: readonly Fault[] = [
       }
     },
   })),
+  inSessions("a claim says that it passed the fence, and did not", [/says whether it did: then the fence stands at its token/, /after a claim that passed the fence no transaction/], (inner) => ({
+    async claim(input, call) {
+      const claimed = await inner.claim({ ...input, andPass: false }, call);
+      return claimed === null ? null : { ...claimed, passed: true };
+    },
+  })),
+  inSessions("a claim passes the fence whatever is open", [/does not pass the fence under an open transaction/], (inner) => ({
+    async claim(input, call) {
+      const claimed = await inner.claim(input, call);
+      return claimed === null ? null : { ...claimed, passed: true };
+    },
+  })),
+  inSessions("a claim that is refused passes the fence all the same", [/refused leaves the fence where it was/], (inner) => ({
+    async claim(input, call) {
+      const claimed = await inner.claim(input, call);
+      const row = await rowOf(inner, input, call);
+      if (claimed === null && row?.holder && input.andPass === true) await inner.resign({ ...row.holder, election: row.election, token: row.token, reason: "taken" }, call);
+      return claimed ?? (await inner.claim({ ...input, expectedToken: row?.token ?? 0 }, call));
+    },
+  })),
   inSessions("a claim ignores the epoch", [/claim in another epoch than the server's is refused/], (inner) => ({
     async claim(input, call) {
       const { epoch } = await inner.look({ cursor: nothing, watch: [] }, call);
@@ -1153,7 +1173,7 @@ function smallTokens(inner: StoreSession): Partial<StoreSession> {
     ...withRows(inner, (row) => ({ ...row, token: shown(row.token) })),
     async claim(input: ClaimInput, call) {
       const claimed = await inner.claim({ ...input, expectedToken: meant(input.expectedToken) }, call);
-      return claimed === null ? null : { token: shown(claimed.token) };
+      return claimed === null ? null : { ...claimed, token: shown(claimed.token) };
     },
     passFence: (input, call) => inner.passFence({ ...input, token: meant(input.token) }, call),
     resign: (input, call) => inner.resign({ ...input, token: meant(input.token) }, call),

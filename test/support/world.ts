@@ -20,6 +20,13 @@ export class World {
     this.store = new MemoryProvider({ clock: this.storeClock });
   }
 
+  /** From now on this is a store whose claims leave the fence to `passFence`, as they do while a transaction of the term before is open. */
+  leaveFences(): void {
+    const { engine } = this.store;
+    const claim = engine.claim.bind(engine);
+    engine.claim = (group, input) => claim(group, { ...input, andPass: false });
+  }
+
   node(name: string, options: Partial<ClusterOptions<MemoryTransaction>> = {}): Node {
     const node = new Node(this, name, this.nodes.length + 1, options);
     this.nodes.push(node);

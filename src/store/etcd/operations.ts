@@ -225,7 +225,7 @@ export class Operations {
 
   claim(input: ClaimInput): Operation<ClaimResult | null> {
     const [keys, store] = [this.#keys, this.#store];
-    const { election, incarnation, node, expectedToken, epoch } = input;
+    const { election, incarnation, node, expectedToken, epoch, andPass = false } = input;
     return {
       reads: points(store.history, keys.age, keys.election(election), keys.presence(incarnation), keys.electionsVersion, keys.sequence),
       extra: points(keys.fence(election)),
@@ -241,13 +241,14 @@ export class Operations {
         const token = nextToken(row, input, { fence: reading.number(keys.fence(election)), generation: age.generation });
         const event: NewEvent = { type: "term-began", subject: election, detail: { token, node, incarnation } };
         return {
-          answer: { token },
+          answer: { token, passed: andPass },
           compare: [{ key: keys.fence(election), valueBefore: padded(token) }],
           writes: [
             ...this.#changed(reading, { ...row, ...claimed(input, { token, atMs: nowMs }) }),
             // Who had resigned has ended the term already.
             ...(row.holder === null ? [] : [put(keys.termEnd(election, expectedToken), { endedAtMs: nowMs, endReason: "superseded" })]),
             put(keys.term(election, token), { election, token, node, incarnation, beganAtMs: nowMs }),
+            ...(andPass ? [putNumber(keys.fence(election), token)] : []),
             ...this.#record(reading, nowMs, [event], { forget: true }),
           ],
         };

@@ -295,7 +295,9 @@ export class MemoryEngine {
     group.terms.push({ election: input.election, token, node: input.node, incarnation: input.incarnation, beganAtMs: now, endedAtMs: null, endReason: null });
     this.#record(group, [{ type: "term-began", subject: input.election, detail: { token, node: input.node, incarnation: input.incarnation } }]);
     this.#environment.hint(groupName, { kind: "election", election: input.election });
-    return { token };
+    const passed = input.andPass === true && !this.#environment.fenceIsBusy(groupName, input.election);
+    if (passed) group.fences.set(input.election, token);
+    return { token, passed };
   }
 
   passFence(groupName: string, input: PassFenceInput): "passed" | "busy" | "superseded" {

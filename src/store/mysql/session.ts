@@ -184,14 +184,14 @@ export class MysqlSession implements StoreSession {
   }
 
   claim(input: ClaimInput, call: Call): Promise<ClaimResult | null> {
-    const { election, incarnation, node, expectedToken, epoch, tokenSeen, priority = 0, minimumTermMs = 0, overReservation = false } = input;
+    const { election, incarnation, node, expectedToken, epoch, tokenSeen, priority = 0, minimumTermMs = 0, overReservation = false, andPass = false } = input;
     const detail = openDetail({ node, incarnation });
-    const values = { election, incarnation, node, expectedToken, epoch, tokenSeen, priority, minimumTermMs: Math.ceil(minimumTermMs), overReservation, detail };
+    const values = { election, incarnation, node, expectedToken, epoch, tokenSeen, priority, minimumTermMs: Math.ceil(minimumTermMs), overReservation, andPass, detail };
     return this.#race("claim", call, null, async () => {
       const [rows] = await this.#ask(this.#sql.claim, values);
       const row = first(rows);
       if (isTrue(row, "exhausted")) throw new TribuneError("TOKEN_EXHAUSTED", `tokens of ${election} are used up`, { about: election, next: "use an election of another name" });
-      return isTrue(row, "done") ? { token: intOf(row, "token") } : null;
+      return isTrue(row, "done") ? { token: intOf(row, "token"), passed: isTrue(row, "passed") } : null;
     });
   }
 

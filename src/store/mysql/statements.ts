@@ -172,7 +172,7 @@ export function statementsFor(place: TablePlace) {
 
     claim: packet(
       server,
-      `set ${noGroup}, @tribune_done = 0, @tribune_seen = null, @tribune_claimant = null, @tribune_token = null, @tribune_fence = 0, @tribune_oldest = null`,
+      `set ${noGroup}, @tribune_done = 0, @tribune_seen = null, @tribune_claimant = null, @tribune_token = null, @tribune_fence = 0, @tribune_oldest = null, @tribune_locked = null, @tribune_passed = 0`,
       `select 1 into @tribune_seen from ${claimable(t)}`,
       "start transaction",
       group("@tribune_seen = 1 and g.epoch = @tribune_epoch"),
@@ -196,8 +196,11 @@ export function statementsFor(place: TablePlace) {
       `delete from ${t.terms} where grp = :group and election = :election and token < @tribune_oldest`,
       event("term-began", ":election", `concat('{"token":', @tribune_token, ',', :detail)`),
       `delete from ${t.events} where grp = :group and sequence <= @tribune_sequence + 1 - ${EVENTS_KEPT} and @tribune_done = 1`,
+      `select f.token into @tribune_locked from ${t.fences} f where f.grp = :group and f.election = :election and @tribune_done = 1 and :andPass for update skip locked`,
+      `update ${t.fences} f set f.token = @tribune_token where f.grp = :group and f.election = :election and @tribune_locked < @tribune_token`,
+      "set @tribune_passed = (row_count() > 0)",
       "commit",
-      `select ${SERVER_COLUMNS}, @tribune_done as done, @tribune_token as token, @tribune_seen = 1 and @tribune_token > ${Number.MAX_SAFE_INTEGER} as exhausted`,
+      `select ${SERVER_COLUMNS}, @tribune_done as done, @tribune_token as token, @tribune_passed as passed, @tribune_seen = 1 and @tribune_token > ${Number.MAX_SAFE_INTEGER} as exhausted`,
     ),
 
     /** `holds`, `fence`: as they are without a lock; `locked`: the fence under its lock, null if that was not to be had at once; `done`: it was moved. */

@@ -209,14 +209,14 @@ export class PostgresSession implements StoreSession {
   }
 
   claim(input: ClaimInput, call: Call): Promise<ClaimResult | null> {
-    const { election, expectedToken, incarnation, tokenSeen, epoch, node, priority = 0, minimumTermMs = 0, overReservation = false } = input;
-    const values = [election, expectedToken, incarnation, tokenSeen, epoch, node, priority, Math.ceil(minimumTermMs), overReservation];
+    const { election, expectedToken, incarnation, tokenSeen, epoch, node, priority = 0, minimumTermMs = 0, overReservation = false, andPass = false } = input;
+    const values = [election, expectedToken, incarnation, tokenSeen, epoch, node, priority, Math.ceil(minimumTermMs), overReservation, andPass];
     return this.#race("claim", call, null, async () => {
       const [row] = await this.#ask(this.#sql.claim, values, "tribune_claim");
       if (isTrue(row, "exhausted")) {
         throw new TribuneError("TOKEN_EXHAUSTED", `tokens of ${election} are used up`, { about: election, next: "use an election of another name" });
       }
-      return row === undefined || row["token"] === null ? null : { token: intOf(row, "token") };
+      return row === undefined || row["token"] === null ? null : { token: intOf(row, "token"), passed: isTrue(row, "passed") };
     });
   }
 
@@ -326,7 +326,7 @@ export class PostgresSession implements StoreSession {
     if (!this.#connection.prepares) return;
     const nothing = [
       [this.#sql.declareDead, ["", -1, "", false, "expired", "{}", false, null], "tribune_declare_dead"],
-      [this.#sql.claim, ["", -1, "", 0, "", "", 0, 0, false], "tribune_claim"],
+      [this.#sql.claim, ["", -1, "", 0, "", "", 0, 0, false, false], "tribune_claim"],
       [this.#sql.passFence, ["", "", -1, ""], "tribune_pass_fence"],
       [this.#sql.resign, ["", "", -1, "", null, null], "tribune_resign"],
     ] as const;

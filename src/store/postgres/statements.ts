@@ -199,7 +199,7 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
       ${notify(electionChanged, "made")}
       select exists (select from ${t.groups} g where g.grp = $1) as group_known, (select count(*) from hint) as hints`,
 
-    /** $2 election, $3 expected token, $4 incarnation, $5 token seen, $6 epoch, $7 node, $8 priority, $9 minimum term, $10 whether a reservation for another node counts no more. */
+    /** $2 election, $3 expected token, $4 incarnation, $5 token seen, $6 epoch, $7 node, $8 priority, $9 minimum term, $10 whether a reservation for another node counts no more, $11 whether the fence is to be passed too. */
     claim: `
       with ${writing},
       seen as materialized (
@@ -247,8 +247,16 @@ export function statementsFor({ schema, channel, lockLimitMs, probes }: Statemen
         select $1, won.sequence, won.now_ms, 'term-began', $2, json_build_object('token', won.token, 'node', $7::text, 'incarnation', $4::text)::text from won
       ),
       outdated as (delete from ${t.events} o using won where o.grp = $1 and o.sequence <= won.sequence - ${EVENTS_KEPT}),
+      fence as materialized (
+        select won.token from ${t.fences} f, won where f.grp = $1 and f.election = $2 and f.token < won.token and $11::boolean
+        for no key update of f skip locked
+      ),
+      moved as (
+        update ${t.fences} f set token = fence.token from fence where f.grp = $1 and f.election = $2 and f.token < fence.token
+        returning f.token
+      ),
       ${notify(electionChanged, "won")}
-      select (select token from won) as token, (select token from claimant) > ${Number.MAX_SAFE_INTEGER} as exhausted, (select count(*) from hint) as hints`,
+      select (select token from won) as token, exists (select from moved) as passed, (select token from claimant) > ${Number.MAX_SAFE_INTEGER} as exhausted, (select count(*) from hint) as hints`,
 
     /**
      * $2 election, $3 incarnation, $4 token, $5 epoch. `holds`, `fence`: as the snapshot shows it; `locked`: the fence

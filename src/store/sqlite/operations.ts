@@ -227,7 +227,9 @@ export class Operations {
       this.#db.run(this.#sql.insertTerm, this.#group, input.election, token, input.node, input.incarnation, nowMs);
       this.#db.run(this.#sql.forgetTerms, this.#group, input.election, this.#group, input.election, TERMS_KEPT);
       this.#record(group, nowMs, [{ type: "term-began", subject: input.election, detail: { token, node: input.node, incarnation: input.incarnation } }]);
-      return { token };
+      // Whoever has the file for writing has it alone, so nothing holds the fence.
+      if (input.andPass === true) this.#db.run(this.#sql.passFence, token, this.#group, input.election, token);
+      return { token, passed: input.andPass === true };
     });
   }
 

@@ -315,10 +315,16 @@ export class ZookeeperSession implements StoreSession {
   }
 
   claim(input: ClaimInput, call: Call): Promise<ClaimResult | null> {
+    let andPass = input.andPass === true;
     return this.#run("claim", call, async (untilMs) =>
       this.#change("claim", untilMs, {
         more: async (document) => (electionIn(document, input.election) === undefined ? undefined : await this.#earlierTerms(input.election)),
-        decide: (place, draft, terms): Step<ClaimResult | null> => claim(place, draft, input, terms),
+        decide: (place, draft, terms): Step<ClaimResult | null> => {
+          const step = claim(place, draft, { ...input, andPass }, terms);
+          // Should it not be taken as it is, a transaction that is open may be why.
+          if (step.operations !== undefined) andPass = false;
+          return step;
+        },
         lost: null,
       }),
     );

@@ -188,7 +188,7 @@ export function createElection({ paths, epoch, acl }: Place, document: GroupDocu
   return { answer: undefined, operations: [create(paths.fence(election), acl, writeData({ token: 0 })), create(paths.open(election), acl), create(paths.termsOf(election), acl, writeData([]))] };
 }
 
-/** `terms`: those before the last one, as they are stored. */
+/** `terms`: those before the last one, as they are stored. With `andPass` it takes that no transaction of an older term is open. */
 export function claim(place: Place, document: GroupDocument, input: ClaimInput, terms: Versioned<readonly TermRow[]> | undefined): Step<ClaimResult | null> {
   const { election, incarnation, node } = input;
   const entry = electionIn(document, election);
@@ -204,7 +204,8 @@ export function claim(place: Place, document: GroupDocument, input: ClaimInput, 
   Object.assign(row, claimed(input, { token, atMs: NOW }));
   entry.term = { election, token, node, incarnation, beganAtMs: NOW, endedAtMs: null, endReason: null };
   operations.push(...record(place, document, [{ type: "term-began", subject: election, detail: { token, node, incarnation } }]));
-  return { answer: { token }, operations };
+  if (input.andPass === true) operations.push(...moveFence(place, entry, []));
+  return { answer: { token, passed: input.andPass === true }, operations };
 }
 
 function mayClaim({ epoch }: Place, document: GroupDocument, { row }: ElectionEntry, input: ClaimInput): boolean {
@@ -213,17 +214,23 @@ function mayClaim({ epoch }: Place, document: GroupDocument, { row }: ElectionEn
 }
 
 /** `expired`: open transactions of older terms that have had their time, and are not waited for any more. */
-export function passFence({ paths, epoch, acl }: Place, document: GroupDocument, input: PassFenceInput, expired: readonly string[]): Step<"passed" | "superseded"> {
+export function passFence(place: Place, document: GroupDocument, input: PassFenceInput, expired: readonly string[]): Step<"passed" | "superseded"> {
   const { election, incarnation, token } = input;
   const entry = electionIn(document, election);
   if (entry === undefined || entry.row.token !== token || entry.row.holder?.incarnation !== incarnation) return { answer: "superseded" };
-  if (input.epoch !== epoch.epoch || entry.fence > token) return { answer: "superseded" };
+  if (input.epoch !== place.epoch.epoch || entry.fence > token) return { answer: "superseded" };
   if (entry.fence === token) return { answer: "passed" };
+  return { answer: "passed", operations: moveFence(place, entry, expired) };
+}
+
+/** To the token of the row. */
+function moveFence({ paths, acl }: Place, entry: ElectionEntry, expired: readonly string[]): readonly Operation[] {
+  const { election, token } = entry.row;
   entry.fence = token;
   const open = paths.open(election);
   const takenAway = expired.map((name): Operation => ({ op: "delete", path: `${open}/${name}`, version: ANY_VERSION }));
   // It can only be removed while nothing is below it: that is how an open transaction of an older term is found, in the same instant in which the fence moves.
-  return { answer: "passed", operations: [set(paths.fence(election), writeData({ token })), ...takenAway, { op: "delete", path: open, version: ANY_VERSION }, create(open, acl)] };
+  return [set(paths.fence(election), writeData({ token })), ...takenAway, { op: "delete", path: open, version: ANY_VERSION }, create(open, acl)];
 }
 
 export function resign(place: Place, document: GroupDocument, input: ResignInput): Step<boolean> {

@@ -17,6 +17,29 @@ export const fenceCases: readonly SceneCase[] = [
     },
   },
   {
+    title: "a claim that is to pass as well says whether it did: then the fence stands at its token, and else where it was",
+    async run(scene) {
+      const [a, b] = [await scene.member(), await scene.member()];
+      const old = await a.lead(ELECTION);
+      await b.declareDead(a);
+      const { token, passed } = (await b.claim(ELECTION, { andPass: true })) ?? assert.fail("the claim was refused");
+      assert.equal(token, old + 1);
+      assert.equal(await fenceOf(b), passed ? token : old);
+      assert.equal(await b.passFence(ELECTION, token), "passed");
+      assert.equal(await a.passFence(ELECTION, old), "superseded");
+    },
+  },
+  {
+    title: "a claim that is refused leaves the fence where it was, also if it was to pass as well",
+    async run(scene) {
+      const [a, b] = [await scene.member(), await scene.member()];
+      const token = await a.lead(ELECTION);
+      assert.equal(await b.claim(ELECTION, { andPass: true }), null, "the holder is alive");
+      assert.equal(await b.claim(ELECTION, { andPass: true, expectedToken: token + 1 }), null, "the token is another one");
+      assert.equal(await fenceOf(b), token);
+    },
+  },
+  {
     title: "passing a fence that already stands at the holder's token is passed again",
     async run(scene) {
       const a = await scene.member();

@@ -76,7 +76,7 @@ export const raceCases: readonly SceneCase[] = [
       const write = async (writer: Member) => {
         for (let round = 0; round < 15; round++) {
           await writer.createElection("e");
-          const claimed = await writer.claim("e");
+          const claimed = await writer.claim("e", { andPass: true });
           if (claimed === null) continue;
           await writer.passFence("e", claimed.token);
           await writer.resign("e", claimed.token);
@@ -146,7 +146,7 @@ async function anything(scene: Scene, self: Member, election: string, holder: Ho
     const [row] = (await self.look({ watch: [holder.incarnation] })).presence;
     await self.declareDead(self, { incarnation: holder.incarnation, beat: row?.beat ?? 0 });
   } else if (chance < 0.5) {
-    const claimed = await self.claim(election, { overReservation: chance < 0.4 });
+    const claimed = await self.claim(election, { overReservation: chance < 0.4, andPass: chance < 0.2 });
     if (claimed !== null) await self.passFence(election, claimed.token);
   } else if (chance < 0.6) await self.resign(election, token);
   else if (chance < 0.65) await self.resign(election, token, "handed over", { reservation: { node: "nobody", forMs: 1_000 } });

@@ -277,6 +277,36 @@ export const transactionCases: readonly SceneCase[] = [
     },
   },
   {
+    title: "a claim does not pass the fence under an open transaction of the term before, and does not wait for it either",
+    async run(scene) {
+      skipWhereCommitsCompare(scene);
+      const [table, a, b] = [scene.need("table"), await scene.member(), await scene.member()];
+      const key = scene.random.id();
+      const old = await a.lead(ELECTION);
+      await scene.until("the holder is declared dead", async () => ((await b.declareDead(a)) ? true : undefined));
+      const user = await begin(scene);
+      await scene.provider.fenced.guard(handleOf(a, old), user.tx);
+      await table.write(user.tx, key, 5);
+      // Where there is one writer at a time, there is no claim either while the transaction is open.
+      assert.notEqual((await b.claim(ELECTION, { andPass: true }))?.passed, true);
+      await user.commit();
+      assert.equal(await table.committed(key), 5);
+    },
+  },
+  {
+    title: "after a claim that passed the fence no transaction of the term before commits",
+    async run(scene) {
+      const [table, a, b] = [scene.need("table"), await scene.member(), await scene.member()];
+      const key = scene.random.id();
+      const old = await a.lead(ELECTION);
+      await b.declareDead(a);
+      const claimed = (await b.claim(ELECTION, { andPass: true })) ?? assert.fail("the claim was refused");
+      if (!claimed.passed) await untilPassed(b, ELECTION, claimed.token);
+      await assert.rejects(async () => await scene.provider.fenced.transaction(handleOf(a, old), (tx) => table.write(tx, key, 5)), { code: "TERM_LOST" });
+      assert.equal(await table.committed(key), 0);
+    },
+  },
+  {
     title: "guard in a transaction of a term that is over, not announced, or may not act, is TERM_LOST; the user rolls back",
     async run(scene) {
       const [a, b] = [await scene.member(), await scene.member()];
@@ -344,8 +374,8 @@ export const transactionCases: readonly SceneCase[] = [
           const holder = elections.find((row) => row.election === ELECTION)?.holder?.incarnation;
           const alive = presence.find((row) => row.incarnation === holder)?.state === "alive";
           if (alive && scene.random.next() < 0.5) await self.declareDead(self, { incarnation: holder ?? "", beat: 0 });
-          const claimed = await self.claim(ELECTION);
-          if (claimed !== null && (await untilPassed(self, ELECTION, claimed.token)) === "passed") {
+          const claimed = await self.claim(ELECTION, { andPass: scene.random.next() < 0.5 });
+          if (claimed !== null && (claimed.passed || (await untilPassed(self, ELECTION, claimed.token)) === "passed")) {
             // Goes on as a process does that froze: it never asks whether its term still stands, the fence must tell it.
             for (let n = 0; n < 4; n++) {
               if (await increment(scene, table, key, handleOf(self, claimed.token))) counted += 1;

@@ -15,7 +15,7 @@ const DELETE_THEN_INSERT: readonly Change[] = [
 ];
 
 /** The only place where a claimant waits for the fence. */
-const WAITS_FOR_FENCE = "    const passing = this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, stillMay);\n";
+const WAITS_FOR_FENCE = '    const passing = claimed.passed ? "passed" : this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, stillMay);\n';
 
 /** Taking over, holding and giving up. */
 export const electionMutants: readonly Mutant[] = [
@@ -29,7 +29,7 @@ export const electionMutants: readonly Mutant[] = [
     wrong: "As delete-then-insert, and its cure: look half a second later whether the row still names us, and only then believe.",
     changes: [
       ...DELETE_THEN_INSERT,
-      { file: ELECTOR, from: WAITS_FOR_FENCE, to: `    await new Promise<void>((resolve) => this.#ports.clock.setTimer(500, resolve));\n${WAITS_FOR_FENCE}` },
+      { file: ELECTOR, from: WAITS_FOR_FENCE, to: `    await new Promise<void>((resolve) => this.#ports.clock.setTimer(500, resolve));\n${WAITS_FOR_FENCE.replace('claimed.passed ? "passed" : ', "")}` },
       // The look asks for the row alone.
       { file: ENGINE, from: '    if (this.#environment.epoch() !== input.epoch || fence > input.token) return "superseded";\n', to: "" },
     ],
@@ -58,7 +58,7 @@ export const electionMutants: readonly Mutant[] = [
       {
         file: ELECTOR,
         from: WAITS_FOR_FENCE,
-        to: '    const passing = Promise.resolve("passed");\n    void this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, unbroken).catch(() => undefined);\n',
+        to: '    const passing = Promise.resolve("passed");\n    if (!claimed.passed) void this.#passFence({ election: this.name, incarnation, token: claimed.token, epoch }, unbroken).catch(() => undefined);\n',
       },
     ],
   },

@@ -85,4 +85,9 @@ export const storeMutants: readonly Mutant[] = [
     wrong: "The fence moves without waiting for the transactions that stand on the old token.",
     changes: [{ file: ENGINE, from: '    if (this.#environment.fenceIsBusy(groupName, input.election)) return "busy";\n', to: "" }],
   },
+  {
+    name: "claim-passes-under-transactions",
+    wrong: "A claim takes the fence along without asking whether transactions stand on the old token.",
+    changes: [{ file: ENGINE, from: " && !this.#environment.fenceIsBusy(groupName, input.election);\n", to: ";\n" }],
+  },
 ];
