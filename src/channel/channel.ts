@@ -1,6 +1,6 @@
-import { abortError, Events, guardedLogger, TribuneError } from "../kernel/index.ts";
+import { abortError, Events, guardedLogger, isoTime, TribuneError, withDeadline } from "../kernel/index.ts";
 import type { Clock, Logger, Random } from "../kernel/index.ts";
-import type { ConnectionDown, Endpoint, KeyRing, KnownPeer, PeerIdentity, PeerUnreachable, Transport, Wait } from "../transport/index.ts";
+import type { ConnectionDown, ConnectionSecurity, Endpoint, KeyRing, KnownPeer, Link, PeerIdentity, PeerUnreachable, Transport, Wait } from "../transport/index.ts";
 import { Format } from "./codec.ts";
 import type { TopicFormat } from "./codec.ts";
 import { Delivery } from "./delivery.ts";
@@ -82,8 +82,8 @@ export interface ChannelEvents {
   undelivered: { readonly topic: string; readonly to: PeerIdentity; readonly result: DeliveryResult };
   /** A page of a state came and was applied. */
   state: StateProgress;
-  /** A connection with a member began or ended. Says nothing about whether it lives. */
-  reachability: { readonly peer: PeerIdentity; readonly connected: boolean; readonly detail: string };
+  /** A connection with a member began or ended, or another attempt to make one failed. Says nothing about whether the member lives. `since`: how long it has been so; ISO 8601, by this process's clock. */
+  reachability: { readonly peer: PeerIdentity; readonly connected: boolean; readonly since: string; readonly detail: string };
 }
 
 /** What went through a channel. */
@@ -95,8 +95,17 @@ export interface ChannelCounts {
 /** Whether a member can be talked to now. */
 export interface Reachability {
   readonly connected: boolean;
-  /** On the monotonic clock that was handed in. */
-  readonly sinceMs: number;
+  /** Since when it is so; ISO 8601, by this process's clock. */
+  readonly since: string;
+  /** How the connection is protected; `undefined` while there is none. */
+  readonly security: ConnectionSecurity | undefined;
+}
+
+/** What a ping found. */
+export interface Pong extends PeerIdentity {
+  /** There and back, in milliseconds. */
+  readonly roundTripMs: number;
+  readonly security: ConnectionSecurity | undefined;
 }
 
 /** One member that a message is for. */
@@ -138,6 +147,8 @@ export class Channel {
   readonly #own = new Map<string, Promise<void>>();
   #view: ChannelView = { version: 0, members: [], coordinator: null };
   #known = new Map<string, KnownPeer>();
+  /** Of the connections that there are, by incarnation. */
+  readonly #security = new Map<string, ConnectionSecurity>();
   #endpoint: Endpoint | undefined;
   #isStopped = false;
   /** Ends what this member waits for of its own accord. */
@@ -176,9 +187,10 @@ export class Channel {
       incarnation,
       known: (each) => this.#known.get(each),
       handlers: {
-        up: ({ link }) => {
+        up: ({ link, security }) => {
+          this.#security.set(link.peer.incarnation, security);
           this.#peer(link.peer).up(link);
-          this.#events.emit("reachability", { peer: link.peer, connected: true, detail: "a connection began" });
+          this.#events.emit("reachability", { peer: link.peer, connected: true, since: this.#since(link), detail: "a connection began" });
         },
         down: (event) => this.#down(event),
         unreachable: (event) => this.#down(event),
@@ -223,7 +235,47 @@ export class Channel {
   /** Whether a member can be talked to now; `undefined` for who is no member. */
   reachability(incarnation: string): Reachability | undefined {
     const link = this.#endpoint?.links.find((each) => each.peer.incarnation === incarnation);
-    return link === undefined ? undefined : { connected: link.state === "up", sinceMs: link.sinceMs };
+    return link === undefined ? undefined : { connected: link.state === "up", since: this.#since(link), security: this.#security.get(incarnation) };
+  }
+
+  /** Measures the way to a member and back, once there is a connection. Rejects with `NODE_UNKNOWN`, `PEER_UNREACHABLE`, `TRANSPORT_TIMEOUT`, `ABORTED`, `TRANSPORT_CLOSED`. */
+  async ping(node: string, wait: Wait): Promise<Pong> {
+    const { clock } = this.#ports;
+    const endpoint = this.#started();
+    const member = [...this.#known.values()].find((each) => each.node === node);
+    if (member === undefined) throw new TribuneError("NODE_UNKNOWN", `${node} is no other member with a channel`, { about: node, next: "see tribune members" });
+    const dueMs = clock.monotonicMs() + wait.deadlineMs;
+    const link = endpoint.link(member);
+    if (link.state !== "up") await this.#connected(member, wait);
+    const roundTripMs = await link.ping({ ...wait, deadlineMs: Math.max(1, dueMs - clock.monotonicMs()) });
+    return { node, incarnation: member.incarnation, roundTripMs, security: this.#security.get(member.incarnation) };
+  }
+
+  /** Resolves with the next connection to that member. */
+  async #connected({ node, incarnation }: PeerIdentity, wait: Wait): Promise<void> {
+    let off: (() => void) | undefined;
+    let detail = "no connection was made";
+    const connected = new Promise<void>((resolve) => {
+      off = this.#events.on("reachability", (event) => {
+        if (event.peer.incarnation !== incarnation) return;
+        if (event.connected) resolve();
+        else ({ detail } = event);
+      });
+    });
+    try {
+      await withDeadline(connected, { clock: this.#ports.clock, ms: wait.deadlineMs, operation: `connecting to ${node}`, signal: wait.signal });
+    } catch (error) {
+      if (wait.signal?.aborted === true) throw abortError(wait.signal, "pinging");
+      throw new TribuneError("PEER_UNREACHABLE", `${node} could not be reached within ${wait.deadlineMs} ms: ${detail}`, { about: node, next: "see whether the network lets members talk to each other, and what address it advertises", retryable: true, cause: error });
+    } finally {
+      off?.();
+    }
+  }
+
+  /** The moment at which a link's state began, for people. */
+  #since({ sinceMs }: Link): string {
+    const { clock } = this.#ports;
+    return isoTime(clock.wallMs() - (clock.monotonicMs() - sinceMs));
   }
 
   /** Says how values of a topic travel; before anything is sent on it or listened to. Throws `INVALID_NAME`. */
@@ -522,7 +574,8 @@ export class Channel {
   }
 
   #down({ link, detail }: ConnectionDown | PeerUnreachable): void {
-    this.#events.emit("reachability", { peer: link.peer, connected: false, detail });
+    this.#security.delete(link.peer.incarnation);
+    this.#events.emit("reachability", { peer: link.peer, connected: false, since: this.#since(link), detail });
   }
 
   /** Its connection ends; it may come again, with the next thing that is sent to it. */

@@ -3,7 +3,7 @@
  * @module
  */
 export { Channel } from "./channel.ts";
-export type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Reachability, RequestOptions, SendOptions, SendReport } from "./channel.ts";
+export type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Pong, Reachability, RequestOptions, SendOptions, SendReport } from "./channel.ts";
 export type { Message } from "./message.ts";
 export { bytesCodec, DEEPEST_JSON, jsonCodec } from "./codec.ts";
 export type { Codec, Schema, SchemaResult, TopicFormat } from "./codec.ts";

@@ -1,7 +1,7 @@
 import { Events } from "../kernel/index.ts";
 import type { Wait } from "../transport/index.ts";
 import { Channel } from "./channel.ts";
-import type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Reachability, RequestOptions, SendOptions, SendReport } from "./channel.ts";
+import type { ChannelCounts, ChannelEvents, ChannelPorts, MessageHandler, Pong, Reachability, RequestOptions, SendOptions, SendReport } from "./channel.ts";
 import type { TopicFormat } from "./codec.ts";
 import type { ChannelOptions } from "./options.ts";
 import type { RequestReport } from "./requests.ts";
@@ -10,7 +10,7 @@ import type { SharedState, StateOptions, StateReport } from "./state.ts";
 import type { ChannelView } from "./targets.ts";
 
 /** What users, and rooms that stand on it, have of a channel: all but its life. */
-export type GroupChannel = Pick<Channel, "on" | "listen" | "respond" | "define" | "state" | "obtainStates" | "send" | "request" | "reachability" | "counts">;
+export type GroupChannel = Pick<Channel, "on" | "listen" | "respond" | "define" | "state" | "obtainStates" | "send" | "request" | "reachability" | "ping" | "counts">;
 
 /** What the channel of a node stands on; its incarnations come and go. */
 export type NodeChannelPorts = Omit<ChannelPorts, "incarnation">;
@@ -136,6 +136,10 @@ export class NodeChannel implements GroupChannel {
 
   reachability(incarnation: string): Reachability | undefined {
     return this.#channel.reachability(incarnation);
+  }
+
+  ping(node: string, wait: Wait): Promise<Pong> {
+    return this.#channel.ping(node, wait);
   }
 
   get counts(): ChannelCounts {

@@ -2,7 +2,7 @@
 import { runCli } from "./program.ts";
 import { Shell } from "./shell.ts";
 
-const shell = new Shell({ stdout: process.stdout, stderr: process.stderr, env: process.env });
+const shell = new Shell({ stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, env: process.env });
 
 // Whatever nobody caught: one line, no stack unless asked for, and an exit code that says "failed".
 for (const event of ["uncaughtException", "unhandledRejection"] as const) {

@@ -8,18 +8,21 @@ import { evictCommand } from "./commands/evict.ts";
 import { farmCommand } from "./commands/farm.ts";
 import { joinCommand } from "./commands/join.ts";
 import { leadCommand } from "./commands/lead.ts";
+import { listenCommand } from "./commands/listen.ts";
 import { membersCommand } from "./commands/members.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { moveCommand } from "./commands/move.ts";
 import { pauseCommand, resumeCommand } from "./commands/pause.ts";
+import { pingCommand } from "./commands/ping.ts";
 import { resignCommand } from "./commands/resign.ts";
+import { sendCommand } from "./commands/send.ts";
 import { statusCommand } from "./commands/status.ts";
 import { transferCommand } from "./commands/transfer.ts";
 import { reportFailure } from "./failure.ts";
 import type { Shell } from "./shell.ts";
 
 /** In the order of the help: what one tries first, comes first. */
-const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, farmCommand, doctorCommand, migrateCommand, moveCommand];
+const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, sendCommand, listenCommand, pingCommand, farmCommand, doctorCommand, migrateCommand, moveCommand];
 
 const EXAMPLES = `
 Examples:

@@ -1,4 +1,4 @@
-import { isoTime, systemClock, systemRandom } from "../kernel/index.ts";
+import { isoTime, systemClock, systemRandom, TribuneError } from "../kernel/index.ts";
 import type { Clock, Logger, LogFields, Random } from "../kernel/index.ts";
 import { fit, safeJson, safeText } from "./safe-text.ts";
 import { Secrets } from "./secrets.ts";
@@ -24,6 +24,9 @@ export interface Stream {
   readonly rows?: number;
 }
 
+/** Standard input. */
+export type Input = AsyncIterable<Uint8Array> & { readonly isTTY?: boolean };
+
 /** What a command has around it: streams, environment, time, and how it ends. */
 export class Shell {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -35,9 +38,11 @@ export class Shell {
   verbose = false;
   readonly #stdout: Stream;
   readonly #stderr: Stream;
+  readonly #stdin: Input | undefined;
   readonly #gone = new AbortController();
 
-  constructor(options: { readonly stdout: Stream; readonly stderr: Stream; readonly env: Readonly<Record<string, string | undefined>> }) {
+  constructor(options: { readonly stdin?: Input; readonly stdout: Stream; readonly stderr: Stream; readonly env: Readonly<Record<string, string | undefined>> }) {
+    this.#stdin = options.stdin;
     this.#stdout = options.stdout;
     this.#stderr = options.stderr;
     this.env = options.env;
@@ -49,6 +54,14 @@ export class Shell {
   /** Aborts when nobody reads standard output any more. */
   get gone(): AbortSignal {
     return this.#gone.signal;
+  }
+
+  /** All of standard input. Throws `INVALID_OPTIONS` where somebody would have to type it. */
+  async input(): Promise<Uint8Array> {
+    if (this.#stdin === undefined || this.#stdin.isTTY === true) throw new TribuneError("INVALID_OPTIONS", "there is nothing to send", { about: "standard input", next: "give it as an argument, or from a file or a pipe" });
+    const parts: Uint8Array[] = [];
+    for await (const part of this.#stdin) parts.push(part);
+    return Buffer.concat(parts);
   }
 
   get isTerminal(): boolean {

@@ -256,13 +256,23 @@ describe("a channel", () => {
     a.channel.on("reachability", ({ peer, connected }) => void told.push(`${peer.node} ${connected}`));
     members.network.cut("node-1", "node-2");
     members.network.cut("node-2", "node-1");
+    const cutMs = members.clock.wallMs();
     await members.clock.advance(10_000);
-    assert.equal(a.channel.reachability(b.incarnation)?.connected, false);
-    assert.ok((a.channel.reachability(b.incarnation)?.sinceMs ?? 0) > 4_000);
+    const reachability = a.channel.reachability(b.incarnation);
+    assert.deepEqual([reachability?.connected, reachability?.security], [false, undefined]);
+    assert.ok(Date.parse(reachability?.since ?? "") > cutMs && Date.parse(reachability?.since ?? "") < members.clock.wallMs());
     members.network.heal("node-1", "node-2");
     members.network.heal("node-2", "node-1");
     await members.clock.advanceUntil(() => members.isWhole(), 30_000);
     assert.deepEqual([told[0], told.at(-1)], ["node-2 false", "node-2 true"]);
+    const pong = await members.outcome(a.channel.ping("node-2", { deadlineMs: 1_000 }));
+    assert.deepEqual([pong.node, pong.incarnation, pong.security?.protocol], ["node-2", b.incarnation, "memory"]);
+    assert.ok(pong.roundTripMs > 0);
+    await assert.rejects(a.channel.ping("node-9", { deadlineMs: 1_000 }), { code: "NODE_UNKNOWN" });
+    members.network.cut("node-1", "node-2");
+    members.network.cut("node-2", "node-1");
+    await members.clock.advance(10_000);
+    await assert.rejects(members.outcome(a.channel.ping("node-2", { deadlineMs: 1_000 })), { code: "PEER_UNREACHABLE" });
     assert.equal(a.channel.reachability("nobody"), undefined);
   });
 

@@ -1,15 +1,15 @@
 import type { Command } from "commander";
 import { createCluster } from "../../cluster/index.ts";
 import type { Cluster, ClusterOptions } from "../../cluster/index.ts";
-import { isoTime, shown, TribuneError } from "../../kernel/index.ts";
+import { shown, TribuneError } from "../../kernel/index.ts";
 import type { ViewChange } from "../../membership/index.ts";
 import { ailmentsInWords } from "../ailments.ts";
 import { duration } from "../duration.ts";
 import { Interrupts } from "../interrupts.ts";
 import { clusterOptions, withJson, withMember, withStore } from "../options.ts";
 import type { MemberOptions } from "../options.ts";
-import { safeText } from "../safe-text.ts";
 import type { Shell } from "../shell.ts";
+import { Teller } from "../teller.ts";
 
 interface JoinOptions extends MemberOptions {
   readonly json?: boolean;
@@ -89,21 +89,4 @@ function tellView({ view, joined, left }: ViewChange, tell: Teller): void {
   const changes = [...names(joined).map((name) => `+${name}`), ...names(left).map((name) => `-${name}`)].join(" ");
   const words = `view ${view.version}${view.skipped ? " (some before it were missed)" : ""}: ${names(view.members).join(", ")}${changes === "" ? "" : `  [${changes}]`}`;
   tell.say("view", { version: view.version, skipped: view.skipped, coordinator: view.coordinator?.node ?? null, members: view.members, joined: names(joined), left: names(left) }, words);
-}
-
-/** Says each thing twice: as a sentence for people, or as one JSON value for programs. */
-class Teller {
-  readonly #shell: Shell;
-  readonly #json: boolean;
-
-  constructor(shell: Shell, json: boolean) {
-    this.#shell = shell;
-    this.#json = json;
-  }
-
-  say(event: string, detail: Readonly<Record<string, unknown>>, sentence: string): void {
-    const at = isoTime(this.#shell.clock.wallMs());
-    if (this.#json) this.#shell.printJson({ event, at, ...detail });
-    else this.#shell.print(`${this.#shell.paint("dim", at)}  ${safeText(sentence)}`);
-  }
 }
