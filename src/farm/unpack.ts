@@ -19,9 +19,9 @@ const PIECE = 256 * 1024;
 export async function unpack(tar: string, directory: string, limits: UnpackLimits, signal: AbortSignal): Promise<void> {
   const half = `${directory}.half`;
   await rm(half, { recursive: true, force: true });
-  await mkdir(half, { recursive: true });
   const archive = await open(tar, "r");
   try {
+    await mkdir(half, { recursive: true });
     await unpackAll(archive, half, limits, signal);
     await rm(directory, { recursive: true, force: true });
     await rename(half, directory);

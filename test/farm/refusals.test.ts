@@ -129,7 +129,7 @@ describe("what a farm refuses", () => {
 
   it("and leaves nothing of all this on disk", async () => {
     const there = () => ["a", "b", "c"].flatMap((node) => [readdirSync(join(farms.folder, node, "artifacts")).length, readdirSync(join(farms.folder, node, "releases", "app")).length]);
-    await until(() => there().every((count) => count === 1), "one artifact and one release on each member").catch((e)=>{console.error(there(), readdirSync(join(farms.folder, "a"),{recursive:true}).join("\n"), readdirSync(join(farms.folder, "b"),{recursive:true}).join("\n"));throw e});
+    await until(() => there().every((count) => count === 1), "one artifact and one release on each member");
   });
 });
 

@@ -3,24 +3,22 @@ import type { Command } from "commander";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createCluster } from "../../cluster/index.ts";
 import type { ArtifactSource, ChangeOptions, ChangeReport, Farm, FarmStatus, MemberOutcome } from "../../farm/index.ts";
-import { nodeNameFrom, shown, TribuneError } from "../../kernel/index.ts";
-import { Interrupts } from "../interrupts.ts";
-import { clusterOptions, wholeNumber, withJson, withStore } from "../options.ts";
-import type { StoreOptions } from "../options.ts";
+import { shown, TribuneError } from "../../kernel/index.ts";
+import { asMessenger, withMessenger } from "../messenger.ts";
+import type { MessengerOptions } from "../messenger.ts";
+import { wholeNumber, withJson } from "../options.ts";
 import { safeText } from "../safe-text.ts";
 import type { Shell } from "../shell.ts";
 import { table } from "../table.ts";
 
-interface FarmCommandOptions extends StoreOptions {
+interface FarmCommandOptions extends MessengerOptions {
   readonly json?: boolean;
-  readonly host?: string;
 }
 
 interface ChangeCommandOptions extends FarmCommandOptions {
   readonly prepareMs?: number;
-  readonly rolling?: string;
+  readonly rolling?: number | "zone";
   readonly waveMs?: number;
 }
 
@@ -44,11 +42,11 @@ Exit code 4: refused, as it is. Exit code 1: a member said no, or could not appl
 /** `tribune farm`: deploys on all members, and shows what is deployed. */
 export function farmCommand(program: Command, shell: Shell): void {
   const farm = program.command("farm").description("deploy artifacts on all members, or on none").addHelpText("after", EXAMPLES);
-  const ask = (command: Command) => withStore(withJson(command)).option("--host <address>", "the address of this machine that members can reach; one that is theirs alone is found by itself");
+  const ask = (command: Command): Command => withMessenger(withJson(command)).addHelpText("after", EXAMPLES);
   const change = (command: Command) =>
     ask(command)
       .addOption(new Option("--prepare-ms <n>", "how long all members have to fetch, prepare and vote").argParser(wholeNumber(1)))
-      .option("--rolling <by>", "in waves: so many members at a time, or 'zone' for one zone after the other")
+      .addOption(new Option("--rolling <by>", "in waves: so many members at a time, or 'zone' for one zone after the other").argParser((by) => (by === "zone" ? by : wholeNumber(1)(by))))
       .addOption(new Option("--wave-ms <n>", "how long a wave may take until it is healthy").argParser(wholeNumber(1)));
 
   change(farm.command("deploy").description("deploy a file or a directory on all members").argument("<name>").argument("<version>").argument("<path>"))
@@ -88,17 +86,12 @@ async function changeBy(shell: Shell, options: FarmCommandOptions, work: (farm: 
   });
 }
 
+/** Joins as an observer that gives artifacts, with a folder for them that goes afterwards. */
 async function asObserver(shell: Shell, options: FarmCommandOptions, work: (farm: Farm, signal: AbortSignal) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "tribune-farm-"));
-  const cluster = createCluster({ ...clusterOptions(shell, { ...options, observer: true, node: nodeNameFrom("farm", shell.random.id().slice(0, 12)) }), channel: options.host === undefined ? true : { host: options.host }, farm: { dir } });
-  const interrupts = new Interrupts();
-  const signal = AbortSignal.any([interrupts.signal, shell.gone]);
   try {
-    await cluster.start({ signal });
-    await work(cluster.farm, signal);
+    await asMessenger(shell, options, { farm: { dir }, work: (cluster, signal) => work(cluster.farm, signal) });
   } finally {
-    await cluster.stop();
-    interrupts.release();
     await rm(dir, { recursive: true, force: true });
   }
 }
@@ -107,7 +100,7 @@ function changeOptions({ prepareMs, rolling, waveMs }: ChangeCommandOptions): Ch
   if (rolling === undefined && waveMs !== undefined) throw new TribuneError("INVALID_OPTIONS", "--wave-ms goes with --rolling", { next: "say how many members a wave has" });
   return {
     ...(prepareMs === undefined ? {} : { prepareMs }),
-    ...(rolling === undefined ? {} : { rolling: { by: rolling === "zone" ? "zone" : wholeNumber(1)(rolling), ...(waveMs === undefined ? {} : { waveMs }) } }),
+    ...(rolling === undefined ? {} : { rolling: { by: rolling, ...(waveMs === undefined ? {} : { waveMs }) } }),
   };
 }
 
