@@ -197,9 +197,9 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
     return this.#lifecycle.stop(async () => {
       const { clock, store, logger } = this.#options;
       const steps: ReadonlyArray<readonly [operation: string, ms: number, work: () => unknown]> = [
-        ["stop what was deployed", FARM_STOP_MS, () => this.#farm?.stop()],
         ["stop the work and resign", this.timing.stopBudgetMs + LEAVE_DEADLINE_MS, () => this.#elections.close()],
         ["end what contends", LEAVE_DEADLINE_MS, () => this.#elections.dispose()],
+        ["stop what was deployed", FARM_STOP_MS, () => this.#farm?.stop()],
         ["say goodbye to the members", 2 * LEAVE_DEADLINE_MS, () => this.#messaging?.stop(LEAVE_DEADLINE_MS)],
         ["leave the group", 2 * LEAVE_DEADLINE_MS, () => this.#presence.stop(LEAVE_DEADLINE_MS)],
         ["close the store", LEAVE_DEADLINE_MS, () => store.close()],

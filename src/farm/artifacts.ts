@@ -19,6 +19,7 @@ export interface StoredArtifact {
 
 const DIGEST = /^[0-9a-f]{64}$/;
 const PART = ".part";
+const AT_ONCE = { highWaterMark: 2 ** 20 };
 
 /**
  * Artifacts in a folder: whole ones under their digest, parts of ones that are coming beside them. A part is always the beginning of the whole.
@@ -27,6 +28,8 @@ export class Artifacts {
   readonly #folder: string;
   readonly #random: Random;
   readonly #maxBytes: number;
+  /** Digests that this process has seen to fit. */
+  readonly #verified = new Set<string>();
 
   constructor(folder: string, random: Random, maxBytes: number) {
     this.#folder = folder;
@@ -69,6 +72,7 @@ export class Artifacts {
       await file.close();
       const digest = hash.digest("hex");
       await rename(fresh, this.path(digest));
+      this.#verified.add(digest);
       return { digest, sizeBytes, kind };
     } catch (error) {
       await file.close().catch(() => undefined);
@@ -100,15 +104,21 @@ export class Artifacts {
   async complete(digest: string, signal: AbortSignal): Promise<boolean> {
     const { path } = await this.part(digest);
     const fits = (await digestOf(path, signal)) === digest;
-    if (fits) await rename(path, this.path(digest));
-    else await rm(path, { force: true });
-    return fits;
+    if (!fits) {
+      await rm(path, { force: true });
+      return false;
+    }
+    await rename(path, this.path(digest));
+    this.#verified.add(digest);
+    return true;
   }
 
-  /** Whether what is here still has its digest; if not, it is removed. */
+  /** Whether what is here still has its digest, looked at once in the life of a process; if not, it is removed. */
   async verify(digest: string, signal: AbortSignal): Promise<boolean> {
+    if (this.#verified.has(digest)) return true;
     const fits = (await digestOf(this.path(digest), signal)) === digest;
-    if (!fits) await rm(this.path(digest), { force: true });
+    if (fits) this.#verified.add(digest);
+    else await rm(this.path(digest), { force: true });
     return fits;
   }
 
@@ -120,6 +130,7 @@ export class Artifacts {
 
   /** Removes all others. */
   async keepOnly(digests: ReadonlySet<string>): Promise<void> {
+    for (const digest of this.#verified) if (!digests.has(digest)) this.#verified.delete(digest);
     for (const name of await readdir(this.#folder)) {
       if (!name.startsWith("new-") && !digests.has(name.replace(PART, ""))) await rm(join(this.#folder, name), { force: true });
     }
@@ -129,7 +140,7 @@ export class Artifacts {
 /** SHA-256 of a file, streaming. */
 export async function digestOf(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
-  for await (const piece of createReadStream(path, { highWaterMark: 2 ** 18 }) as AsyncIterable<Buffer>) {
+  for await (const piece of createReadStream(path, AT_ONCE) as AsyncIterable<Buffer>) {
     if (signal.aborted) throw abortError(signal, "verifying the artifact");
     hash.update(piece);
   }
@@ -138,8 +149,8 @@ export async function digestOf(path: string, signal: AbortSignal): Promise<strin
 
 function streamOf(source: ArtifactSource): readonly [bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, kind: "file" | "directory"] {
   if (source instanceof Uint8Array) return [[source], "file"];
-  if ("file" in source) return [createReadStream(source.file), "file"];
-  if ("tar" in source) return [createReadStream(source.tar), "directory"];
+  if ("file" in source) return [createReadStream(source.file, AT_ONCE), "file"];
+  if ("tar" in source) return [createReadStream(source.tar, AT_ONCE), "directory"];
   return [packDirectory(source.directory), "directory"];
 }
 

@@ -270,7 +270,7 @@ export class Farm {
     while (clock.monotonicMs() < dueMs && !signal.aborted) {
       const answer = await this.#askOnce(channel, named, signal);
       if (answer === undefined) return this.#look();
-      if (REFUSALS.includes(answer.code)) throw new TribuneError(answer.code as ErrorCode, answer.message, { about: named.name, ...nextAfter(answer.code) });
+      if (REFUSALS.includes(answer.code)) throw new TribuneError(answer.code as ErrorCode, answer.message, { about: named.name, next: NEXT[answer.code] });
       last = `${answer.code}: ${answer.message}`;
       await sleep(clock, WISH_AGAIN_MS, signal);
     }
@@ -522,13 +522,17 @@ export class Farm {
 
 const VERSION_NEXT = "give what you deploy a new version, or go back to that one by rollback";
 
-function nextAfter(code: string): { readonly next?: string } {
-  if (code === "FARM_VERSION_EXISTS") return { next: VERSION_NEXT };
-  if (code === "FARM_BUSY") return { next: "wait until it has ended: tribune farm status shows it" };
-  return {};
-}
+/** What can be done where a change was refused, or rolled back. */
+const NEXT: Readonly<Partial<Record<string, string>>> = {
+  FARM_VERSION_EXISTS: VERSION_NEXT,
+  FARM_BUSY: "wait until it has ended: tribune farm status shows it",
+  FARM_NOT_DEPLOYED: "see tribune farm status for what there is",
+  FARM_UNSIGNED: "deploy it with signWith (--sign-with), and the key that its members trust",
+  FARM_UNHANDLED: 'give that member a handler for it, or one for "*"',
+  FARM_TIMEOUT: "see whether that member has a farm, and what its handler waits for; or give it more time",
+};
 
 function rolledBackError(name: string, { version, code, why, node, kind }: Outcome): TribuneError {
   const what = kind === "rollback" ? "going back to" : "deploying";
-  return new TribuneError(code ?? "FARM_PREPARE_FAILED", `${what} ${name} ${version} was rolled back everywhere${node === null ? "" : `, because of ${node}`}: ${why ?? "it was refused"}`, { about: name, next: "mend what that member says, and try again" });
+  return new TribuneError(code ?? "FARM_PREPARE_FAILED", `${what} ${name} ${version} was rolled back everywhere${node === null ? "" : `, because of ${node}`}: ${why ?? "it was refused"}`, { about: name, next: NEXT[code ?? ""] ?? "mend what that member says, and deploy it as another version" });
 }

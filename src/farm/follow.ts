@@ -54,7 +54,10 @@ export function isStillWanted(step: MemberStep, record: AppRecord, node: string)
       return record.change?.id === step.change.id;
     case "activate":
       return wanted(record, node)?.id === step.release.id;
-    default:
+    case "rest":
+    case "wait":
+    case "deactivate":
+    case "discard":
       return true; // taking away is never called off half-way
   }
 }

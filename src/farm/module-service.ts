@@ -171,7 +171,7 @@ class ModuleWorker {
     if (!this.#isAlive) return Promise.reject(new TribuneError("FARM_UNHEALTHY", `the worker that ${method} was to be called in has ended`, { about: method, next: "it is started again" }));
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
-      this.#worker.postMessage({ id, method, args } satisfies WorkerCall);
+      this.#worker.postMessage({ id, method, args } satisfies WorkerCall, []);
       this.#pending.set(id, { resolve, reject });
     });
   }

@@ -14,7 +14,7 @@ export type WorkerAnswer = { readonly kind: "loaded"; readonly methods: readonly
 // The other side is module-service.ts. What a module throws while it loads ends the worker, which tells that side.
 const { entry } = workerData as { readonly entry: string };
 const exported = (await import(pathToFileURL(entry).href)) as Readonly<Record<string, unknown>>;
-const answer = (message: WorkerAnswer) => parentPort?.postMessage(message);
+const answer = (message: WorkerAnswer) => parentPort?.postMessage(message, []);
 
 parentPort?.on("message", ({ id, method, args }: WorkerCall) => {
   void (async () => {

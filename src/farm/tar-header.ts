@@ -38,7 +38,7 @@ export function encodeHeader({ path, kind, sizeBytes, executable }: TarEntry): B
 /** Reads a header; `null` for a block of zeros, which ends a tar. Throws `FARM_ARTIFACT_INVALID` for everything but plain files and folders under plain relative paths. */
 export function decodeHeader(header: Buffer): TarEntry | null {
   if (header.every((byte) => byte === 0)) return null;
-  if (!/^ustar(?:\0|  \0|\x00| )/.test(header.toString("latin1", 257, 265))) throw invalidArtifact("the archive is not a tar in the format ustar", "make it with tar --format=ustar, or give the directory itself");
+  if (header.toString("latin1", 257, 262) !== "ustar") throw invalidArtifact("the archive is not a tar in the format ustar", "make it with tar --format=ustar, or give the directory itself");
   if (parseOctal(header, 148, 8) !== checksum(header)) throw invalidArtifact("the archive has a header whose checksum is wrong");
   const type = String.fromCharCode(header[156] ?? 0);
   const prefix = field(header, 345, 155);

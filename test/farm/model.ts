@@ -122,7 +122,8 @@ function afterStep(state: State, node: Node, step: MemberStep): [Partial<Node>, 
       prepared.delete(step.release.id);
       return [{ local: { ...local, prepared } }, {}];
     }
-    default:
+    case "rest":
+    case "wait":
       return [{}, {}];
   }
 }

@@ -55,7 +55,7 @@ export function farmCommand(program: Command, shell: Shell): void {
     .option("--tar", "the file is a tar of the directory that is meant")
     .action(async (name: string, version: string, path: string, options: DeployCommandOptions) => {
       const artifact = await artifactAt(path, options.tar === true);
-      const signWith = options.signWith === undefined ? undefined : await readFile(options.signWith, "utf8");
+      const signWith = options.signWith === undefined ? undefined : await keyAt(options.signWith);
       const config = options.config === undefined ? null : jsonOf(options.config);
       await changeBy(shell, options, (by, signal) => by.deploy({ name, version, artifact, config, ...(signWith === undefined ? {} : { signWith }), ...changeOptions(options), signal }));
     });
@@ -109,6 +109,14 @@ async function artifactAt(path: string, isTar: boolean): Promise<ArtifactSource>
   if (found?.isDirectory() === true && !isTar) return { directory: path };
   if (found?.isFile() === true) return isTar ? { tar: path } : { file: path };
   throw new TribuneError("FARM_ARTIFACT_INVALID", `${shown(path)} is no ${isTar ? "file" : "file and no directory"}`, { about: "artifact", next: "give the path of what is to be deployed" });
+}
+
+async function keyAt(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw new TribuneError("INVALID_OPTIONS", `--sign-with cannot be read: ${(error as NodeJS.ErrnoException).code ?? "it failed"}`, { about: file, next: "name a file with an Ed25519 private key in PEM", cause: error });
+  }
 }
 
 function jsonOf(text: string): unknown {
