@@ -30,6 +30,10 @@ export class Artifacts {
   readonly #maxBytes: number;
   /** Digests that this process has seen to fit. */
   readonly #verified = new Set<string>();
+  /** Digests of artifacts that were taken in, and are not let go yet. */
+  readonly #taken = new Set<string>();
+  /** What comes, is looked for, and goes, does so one after the other: nothing goes that has just come. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(folder: string, random: Random, maxBytes: number) {
     this.#folder = folder;
@@ -49,11 +53,11 @@ export class Artifacts {
   }
 
   /** Its size, if all of it is here. */
-  async size(digest: string): Promise<number | undefined> {
-    return sizeOf(this.path(digest));
+  size(digest: string): Promise<number | undefined> {
+    return this.#inTurn(() => sizeOf(this.path(digest)));
   }
 
-  /** Takes an artifact in, streaming. Rejects with `FARM_ARTIFACT_INVALID`, `ABORTED`, and what the file system says. */
+  /** Takes an artifact in, streaming, to stay at least until it is let go. Rejects with `FARM_ARTIFACT_INVALID`, `ABORTED`, and what the file system says. */
   async take(source: ArtifactSource, signal?: AbortSignal): Promise<StoredArtifact> {
     const [bytes, kind] = streamOf(source);
     const fresh = join(this.#folder, `new-${this.#random.id()}`);
@@ -71,8 +75,11 @@ export class Artifacts {
       await file.sync();
       await file.close();
       const digest = hash.digest("hex");
-      await rename(fresh, this.path(digest));
-      this.#verified.add(digest);
+      await this.#inTurn(async () => {
+        await rename(fresh, this.path(digest));
+        this.#taken.add(digest);
+        this.#verified.add(digest);
+      });
       return { digest, sizeBytes, kind };
     } catch (error) {
       await file.close().catch(() => undefined);
@@ -108,8 +115,10 @@ export class Artifacts {
       await rm(path, { force: true });
       return false;
     }
-    await rename(path, this.path(digest));
-    this.#verified.add(digest);
+    await this.#inTurn(async () => {
+      await rename(path, this.path(digest));
+      this.#verified.add(digest);
+    });
     return true;
   }
 
@@ -128,12 +137,27 @@ export class Artifacts {
     await link(this.path(digest), path).catch(() => copyFile(this.path(digest), path));
   }
 
-  /** Removes all others. */
-  async keepOnly(digests: ReadonlySet<string>): Promise<void> {
-    for (const digest of this.#verified) if (!digests.has(digest)) this.#verified.delete(digest);
-    for (const name of await readdir(this.#folder)) {
-      if (!name.startsWith("new-") && !digests.has(name.replace(PART, ""))) await rm(join(this.#folder, name), { force: true });
-    }
+  /** An artifact that was taken in stays only if others need it. */
+  letGo(digest: string): void {
+    this.#taken.delete(digest);
+  }
+
+  /** Removes all that nobody needs; whether it is needed is asked when it is its turn. */
+  keepOnly(isNeeded: (digest: string) => boolean): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const name of await readdir(this.#folder)) {
+        const digest = name.replace(PART, "");
+        if (!DIGEST.test(digest) || this.#taken.has(digest) || isNeeded(digest)) continue;
+        this.#verified.delete(digest);
+        await rm(join(this.#folder, name), { force: true });
+      }
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work, work);
+    this.#turn = result.catch(() => undefined);
+    return result;
   }
 }
 

@@ -97,6 +97,10 @@ export interface FarmCounts {
 
 const PROGRESS_TOPIC = "farm.progress";
 const PROGRESS_EVERY_MS = 250;
+/** Before the store is asked again to take what this member has to tell. */
+const TELL_AGAIN_MS = 200;
+/** Between two looks whether what this member has told is still there. */
+const REPORT_AGAIN_MS = 30_000;
 /** How long a wish is tried, while there is no coordinator. */
 const WISH_MS = 60_000;
 const WISH_TRY_MS = 10_000;
@@ -118,8 +122,6 @@ export class Farm {
   readonly #reportCache: DocumentCache<NodeReport>;
   readonly #followers = new Map<string, Follower>();
   readonly #outcomes = new Map<string, string>();
-  /** Artifacts that were taken in here, and are in no document yet. */
-  readonly #held = new Set<string>();
   readonly #told = new Map<string, { readonly phase: string; readonly atMs: number }>();
   readonly #watchers = new Set<() => void>();
   readonly #offs: (() => void)[] = [];
@@ -132,6 +134,7 @@ export class Farm {
   #timer: Timer | undefined;
   #reportTurn: Promise<void> = Promise.resolve();
   #reported = "";
+  #reportedMs = Number.NEGATIVE_INFINITY;
   #counts: FarmCounts = { bytesFetched: 0, bytesGiven: 0 };
 
   /** Throws `INVALID_OPTIONS`. */
@@ -206,7 +209,6 @@ export class Farm {
     this.#assertRunning();
     if ([this.#record(name)?.current, ...(this.#record(name)?.history ?? [])].some((release) => release?.version === version)) throw new TribuneError("FARM_VERSION_EXISTS", `${name} has had a version ${version}`, { about: name, next: VERSION_NEXT });
     const { digest, sizeBytes, kind } = await this.#artifacts.take(artifact, signal);
-    this.#held.add(digest);
     try {
       const id = this.#ports.random.id();
       const parts = { version, digest, sizeBytes, kind, config: JSON.parse(JSON.stringify(config)) as unknown };
@@ -214,7 +216,7 @@ export class Farm {
       verifyRelease(name, release, this.#settings.trustedKeys);
       return await this.#change(name, { id, by: this.#ports.node, kind: "deploy", release, prepareMs: options.prepareMs ?? this.#settings.prepareMs, rolling }, signal);
     } finally {
-      this.#held.delete(digest);
+      this.#artifacts.letGo(digest);
       this.#look();
     }
   }
@@ -354,14 +356,14 @@ export class Farm {
       const [newest] = value.outcomes;
       if (newest === undefined || this.#outcomes.get(value.name) === newest.id) continue;
       this.#outcomes.set(value.name, newest.id);
-      this.#events.emit("decided", { ...newest, name: value.name });
+      if (this.#isFollowing) this.#events.emit("decided", { ...newest, name: value.name });
     }
   }
 
   /** Hands each name's record to its follower, and lets go of artifacts that nobody needs any more. */
   #follow(): void {
-    const needed = new Set([...this.#held, ...[...this.#records.values()].flatMap(({ value }) => digestsOf(value))]);
-    void this.#artifacts.keepOnly(needed).catch((error: unknown) => this.#logger.debug({ error: String(error) }, "old artifacts could not be removed"));
+    const isNeeded = (digest: string) => [...this.#records.values()].some(({ value }) => digestsOf(value).includes(digest));
+    void this.#artifacts.keepOnly(isNeeded).catch((error: unknown) => this.#logger.debug({ error: String(error) }, "old artifacts could not be removed"));
     this.#isFollowing = true;
     if (this.#ports.observer || this.#lifecycle.signal.aborted) return;
     const incarnation = this.#ports.incarnation();
@@ -373,7 +375,12 @@ export class Farm {
       if (isNew) follower.revote();
       follower.update(value);
     }
-    if (isNew) void this.#report();
+    const nowMs = this.#ports.clock.monotonicMs();
+    if (!isNew && nowMs - this.#reportedMs < REPORT_AGAIN_MS) return;
+    // A store that went back, or a coordinator that did not know of this member yet, may have lost it.
+    this.#reportedMs = nowMs;
+    this.#reported = "";
+    void this.#report();
   }
 
   #newFollower(record: AppRecord): Follower {
@@ -418,19 +425,20 @@ export class Farm {
   #report(): Promise<void> {
     this.#reportTurn = this.#reportTurn.then(async () => {
       const { documents, node, clock } = this.#ports;
-      for (let attempt = 0; attempt < 20 && !this.#lifecycle.signal.aborted; attempt++) {
+      while (!this.#lifecycle.signal.aborted) {
         const incarnation = this.#ports.incarnation();
         const apps: Record<string, AppReport> = Object.fromEntries([...this.#followers].map(([name, follower]) => [name, follower.report]));
         const content = JSON.stringify([incarnation, apps]);
         if (content === this.#reported) return;
         try {
           const there = await documents.read(nodeDocument(node));
-          if (await documents.write({ name: nodeDocument(node), expectedVersion: there?.version ?? 0, text: encode({ node, incarnation, view: this.#ports.view()?.version ?? 0, apps }) })) this.#reported = content;
+          if (there !== null && says(there.text, content)) this.#reported = content;
+          else if (await documents.write({ name: nodeDocument(node), expectedVersion: there?.version ?? 0, text: encode({ node, incarnation, view: this.#ports.view()?.version ?? 0, apps }) })) this.#reported = content;
           if (this.#ports.fence() !== undefined) this.#look();
         } catch (error) {
           this.#logger.debug({ node, error: String(error) }, "what this member has could not be told yet");
-          await sleep(clock, this.#settings.pollMs, this.#lifecycle.signal);
         }
+        if (this.#reported !== content) await sleep(clock, TELL_AGAIN_MS, this.#lifecycle.signal);
       }
     });
     return this.#reportTurn;
@@ -531,6 +539,16 @@ const NEXT: Readonly<Partial<Record<string, string>>> = {
   FARM_UNHANDLED: 'give that member a handler for it, or one for "*"',
   FARM_TIMEOUT: "see whether that member has a farm, and what its handler waits for; or give it more time",
 };
+
+/** Whether the text of a report has what is to be told. */
+function says(text: string, content: string): boolean {
+  try {
+    const { incarnation, apps } = JSON.parse(text) as Partial<NodeReport>;
+    return JSON.stringify([incarnation, apps]) === content;
+  } catch {
+    return false;
+  }
+}
 
 function rolledBackError(name: string, { version, code, why, node, kind }: Outcome): TribuneError {
   const what = kind === "rollback" ? "going back to" : "deploying";

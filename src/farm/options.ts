@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { Complaints, isTribuneError, shown } from "../kernel/index.ts";
-import { LONGEST_FARM_NAME } from "./record.ts";
+import { isFarmName } from "./record.ts";
 import { publicKey } from "./signature.ts";
 
 /** An artifact as handlers get it. */
@@ -115,9 +115,4 @@ export function farmSettings(options: FarmOptions): FarmSettings {
   }
   complaints.throwIfAny();
   return { ...given, trustedKeys: keys };
-}
-
-/** Whether something deployed may be called so. */
-export function isFarmName(name: unknown): name is string {
-  return typeof name === "string" && name.length <= LONGEST_FARM_NAME && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name);
 }

@@ -111,6 +111,14 @@ export const NODE_PREFIX = "farm.node.";
 /** The longest name of something deployed: that of its document has to be a name too. */
 export const LONGEST_FARM_NAME = 100;
 
+/** Names of folders are made of it, so it is looked at wherever it comes from. */
+const ID = /^[0-9a-f]{32}$/;
+
+/** Whether something deployed, or a version of it, may be called so. */
+export function isFarmName(name: unknown): name is string {
+  return typeof name === "string" && name.length <= LONGEST_FARM_NAME && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name);
+}
+
 /** A name of which nothing is known yet. */
 export function emptyRecord(name: string): AppRecord {
   return { name, current: null, history: [], change: null, outcomes: [] };
@@ -138,7 +146,7 @@ export function encode(value: AppRecord | Vote | NodeReport): string {
 
 /** What is in the document of a name. Throws `INVALID_DOCUMENT` if that is something else. */
 export function decodeApp(document: string, text: string): AppRecord {
-  return decode<AppRecord>(document, text, (value) => typeof value.name === "string" && Array.isArray(value.history) && Array.isArray(value.outcomes) && isRelease(value.current) && value.history.every(isRelease) && isChange(value.change));
+  return decode<AppRecord>(document, text, (value) => isFarmName(value.name) && document === appDocument(value.name) && Array.isArray(value.history) && Array.isArray(value.outcomes) && isRelease(value.current) && value.history.every(isRelease) && isChange(value.change));
 }
 
 /** What is in the document of a vote. Throws `INVALID_DOCUMENT`. */
@@ -169,11 +177,11 @@ function decode<T>(document: string, text: string, fits: (value: T) => boolean):
 }
 
 function isRelease(value: Release | null): boolean {
-  return value === null || (isObject(value) && typeof value.id === "string" && typeof value.version === "string" && /^[0-9a-f]{64}$/.test(value.digest) && Number.isSafeInteger(value.sizeBytes) && value.sizeBytes >= 0 && (value.kind === "file" || value.kind === "directory"));
+  return value === null || (isObject(value) && ID.test(value.id) && isFarmName(value.version) && /^[0-9a-f]{64}$/.test(value.digest) && Number.isSafeInteger(value.sizeBytes) && value.sizeBytes >= 0 && (value.kind === "file" || value.kind === "directory"));
 }
 
 function isChange(value: Change | null): boolean {
-  return value === null || (isObject(value) && typeof value.id === "string" && /^[0-9a-f]{32}$/.test(value.id) && (value.release as Release | null) !== null && isRelease(value.release) && (value.phase === "preparing" || value.phase === "rolling") && Array.isArray(value.admitted) && Array.isArray(value.wave));
+  return value === null || (isObject(value) && ID.test(value.id) && (value.release as Release | null) !== null && isRelease(value.release) && (value.phase === "preparing" || value.phase === "rolling") && Array.isArray(value.admitted) && Array.isArray(value.wave));
 }
 
 function isObject(value: unknown): boolean {

@@ -1,7 +1,6 @@
 import { Complaints, shown, TribuneError } from "../kernel/index.ts";
 import type { Wish } from "./coordinate.ts";
-import { isFarmName } from "./options.ts";
-import { LONGEST_FARM_NAME } from "./record.ts";
+import { isFarmName, LONGEST_FARM_NAME } from "./record.ts";
 import type { Rolling } from "./record.ts";
 import { sortedJson } from "./signature.ts";
 

@@ -45,7 +45,7 @@ describe("a directory as a tar", () => {
     const tar = await packed(one);
     assert.deepEqual(await packed(two), tar);
     const out = await unpacked(tar);
-    assert.deepEqual(new Set(readdirSync(out, { recursive: true })), new Set(readdirSync(one, { recursive: true })));
+    assert.deepEqual(new Set(readdirSync(out, { recursive: true, encoding: "utf8" })), new Set(readdirSync(one, { recursive: true, encoding: "utf8" })));
     assert.equal(readFileSync(join(out, "deep/er/b-ä"), "utf8"), "b".repeat(1_000));
     assert.equal(lstatSync(join(out, "run.sh")).mode & 0o777, 0o755);
   });

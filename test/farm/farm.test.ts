@@ -1,16 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, describe, it } from "node:test";
-import { bytes, Farms } from "./farms.ts";
+import { describe, it } from "node:test";
+import { bytes, worlds } from "./farms.ts";
 
 describe("a farm", () => {
-  const worlds: Farms[] = [];
-  const world = () => {
-    const made = new Farms();
-    worlds.push(made);
-    return made;
-  };
-  after(() => Promise.all(worlds.map((each) => each.stop())));
+  const world = worlds();
 
   it("deploys on all members, newcomers included, and takes it back from all", async () => {
     const farms = world();

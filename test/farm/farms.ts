@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after } from "node:test";
 import { createCluster } from "../../src/cluster/index.ts";
 import type { Cluster, ClusterOptions } from "../../src/cluster/index.ts";
 import type { Artifact, FarmHandler, FarmOptions } from "../../src/farm/index.ts";
@@ -70,6 +71,17 @@ export class Farms {
 }
 
 export const bytes = (words: string) => new Uint8Array(Buffer.from(words));
+
+/** For a suite: makes worlds, and stops them afterwards. */
+export function worlds(): () => Farms {
+  const made: Farms[] = [];
+  after(() => Promise.all(made.map((each) => each.stop())));
+  return () => {
+    const world = new Farms();
+    made.push(world);
+    return world;
+  };
+}
 
 /** Resolves when it holds; for what nothing tells of. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

@@ -2,16 +2,10 @@ import assert from "node:assert/strict";
 import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { bytes, Farms, gate, until } from "./farms.ts";
+import { bytes, Farms, gate, until, worlds } from "./farms.ts";
 
 describe("a farm in trouble", () => {
-  const worlds: Farms[] = [];
-  const world = () => {
-    const made = new Farms();
-    worlds.push(made);
-    return made;
-  };
-  after(() => Promise.all(worlds.map((each) => each.stop())));
+  const world = worlds();
 
   it("goes on under a new coordinator when the old one leaves while votes come in", async () => {
     const farms = world();
@@ -110,11 +104,9 @@ describe("a farm in trouble", () => {
 });
 
 describe("a rolling deployment", () => {
-  const worlds: Farms[] = [];
-  after(() => Promise.all(worlds.map((each) => each.stop())));
+  const world = worlds();
   const zones = async (over: Parameters<Farms["handler"]>[1] = {}, worst = "d") => {
-    const farms = new Farms();
-    worlds.push(farms);
+    const farms = world();
     for (const [node, zone] of [["a", "x"], ["b", "y"], ["c", "x"], ["d", "y"]] as const) await farms.node(node, { handlers: { "*": farms.handler(node, node === worst ? over : {}) } }, { metadata: { zone } }).start();
     const [a] = farms.all;
     assert.ok(a !== undefined);
