@@ -9,6 +9,8 @@ import { Farms, until } from "./farms.ts";
 
 const home = mkdtempSync(join(tmpdir(), "tribune-modules-"));
 const services: { readonly service: ModuleService; readonly artifact: Artifact; readonly dir: string }[] = [];
+/** Limits are not what is looked at, but where a test says so. */
+const PATIENT = { startMs: 300_000, drainMs: 300_000 };
 const context: HandlerContext = { signal: new AbortController().signal, previous: null };
 after(async () => {
   for (const { service, artifact, dir } of services) await service.deactivate(artifact, dir, context);
@@ -24,7 +26,7 @@ function modules(version: string, code: string): { readonly artifact: Artifact; 
 }
 
 async function running(code: string, options: Parameters<typeof moduleService>[0] = {}) {
-  const service = moduleService(options);
+  const service = moduleService({ ...PATIENT, ...options });
   const one = { service, ...modules("1", code) };
   services.push(one);
   await service.prepare(one.artifact, one.dir, context);
@@ -50,7 +52,7 @@ describe("a directory of modules as a service", () => {
   });
 
   it("is refused where it cannot be loaded", async () => {
-    const service = moduleService({ startMs: 5_000 });
+    const service = moduleService(PATIENT);
     for (const [code, message] of [["export const = 1;", /could not be loaded/], ['import "not-installed";', /not-installed/], ["throw new Error('no key');", /no key/], ["process.exit(3);", /ended by itself/]] as const) {
       const { artifact, dir } = modules(`bad-${message.source.length}`, code);
       await assert.rejects(Promise.resolve(service.prepare(artifact, dir, context)), { code: "FARM_PREPARE_FAILED", message });
@@ -94,7 +96,7 @@ describe("a directory of modules as a service", () => {
   it("is deployed by a farm, on all members", async () => {
     const farms = new Farms();
     try {
-      const [one, two] = [moduleService(), moduleService()];
+      const [one, two] = [moduleService(PATIENT), moduleService(PATIENT)];
       const nodes = [farms.node("a", { handlers: { app: one } }), farms.node("b", { handlers: { app: two } })];
       for (const node of nodes) await node.start();
       const deploy = (version: string, code: string) => {
