@@ -76,7 +76,7 @@ describe("tribune farm", () => {
       [["deploy", "prices", "1", artifact, "--sign-with", join(where.folder, "none.pem")], 2, /^error INVALID_OPTIONS: --sign-with/m],
       [["deploy", "prices", "1", artifact], 4, /^error FARM_UNSIGNED: .*signWith/m],
       [["undeploy", "prices"], 4, /^error FARM_NOT_DEPLOYED: /m],
-      [["status", "prices"], 4, /^error FARM_NOT_DEPLOYED: /m],
+      [["status", "other"], 4, /^error FARM_NOT_DEPLOYED: /m],
       [["deploy", "prices", "1", artifact, "--sign-with", pem], 0, /applied/],
       [["deploy", "prices", "1", artifact, "--sign-with", pem], 4, /^error FARM_VERSION_EXISTS: .*rollback/m],
     ];
