@@ -3,6 +3,7 @@ import { Option } from "commander";
 import type { Command } from "commander";
 import { createCluster } from "../cluster/index.ts";
 import type { Cluster, ClusterChannelOptions } from "../cluster/index.ts";
+import type { FarmOptions } from "../farm/index.ts";
 import { Complaints, TribuneError, withDeadline } from "../kernel/index.ts";
 import type { Member } from "../membership/index.ts";
 import { Interrupts } from "./interrupts.ts";
@@ -41,9 +42,9 @@ const START_TIMEOUT_MS = 15_000;
 export async function asMessenger(
   shell: Shell,
   options: MessengerOptions,
-  parts: { readonly register?: (cluster: Cluster) => void; readonly work: (cluster: Cluster, signal: AbortSignal) => Promise<void> },
+  parts: { readonly register?: (cluster: Cluster) => void; readonly farm?: FarmOptions; readonly work: (cluster: Cluster, signal: AbortSignal) => Promise<void> },
 ): Promise<void> {
-  const cluster = createCluster({ ...clusterOptions(shell, options), createSchema: false, observer: true, channel: channelOptions(options) });
+  const cluster = createCluster({ ...clusterOptions(shell, options), createSchema: false, observer: true, channel: channelOptions(options), ...(parts.farm === undefined ? {} : { farm: parts.farm }) });
   const interrupts = new Interrupts();
   const signal = AbortSignal.any([interrupts.signal, shell.gone]);
   let evicted: TribuneError | undefined;

@@ -6,6 +6,7 @@ import { doctorCommand } from "./commands/doctor.ts";
 import { electionsCommand } from "./commands/elections.ts";
 import { eventsCommand } from "./commands/events.ts";
 import { evictCommand } from "./commands/evict.ts";
+import { farmCommand } from "./commands/farm.ts";
 import { joinCommand } from "./commands/join.ts";
 import { leadCommand } from "./commands/lead.ts";
 import { listenCommand } from "./commands/listen.ts";
@@ -22,7 +23,7 @@ import { reportFailure } from "./failure.ts";
 import type { Shell } from "./shell.ts";
 
 /** In the order of the help: what one tries first, comes first. */
-const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, contextsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, sendCommand, listenCommand, pingCommand, doctorCommand, migrateCommand, moveCommand];
+const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, contextsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, sendCommand, listenCommand, pingCommand, farmCommand, doctorCommand, migrateCommand, moveCommand];
 
 const EXAMPLES = `
 Examples:

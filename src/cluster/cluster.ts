@@ -9,6 +9,8 @@ import type { Member, MembershipEvents, View, ViewChange } from "../membership/i
 import { Presence, worstFailoverMs } from "../presence/index.ts";
 import type { Timing } from "../presence/index.ts";
 import { COORDINATOR } from "../store/index.ts";
+import type { Farm } from "../farm/index.ts";
+import { newFarm } from "./farming.ts";
 import { ailments } from "./health.ts";
 import type { Ailment } from "./health.ts";
 import { Messaging } from "./messaging.ts";
@@ -57,6 +59,9 @@ const SETTINGS = "protocol=1";
 /** How long leaving the store, or the members, may take at a stop. */
 const LEAVE_DEADLINE_MS = 1_000;
 
+/** How long what was deployed may take to stop. */
+const FARM_STOP_MS = 6_000;
+
 /** Between two readings of the group's keys, in beats: hints say sooner when they change, and a change is made in steps that wait for everybody. */
 const KEYS_POLL_BEATS = 10;
 
@@ -76,6 +81,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   readonly #elections: Elections<Tx>;
   readonly #messaging: Messaging | undefined;
   readonly #contexts: ReturnType<typeof wireContexts> | undefined;
+  readonly #farm: Farm | undefined;
   #ailingSince: number | undefined;
   #loopDelay: LoopDelay | undefined;
   #lostIncarnation: string | undefined;
@@ -112,6 +118,9 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
       this.#contexts.contexts.on("error", ({ error }) => this.#trouble(error));
     }
     this.#messaging?.connect(this.#presence, this.#membership);
+    if (options.farm !== undefined && this.#messaging !== undefined) {
+      this.#farm = newFarm(options.farm, { presence: this.#presence, membership: this.#membership, coordinator: this.#elections.elector(COORDINATOR), channel: this.#messaging.channel, clock, random, logger, onListenerError });
+    }
     this.#relay();
   }
 
@@ -125,6 +134,12 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   get contexts(): Contexts {
     if (this.#contexts !== undefined) return this.#contexts.contexts;
     throw new TribuneError("CONTEXTS_OFF", `${this.node} has no contexts`, { about: this.node, next: "give createCluster contexts: true" });
+  }
+
+  /** Deploys artifacts on all members. Throws `FARM_OFF` where `createCluster` was not asked for it. */
+  get farm(): Farm {
+    if (this.#farm !== undefined) return this.#farm;
+    throw new TribuneError("FARM_OFF", `${this.node} has no farm`, { about: this.node, next: "give createCluster farm: { dir, handlers }, and channel: true" });
   }
 
   /** This node as a member: as the newest view shows it, or as `joining`. */
@@ -145,7 +160,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   }
 
   /**
-   * Joins the group; resolves when a view has this node, and the states that were registered with its channel are there. Rejects, and stops, on what a person has to mend (`STORE_AUTH_FAILED`, `SCHEMA_TOO_NEW`,
+   * Joins the group; resolves when a view has this node, the states that were registered with its channel are there, and what is deployed is applied here. Rejects, and stops, on what a person has to mend (`STORE_AUTH_FAILED`, `SCHEMA_TOO_NEW`,
    * `NODE_NAME_TAKEN`, `ADDRESS_IN_USE`, `STATE_UNAVAILABLE`, …), and if the store could not be reached within `startTimeoutMs`. Later outages never end it.
    */
   async start(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
@@ -173,6 +188,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
     await this.#presence.start(stopping);
     await Promise.all([this.#messaging?.start(), this.#joinedOrTrouble(stopping)]);
     await this.#messaging?.obtainStates();
+    await this.#farm?.start(stopping);
   }
 
   /** Someone else may be the one who has to publish the view, so there is no time limit; but what a person has to mend here ends the start. */
@@ -196,6 +212,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
       const steps: ReadonlyArray<readonly [operation: string, ms: number, work: () => unknown]> = [
         ["stop the work and resign", this.timing.stopBudgetMs + LEAVE_DEADLINE_MS, () => this.#elections.close()],
         ["end what contends", LEAVE_DEADLINE_MS, () => this.#elections.dispose()],
+        ["stop what was deployed", FARM_STOP_MS, () => this.#farm?.stop()],
         ["end what stands on the channel", 2 * LEAVE_DEADLINE_MS, () => this.#messaging?.stopRooms()],
         ["say goodbye to the members", 2 * LEAVE_DEADLINE_MS, () => this.#messaging?.stop(LEAVE_DEADLINE_MS)],
         ["leave the group", 2 * LEAVE_DEADLINE_MS, () => this.#presence.stop(LEAVE_DEADLINE_MS)],

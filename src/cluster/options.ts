@@ -4,6 +4,8 @@ import type { Clock, Logger, Random } from "../kernel/index.ts";
 import { checkTiming, defaultStopBudgetMs, PRESETS } from "../presence/index.ts";
 import type { Preset, Timing } from "../presence/index.ts";
 import type { Member } from "../membership/index.ts";
+import { farmSettings } from "../farm/index.ts";
+import type { FarmOptions } from "../farm/index.ts";
 import type { StoreProvider } from "../store/index.ts";
 import { checkChannelOptions } from "./channel-options.ts";
 import type { CheckedChannelOptions, ClusterChannelOptions } from "./channel-options.ts";
@@ -44,6 +46,8 @@ export interface ClusterOptions<Tx = unknown> {
   readonly channel?: boolean | ClusterChannelOptions;
   /** Properties that all members share: `true`, or how. Needs `channel`, unless they are not `replicated`. Default false. */
   readonly contexts?: boolean | ClusterContextsOptions;
+  /** Deploying artifacts on all members: where this one keeps them, and what is done with them. Needs a channel. Default: this node takes no part, and nothing can be deployed, unless it is an observer. */
+  readonly farm?: FarmOptions;
   /** Make the schema at start, or bring it up to date, if the role may. Default true. */
   readonly createSchema?: boolean;
   /** How long `start` goes on trying to reach a store that does not answer. Default 15000. */
@@ -86,6 +90,7 @@ export interface CheckedOptions<Tx> {
   readonly channel: CheckedChannelOptions | undefined;
   /** `undefined`: this node has none. */
   readonly contexts: CheckedContextsOptions | undefined;
+  readonly farm: FarmOptions | undefined;
   readonly createSchema: boolean;
   readonly startTimeoutMs: number;
   readonly handleSignals: boolean;
@@ -110,6 +115,7 @@ const KNOWN: readonly (keyof ClusterOptions)[] = [
   "succession",
   "channel",
   "contexts",
+  "farm",
   "createSchema",
   "startTimeoutMs",
   "handleSignals",
@@ -151,6 +157,7 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
   complaints.check(succession === undefined || typeof succession === "function", "succession must be a function that orders members");
   const channel = attempt(() => checkChannelOptions(options.channel ?? CLUSTER_DEFAULTS.channel));
   const contexts = attempt(() => checkContextsOptions(options.contexts ?? CLUSTER_DEFAULTS.contexts, (options.channel ?? CLUSTER_DEFAULTS.channel) !== false));
+  if (options.farm !== undefined && attempt(() => farmSettings(options.farm as FarmOptions)) !== undefined) complaints.check(channel !== undefined, "farm needs a channel: give channel: true, or its options");
   const startTimeoutMs = options.startTimeoutMs ?? CLUSTER_DEFAULTS.startTimeoutMs;
   complaints.milliseconds("startTimeoutMs", startTimeoutMs, { min: 0, max: 86_400_000 });
   for (const name of ["createSchema", "handleSignals", "observer"] as const) complaints.check(options[name] === undefined || typeof options[name] === "boolean", `${name} must be true or false`);
@@ -170,6 +177,7 @@ export function checkOptions<Tx>(options: ClusterOptions<Tx>): CheckedOptions<Tx
     succession,
     channel,
     contexts,
+    farm: options.farm,
     createSchema: options.createSchema ?? CLUSTER_DEFAULTS.createSchema,
     startTimeoutMs,
     handleSignals: options.handleSignals ?? CLUSTER_DEFAULTS.handleSignals,

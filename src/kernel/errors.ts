@@ -94,6 +94,23 @@ export const ERROR_CODES = {
   WRITE_UNDECIDED: { retryable: true, exit: 1 },
   CONTEXTS_OFF: { retryable: false, exit: 2 },
   CONTEXTS_AWAY: { retryable: true, exit: 1 },
+  // Deploying on all members.
+  FARM_OFF: { retryable: false, exit: 1 },
+  FARM_BUSY: { retryable: true, exit: 4 },
+  FARM_VERSION_EXISTS: { retryable: false, exit: 4 },
+  FARM_NOT_DEPLOYED: { retryable: false, exit: 4 },
+  FARM_NO_COORDINATOR: { retryable: true, exit: 1 },
+  FARM_ARTIFACT_INVALID: { retryable: false, exit: 2 },
+  FARM_ARTIFACT_UNAVAILABLE: { retryable: true, exit: 1 },
+  FARM_DIGEST_MISMATCH: { retryable: true, exit: 1 },
+  FARM_UNSIGNED: { retryable: false, exit: 4 },
+  FARM_SIGNATURE_INVALID: { retryable: false, exit: 4 },
+  FARM_UNHANDLED: { retryable: false, exit: 1 },
+  FARM_PREPARE_FAILED: { retryable: false, exit: 1 },
+  FARM_ACTIVATE_FAILED: { retryable: true, exit: 1 },
+  FARM_UNHEALTHY: { retryable: true, exit: 1 },
+  FARM_MEMBER_LEFT: { retryable: true, exit: 1 },
+  FARM_TIMEOUT: { retryable: true, exit: 1 },
 
   // Everything else.
   CURSOR_EXPIRED: { retryable: false, exit: 1 },

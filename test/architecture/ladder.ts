@@ -33,6 +33,9 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = { cli: ["commander
 /** Who loads a database client besides the providers. The demo is a program like any user's, and makes its own table. */
 const LOADS_CLIENTS = ["src/cli/demo/"];
 
+/** Loads modules that users deploy, wherever those are. */
+const LOADS_ARTIFACTS = ["src/farm/module-worker.ts"];
+
 /** Which room a file of src belongs to: `src/store/sqlite/turns.ts` is in `store/sqlite`, `src/index.ts` in `index.ts`. */
 export function roomOf(path: string): string {
   const [, first = "", second = "", third] = path.split("/");
@@ -43,8 +46,8 @@ export function roomOf(path: string): string {
 export function judge(source: Source, each: Import, peers: readonly string[]): string | undefined {
   const where = `${source.path}:${each.line}`;
   const from = roomOf(source.path);
-  if (each.specifier === "?") return `${where} imports something that is only known when it runs; name it in the call`;
-  if (each.specifier.startsWith("node:")) return undefined;
+  if (each.specifier === "?" && !LOADS_ARTIFACTS.includes(source.path)) return `${where} imports something that is only known when it runs; name it in the call`;
+  if (each.specifier === "?" || each.specifier.startsWith("node:")) return undefined;
   if (!each.specifier.startsWith(".")) return judgePackage(where, source.path, each, peers);
   const target = posix.join(posix.dirname(source.path), each.specifier);
   if (!target.startsWith("src/")) return `${where} imports ${target}: what ships stands on nothing outside of src; move what it needs into a room`;

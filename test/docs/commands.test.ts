@@ -45,7 +45,13 @@ describe("commands that the pages name", () => {
     const help = (args: readonly string[]) => execFileSync(process.execPath, [cli, ...args, "--help"], { encoding: "utf8", env: { ...process.env, NO_COLOR: "1" } });
     const commands = new Set([...help([]).matchAll(/^ {2}([a-z]+)\b/gm)].map(([, name = ""]) => name));
     assert.ok(commands.has("demo") && commands.has("lead"), [...commands].join(", "));
-    const options = new Map([...commands].map((name) => [name, new Set(["--help", ...((name === "help" ? "" : help([name])).match(/--[a-z][a-z-]*/g) ?? [])])]));
+    const optionsOf = (path: readonly string[]): string[] => {
+      const text = help(path);
+      // Commands of a command are listed with their arguments, or with [options], behind their names.
+      const below = path.length > 1 || !text.includes("\nCommands:") ? [] : [...(text.split("\nCommands:")[1] ?? "").matchAll(/^ {2}([a-z]+)\b/gm)].map(([, name = ""]) => name).filter((name) => name !== "help");
+      return ["--help", ...(text.match(/--[a-z][a-z-]*/g) ?? []), ...below.flatMap((name) => optionsOf([...path, name]))];
+    };
+    const options = new Map([...commands].map((name) => [name, new Set(name === "help" ? ["--help"] : optionsOf([name]))]));
     const complaints = all.flatMap(({ text, where }) => {
       const words = /^(?:npx )?tribune ([a-z][a-z-]*)(.*)$/.exec(text);
       if (words === null) return [];

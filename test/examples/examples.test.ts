@@ -16,6 +16,14 @@ const SEEN: Readonly<Record<string, readonly RegExp[]>> = {
   "chat-room": [/cyd \| \(before\) ada: good morning/, /bob \| \(cyd whispers\) it is cold here/, /ada \| \* bob is gone/, /cyd \| ada: poor bob/],
   "replicated-settings": [/^shop-3: prices is now \{"coffee":250,"tea":200\}, by another node$/m, /^shop-1 was killed$/m, /^shop-4 began with closed, prices$/m, /^all have the same settings$/m],
   "cache-invalidation": [/^100 changes of prices; 300 prices read right after them, 0 of them old$/m, /not told: shop-3$/m, /shop-3 goes on, and serves the new price/, /shop-2 was killed, and shop-3 serves the new price/],
+  "farm-of-three": [
+    /^version 1: web-1 applied 1, web-2 applied 1, web-3 applied 1$/m,
+    /^version 2: web-1 applied 2, web-2 applied 2, web-3 applied 2$/m,
+    /^while version 2 is deployed: over 100 requests, 0 failed$/m,
+    /^version 3 refused: FARM_TIMEOUT: .*web-1 did not become healthy/m,
+    /^while version 3 is deployed, .*: over 100 requests, 0 failed$/m,
+    /^web-3 was killed and is back: hello from version 2 on web-3$/m,
+  ],
 };
 
 describe("the examples", () => {

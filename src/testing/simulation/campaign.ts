@@ -219,7 +219,7 @@ class Run {
       pooled,
       observer,
       crashDetection: this.#plan.crashDetection ?? "lease",
-      ...(this.#channel === undefined ? {} : { channel: this.#channel }),
+      ...(this.#channel === undefined ? {} : { simulatedChannel: this.#channel }),
       ...(first ? { clocks: { rate, wallMs: Date.UTC(2026, 0, 1) + wallOffMs, hasBootClock } } : {}),
     });
     // Before anybody else names them.

@@ -35,7 +35,7 @@ interface NodeOptions {
   readonly node: string;
   readonly group: string;
   readonly traits: ClockTraits;
-  readonly cluster: Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger" | "channel">>;
+  readonly cluster: Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger">>;
   readonly random: Random;
   readonly store: SimulatedStore;
   readonly recorder: Recorder;

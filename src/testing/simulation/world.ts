@@ -30,13 +30,13 @@ export interface WorldOptions {
 }
 
 /** How a node is started. */
-export interface StartOptions extends Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger" | "channel">> {
+export interface StartOptions extends Partial<Omit<ClusterOptions<MemoryTransaction>, "store" | "node" | "group" | "clock" | "random" | "logger">> {
   /** The clocks of its machine. Default: a rate within 0.4 % of true, a wall clock that is right to a second. */
   readonly clocks?: Partial<ClockTraits>;
   /** It reaches the store by way of a pooler, so that nothing proves its death but silence. Default false. */
   readonly pooled?: boolean;
-  /** It has a channel, used like this. Its connections to the others run over the links between the nodes. Default: it has none. */
-  readonly channel?: ChannelUse;
+  /** It has a channel of the simulation, used like this; `channel` is that of `createCluster`. Its connections to the others run over the links between the nodes. Default: it has none. */
+  readonly simulatedChannel?: ChannelUse;
 }
 
 /**
@@ -99,7 +99,7 @@ export class SimulatedWorld {
     if (before !== undefined && before.state !== "dead") throw new Error(`a process of node ${name} runs already: kill or stop it first`);
     const run = (this.#runs.get(name) ?? 0) + 1;
     this.#runs.set(name, run);
-    const { clocks, pooled = false, channel, ...cluster } = options;
+    const { clocks, pooled = false, simulatedChannel: channel, ...cluster } = options;
     const random = this.chance(`node/${name}#${run}`);
     const traits: ClockTraits = before?.process.traits ?? { rate: between(random, 0.998, 1.002), wallMs: Date.UTC(2026, 0, 1) + between(random, -1_000, 1_000), hasBootClock: true };
     const node = new SimulatedNode({ name: `${name}#${run}`, node: name, group: this.group, traits: { ...traits, ...clocks }, cluster, random, store: this.store, recorder: this.recorder, schedule: this.schedule, log: this.#log, asksBelief: this.#asksBelief, isPooled: pooled, channel: channel && { use: channel, wires: this.wires, random: this.chance(`channel/${name}#${run}`) } }, program);

@@ -1,0 +1,15 @@
+import { setTimeout } from "node:timers/promises";
+
+let greeting;
+
+export function start(config) {
+  greeting = config.greeting;
+}
+
+export async function handle({ node }) {
+  await setTimeout(5 * Math.random()); // as if it asked a database
+  return { status: 200, body: `${greeting} from version 3 on ${node}` };
+}
+
+/** What it needs is not there. */
+export const health = () => false;

@@ -1,0 +1,556 @@
+import { rm } from "node:fs/promises";
+import type { KeyObject } from "node:crypto";
+import { join } from "node:path";
+import type { GroupChannel, Message, Request } from "../channel/index.ts";
+import { abortError, Events, guardedLogger, Lifecycle, sleep, toTribuneError, TribuneError } from "../kernel/index.ts";
+import type { Clock, ErrorCode, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
+import type { Member, View } from "../membership/index.ts";
+import type { DocumentFence } from "../store/index.ts";
+import { Artifacts } from "./artifacts.ts";
+import type { ArtifactSource } from "./artifacts.ts";
+import { FarmCoordinator, membersOf } from "./coordinator.ts";
+import type { Records } from "./coordinator.ts";
+import type { Wish } from "./coordinate.ts";
+import { DocumentCache } from "./document-cache.ts";
+import type { FarmDocuments } from "./document-cache.ts";
+import { PIECE_TOPIC } from "./fetch.ts";
+import type { PieceWanted } from "./fetch.ts";
+import { digestsOf } from "./follow.ts";
+import { Follower, RELEASES } from "./follower.ts";
+import type { MemberProgress } from "./follower.ts";
+import { farmSettings } from "./options.ts";
+import type { FarmOptions, FarmSettings } from "./options.ts";
+import { APP_PREFIX, appDocument, decodeApp, decodeReport, encode, NODE_PREFIX, nodeDocument, voteDocument } from "./record.ts";
+import type { AppRecord, AppReport, Change, NodeReport, Outcome, Release, Rolling } from "./record.ts";
+import { signRelease, verifyRelease } from "./signature.ts";
+import { statusOf } from "./status.ts";
+import type { FarmStatus, MemberOutcome } from "./status.ts";
+import { checkChange, checkFarmName, readWish, WISH_TOPIC } from "./wish.ts";
+import type { NamedWish } from "./wish.ts";
+
+/** What a farm stands on. */
+export interface FarmPorts {
+  readonly node: string;
+  /** The present incarnation. */
+  incarnation(): string;
+  /** Takes part only by giving artifacts and asking. */
+  readonly observer: boolean;
+  readonly channel: Pick<GroupChannel, "request" | "respond" | "send" | "listen">;
+  readonly documents: FarmDocuments;
+  view(): View | undefined;
+  onView(listener: () => void): () => void;
+  /** The coordinator's term, where this member holds it and may act on it. */
+  fence(): DocumentFence | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly onListenerError: ListenerErrorHandler;
+}
+
+/** How a change is made. */
+export interface ChangeOptions {
+  /** How long all members have to fetch, prepare and vote, in milliseconds. Default: the farm's. */
+  readonly prepareMs?: number;
+  /** In waves: so many members at a time, or one zone (`metadata.zone`) after the other, each waited for until it is healthy, for up to `waveMs` (default: the farm's `activateMs`). Default: all at once. */
+  readonly rolling?: { readonly by: number | "zone"; readonly waveMs?: number };
+  /** Calls the change off, while it is not decided. */
+  readonly signal?: AbortSignal;
+}
+
+/** What is deployed. */
+export interface DeployOptions extends ChangeOptions {
+  /** 1 to 100 letters, digits, `.`, `_`, `-`. */
+  readonly name: string;
+  /** Likewise. A version names one artifact. */
+  readonly version: string;
+  readonly artifact: ArtifactSource;
+  /** JSON for the handler, up to 16 KiB. Default `null`. */
+  readonly config?: unknown;
+  /** An Ed25519 private key (PEM, or a key object) to sign with. */
+  readonly signWith?: string | KeyObject;
+}
+
+/** How a change has ended, with one row for each member. */
+export interface ChangeReport {
+  readonly name: string;
+  readonly version: string;
+  /** Every member has applied it. */
+  readonly ok: boolean;
+  readonly members: readonly MemberOutcome[];
+}
+
+/** What a farm tells. */
+export interface FarmEvents {
+  /** A member has come further with a change that was asked for here. */
+  progress: MemberProgress & { readonly node: string };
+  /** A change has ended, as this member has read it. */
+  decided: Outcome & { readonly name: string };
+}
+
+/** What went through a farm. */
+export interface FarmCounts {
+  /** Bytes of artifacts that came from other members. */
+  readonly bytesFetched: number;
+  /** Bytes of artifacts that were given to others. */
+  readonly bytesGiven: number;
+}
+
+const PROGRESS_TOPIC = "farm.progress";
+const PROGRESS_EVERY_MS = 250;
+/** Before the store is asked again to take what this member has to tell. */
+const TELL_AGAIN_MS = 200;
+/** Between two looks whether what this member has told is still there. */
+const REPORT_AGAIN_MS = 30_000;
+/** How long a wish is tried, while there is no coordinator. */
+const WISH_MS = 60_000;
+const WISH_TRY_MS = 10_000;
+const WISH_AGAIN_MS = 200;
+/** The answers to a wish that say no; after all others it is asked again. */
+const REFUSALS: readonly string[] = ["FARM_BUSY", "FARM_VERSION_EXISTS", "FARM_NOT_DEPLOYED", "PAYLOAD_INVALID", "INVALID_DOCUMENT"];
+const STOP_MS = 5_000;
+
+/** Deploys artifacts on all members, as one of them. */
+export class Farm {
+  readonly #ports: FarmPorts;
+  readonly #settings: FarmSettings;
+  readonly #logger: Logger;
+  readonly #events: Events<FarmEvents>;
+  readonly #lifecycle: Lifecycle;
+  readonly #artifacts: Artifacts;
+  readonly #coordinator: FarmCoordinator;
+  readonly #appCache: DocumentCache<AppRecord>;
+  readonly #reportCache: DocumentCache<NodeReport>;
+  readonly #followers = new Map<string, Follower>();
+  readonly #outcomes = new Map<string, string>();
+  readonly #told = new Map<string, { readonly phase: string; readonly atMs: number }>();
+  readonly #watchers = new Set<() => void>();
+  readonly #offs: (() => void)[] = [];
+  #records: Records = new Map();
+  #incarnation = "";
+  /** The documents were read once, and all names in them have their followers. */
+  #isFollowing = false;
+  #turn: Promise<unknown> = Promise.resolve();
+  #isWaiting = false;
+  #timer: Timer | undefined;
+  #reportTurn: Promise<void> = Promise.resolve();
+  #reported = "";
+  #reportedMs = Number.NEGATIVE_INFINITY;
+  #counts: FarmCounts = { bytesFetched: 0, bytesGiven: 0 };
+
+  /** Throws `INVALID_OPTIONS`. */
+  constructor(ports: FarmPorts, options: FarmOptions) {
+    this.#ports = ports;
+    this.#settings = farmSettings(options);
+    this.#logger = guardedLogger(ports.logger);
+    this.#events = new Events<FarmEvents>(ports.onListenerError);
+    this.#lifecycle = new Lifecycle(`the farm of ${ports.node}`);
+    this.#artifacts = new Artifacts(join(options.dir, "artifacts"), ports.random, this.#settings.maxArtifactBytes);
+    this.#coordinator = new FarmCoordinator({ documents: ports.documents, clock: ports.clock, logger: this.#logger });
+    const unreadable = (name: string, error: unknown) => this.#logger.warn({ document: name, error: String(error) }, "a document of the farm cannot be read");
+    this.#appCache = new DocumentCache(ports.documents, decodeApp, unreadable);
+    this.#reportCache = new DocumentCache(ports.documents, decodeReport, unreadable);
+  }
+
+  on<Name extends keyof FarmEvents>(name: Name, listener: (event: FarmEvents[Name]) => unknown): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  get counts(): FarmCounts {
+    return this.#counts;
+  }
+
+  /** Once this node is a member: resolves when everything that is desired is applied here, or could not be, or after `catchUpMs`. Rejects with what the file system says about `dir`, and `ABORTED`. */
+  start(signal?: AbortSignal): Promise<void> {
+    return this.#lifecycle.start(async (stopping) => {
+      const { channel, documents, clock } = this.#ports;
+      await this.#artifacts.open();
+      await rm(join(this.#settings.dir, RELEASES), { recursive: true, force: true }); // what was unpacked for an earlier run
+      this.#offs.push(
+        channel.respond(PIECE_TOPIC, (request) => this.#give(request)),
+        channel.respond(WISH_TOPIC, (request) => this.#granted(request)),
+        channel.listen(PROGRESS_TOPIC, (message) => this.#heard(message)),
+        this.#ports.onView(() => this.#look()),
+        documents.onHint?.((name) => (name.startsWith(APP_PREFIX) || (name.startsWith("farm.") && (this.#watchers.size > 0 || this.#ports.fence() !== undefined)) ? this.#look() : undefined)) ?? (() => undefined),
+      );
+      const ends = signal === undefined ? stopping : AbortSignal.any([stopping, signal]);
+      const dueMs = clock.monotonicMs() + this.#settings.catchUpMs;
+      this.#look();
+      await this.#until(() => (this.#isFollowing && [...this.#followers.values()].every((each) => each.isSettled)) || clock.monotonicMs() >= dueMs, ends);
+      if (ends.aborted) throw abortError(ends, "starting the farm");
+    });
+  }
+
+  /** Stops what runs here, and gives no artifacts any more. May be called at any time, and twice. */
+  stop(): Promise<void> {
+    return this.#lifecycle.stop(async () => {
+      for (const off of this.#offs) off();
+      this.#timer?.cancel();
+      this.#wakeAll();
+      const { clock } = this.#ports;
+      const enough = new AbortController();
+      const stopped = Promise.all([...this.#followers.values()].map((each) => each.stop()));
+      await Promise.race([stopped, sleep(clock, STOP_MS, enough.signal)]);
+      enough.abort();
+    });
+  }
+
+  // ---- what users ask ----------------------------------------------------------------------------------------
+
+  /**
+   * Deploys an artifact on all members: resolves when it is committed and every member has applied it or failed, with a row for each.
+   * Rejects, with all members unchanged, with `INVALID_NAME`, `INVALID_OPTIONS`, `FARM_ARTIFACT_INVALID`, `FARM_VERSION_EXISTS`, `FARM_BUSY`, `FARM_NO_COORDINATOR`; with the code of the first member that said no: `FARM_PREPARE_FAILED`, `FARM_UNHANDLED`, `FARM_UNSIGNED`, `FARM_SIGNATURE_INVALID`,
+   * `FARM_DIGEST_MISMATCH`, …; with `FARM_TIMEOUT` if not all voted in time; when a wave was reverted with why: `FARM_UNHEALTHY`, `FARM_ACTIVATE_FAILED`, `FARM_MEMBER_LEFT`; with `ABORTED`.
+   */
+  async deploy(options: DeployOptions): Promise<ChangeReport> {
+    const { name, version, artifact, config = null, signWith, signal } = options;
+    checkFarmName(name);
+    const rolling = this.#rolling(options);
+    checkChange({ version, config, prepareMs: options.prepareMs, rolling });
+    this.#assertRunning();
+    if ([this.#record(name)?.current, ...(this.#record(name)?.history ?? [])].some((release) => release?.version === version)) throw new TribuneError("FARM_VERSION_EXISTS", `${name} has had a version ${version}`, { about: name, next: VERSION_NEXT });
+    const { digest, sizeBytes, kind } = await this.#artifacts.take(artifact, signal);
+    try {
+      const id = this.#ports.random.id();
+      const parts = { version, digest, sizeBytes, kind, config: JSON.parse(JSON.stringify(config)) as unknown };
+      const release: Release = { id, ...parts, signature: signWith === undefined ? null : signRelease(name, parts, signWith) };
+      verifyRelease(name, release, this.#settings.trustedKeys);
+      return await this.#change(name, { id, by: this.#ports.node, kind: "deploy", release, prepareMs: options.prepareMs ?? this.#settings.prepareMs, rolling }, signal);
+    } finally {
+      this.#artifacts.letGo(digest);
+      this.#look();
+    }
+  }
+
+  /** Removes it from all members. Needs no votes. Rejects with `FARM_NOT_DEPLOYED`, `FARM_BUSY`, `FARM_NO_COORDINATOR`, `ABORTED`. */
+  async undeploy(name: string, options: { readonly signal?: AbortSignal } = {}): Promise<ChangeReport> {
+    checkFarmName(name);
+    this.#assertRunning();
+    return await this.#change(name, { id: this.#ports.random.id(), by: this.#ports.node, kind: "undeploy" }, options.signal);
+  }
+
+  /** Goes back to the release before this one, or to `version`, if it is one of the last five; after an undeployment to what was there. As a deployment: voted on, and committed or not. Rejects as `deploy` and `undeploy` do. */
+  async rollback(name: string, options: ChangeOptions & { readonly version?: string } = {}): Promise<ChangeReport> {
+    checkFarmName(name);
+    const rolling = this.#rolling(options);
+    checkChange({ version: options.version, prepareMs: options.prepareMs, rolling });
+    this.#assertRunning();
+    return await this.#change(name, { id: this.#ports.random.id(), by: this.#ports.node, kind: "rollback", version: options.version ?? null, prepareMs: options.prepareMs ?? this.#settings.prepareMs, rolling }, options.signal);
+  }
+
+  /** What is desired and what each member has, read from the store now. */
+  async status(): Promise<readonly FarmStatus[]> {
+    this.#assertRunning();
+    await this.#inTurn(() => this.#read());
+    const reports = await this.#reportCache.refresh(NODE_PREFIX);
+    return [...this.#records.values()].map(({ value }) => statusOf(value, this.#members(), reports));
+  }
+
+  // ---- asking for a change, and seeing it through ------------------------------------------------------------
+
+  async #change(name: string, wish: Wish, signal: AbortSignal | undefined): Promise<ChangeReport> {
+    const ends = signal === undefined ? this.#lifecycle.signal : AbortSignal.any([signal, this.#lifecycle.signal]);
+    if (ends.aborted) throw abortError(ends, wish.kind);
+    try {
+      await this.#ask({ name, wish }, ends);
+      const outcome = await this.#outcome(name, wish.id, ends);
+      if (outcome.result === "rolled-back") throw rolledBackError(name, outcome);
+      return await this.#applied(name, outcome, ends);
+    } catch (error) {
+      if (ends.aborted) {
+        await this.#ask({ name, wish: { id: wish.id, by: this.#ports.node, kind: "cancel" } }, this.#lifecycle.signal).catch(() => undefined);
+        throw abortError(ends, wish.kind);
+      }
+      throw error;
+    }
+  }
+
+  /** Asks until the coordinator has answered: the same id is the same wish, however often it is asked. */
+  async #ask(named: NamedWish, signal: AbortSignal): Promise<void> {
+    const { clock, channel } = this.#ports;
+    const dueMs = clock.monotonicMs() + WISH_MS;
+    let last = "there is none";
+    while (clock.monotonicMs() < dueMs && !signal.aborted) {
+      const answer = await this.#askOnce(channel, named, signal);
+      if (answer === undefined) return this.#look();
+      if (REFUSALS.includes(answer.code)) throw new TribuneError(answer.code as ErrorCode, answer.message, { about: named.name, next: NEXT[answer.code] });
+      last = `${answer.code}: ${answer.message}`;
+      await sleep(clock, WISH_AGAIN_MS, signal);
+    }
+    if (signal.aborted) throw abortError(signal, named.wish.kind);
+    throw new TribuneError("FARM_NO_COORDINATOR", `no coordinator took it within ${WISH_MS} ms (${last})`, { about: named.name, next: "see tribune status; then look at tribune farm status before you ask again" });
+  }
+
+  async #askOnce(channel: FarmPorts["channel"], named: NamedWish, signal: AbortSignal): Promise<{ readonly code: string; readonly message: string } | undefined> {
+    try {
+      const { replies } = await channel.request(WISH_TOPIC, named, { to: "coordinator", deadlineMs: WISH_TRY_MS, signal });
+      const [reply] = replies.values();
+      if (reply?.status === "replied") return undefined;
+      if (reply?.status === "failed") return reply;
+      return { code: "FARM_NO_COORDINATOR", message: reply === undefined ? "there is none" : reply.status };
+    } catch (error) {
+      const { code, message } = toTribuneError(error, "FARM_NO_COORDINATOR", "asking the coordinator failed");
+      return { code: code === "PAYLOAD_INVALID" ? code : "FARM_NO_COORDINATOR", message };
+    }
+  }
+
+  async #outcome(name: string, id: string, signal: AbortSignal): Promise<Outcome> {
+    const find = () => this.#record(name)?.outcomes.find((outcome) => outcome.id === id);
+    await this.#until(() => find() !== undefined, signal);
+    return find() ?? this.#throwAborted(signal, name);
+  }
+
+  /** Waits until every member has what is desired now, or says why not. */
+  async #applied(name: string, { version, kind }: Outcome, signal: AbortSignal): Promise<ChangeReport> {
+    const { clock } = this.#ports;
+    const dueMs = clock.monotonicMs() + 2 * this.#settings.activateMs;
+    for (;;) {
+      const record = this.#record(name);
+      const members = record === undefined ? [] : statusOf(record, this.#members(), await this.#reportCache.refresh(NODE_PREFIX)).members;
+      const isOver = members.every(({ state }) => state !== "pending") || clock.monotonicMs() >= dueMs;
+      if (isOver) return { name, version, ok: members.every(({ state }) => state === "applied"), members };
+      if (signal.aborted) throw abortError(signal, kind);
+      await this.#nextRound(signal);
+    }
+  }
+
+  #rolling({ rolling }: ChangeOptions): Rolling | null {
+    return rolling === undefined ? null : { ...rolling, waveMs: rolling.waveMs ?? this.#settings.activateMs };
+  }
+
+  // ---- one round: read, follow, coordinate -------------------------------------------------------------------
+
+  /** Soon, and once for all who ask before it begins. */
+  #look(): void {
+    if (this.#isWaiting || this.#lifecycle.signal.aborted) return;
+    this.#isWaiting = true;
+    this.#timer?.cancel();
+    void this.#inTurn(async () => {
+      this.#isWaiting = false;
+      let waitMs = this.#settings.pollMs;
+      try {
+        waitMs = Math.min(waitMs, await this.#round());
+        this.#wakeAll();
+      } catch (error) {
+        this.#logger.debug({ node: this.#ports.node, error: String(error) }, "the farm will look again");
+      }
+      if (this.#isWaiting || this.#lifecycle.signal.aborted) return;
+      this.#timer?.cancel();
+      this.#timer = this.#ports.clock.setTimer(waitMs, () => this.#look());
+    });
+  }
+
+  /** Answers when to look again. */
+  async #round(): Promise<number> {
+    await this.#read();
+    this.#follow();
+    const fence = this.#ports.fence();
+    const view = this.#ports.view();
+    if (fence === undefined || view === undefined) return Number.POSITIVE_INFINITY;
+    const { wrote, waitMs } = await this.#coordinator.round(fence, this.#records, view);
+    return wrote ? 0 : (waitMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  async #read(): Promise<void> {
+    this.#records = await this.#appCache.refresh(APP_PREFIX);
+    for (const { value } of this.#records.values()) {
+      const [newest] = value.outcomes;
+      if (newest === undefined || this.#outcomes.get(value.name) === newest.id) continue;
+      this.#outcomes.set(value.name, newest.id);
+      if (this.#isFollowing) this.#events.emit("decided", { ...newest, name: value.name });
+    }
+  }
+
+  /** Hands each name's record to its follower, and lets go of artifacts that nobody needs any more. */
+  #follow(): void {
+    const isNeeded = (digest: string) => [...this.#records.values()].some(({ value }) => digestsOf(value).includes(digest));
+    void this.#artifacts.keepOnly(isNeeded).catch((error: unknown) => this.#logger.debug({ error: String(error) }, "old artifacts could not be removed"));
+    this.#isFollowing = true;
+    if (this.#ports.observer || this.#lifecycle.signal.aborted) return;
+    const incarnation = this.#ports.incarnation();
+    const isNew = incarnation !== this.#incarnation;
+    this.#incarnation = incarnation;
+    for (const { value } of this.#records.values()) {
+      let follower = this.#followers.get(value.name);
+      if (follower === undefined) this.#followers.set(value.name, (follower = this.#newFollower(value)));
+      if (isNew) follower.revote();
+      follower.update(value);
+    }
+    const nowMs = this.#ports.clock.monotonicMs();
+    if (!isNew && nowMs - this.#reportedMs < REPORT_AGAIN_MS) return;
+    // A store that went back, or a coordinator that did not know of this member yet, may have lost it.
+    this.#reportedMs = nowMs;
+    this.#reported = "";
+    void this.#report();
+  }
+
+  #newFollower(record: AppRecord): Follower {
+    const { node, clock, random, channel } = this.#ports;
+    return new Follower(record.name, record, {
+      node,
+      settings: this.#settings,
+      artifacts: this.#artifacts,
+      fetch: {
+        artifacts: this.#artifacts,
+        channel,
+        clock,
+        random,
+        pieceBytes: this.#settings.pieceBytes,
+        givers: () => (this.#ports.view()?.members ?? []).map((member) => member.node).filter((each) => each !== node),
+        received: (bytes) => (this.#counts = { ...this.#counts, bytesFetched: this.#counts.bytesFetched + bytes }),
+      },
+      clock,
+      random,
+      logger: this.#logger,
+      vote: (change, cause) => this.#vote(change, cause),
+      changed: () => {
+        void this.#report();
+        this.#wakeAll();
+      },
+      progress: (change, progress) => this.#tell(change, progress),
+    });
+  }
+
+  /** What this member has is in the store before its vote is: a wave that begins thereupon finds no older failure. */
+  async #vote(change: Change, cause: { readonly code: ErrorCode; readonly why: string } | null): Promise<void> {
+    await this.#report();
+    const incarnation = this.#ports.incarnation();
+    const name = voteDocument(change.id, incarnation);
+    const text = encode({ change: change.id, node: this.#ports.node, incarnation, yes: cause === null, code: cause?.code ?? null, why: cause?.why ?? null });
+    const there = await this.#ports.documents.read(name);
+    await this.#ports.documents.write({ name, expectedVersion: there?.version ?? 0, text });
+    if (this.#ports.fence() !== undefined) this.#look();
+  }
+
+  /** Writes what this member has, if that is not what is there. Never rejects. */
+  #report(): Promise<void> {
+    this.#reportTurn = this.#reportTurn.then(async () => {
+      const { documents, node, clock } = this.#ports;
+      while (!this.#lifecycle.signal.aborted) {
+        const incarnation = this.#ports.incarnation();
+        const apps: Record<string, AppReport> = Object.fromEntries([...this.#followers].map(([name, follower]) => [name, follower.report]));
+        const content = JSON.stringify([incarnation, apps]);
+        if (content === this.#reported) return;
+        try {
+          const there = await documents.read(nodeDocument(node));
+          if (there !== null && says(there.text, content)) this.#reported = content;
+          else if (await documents.write({ name: nodeDocument(node), expectedVersion: there?.version ?? 0, text: encode({ node, incarnation, view: this.#ports.view()?.version ?? 0, apps }) })) this.#reported = content;
+          if (this.#ports.fence() !== undefined) this.#look();
+        } catch (error) {
+          this.#logger.debug({ node, error: String(error) }, "what this member has could not be told yet");
+        }
+        if (this.#reported !== content) await sleep(clock, TELL_AGAIN_MS, this.#lifecycle.signal);
+      }
+    });
+    return this.#reportTurn;
+  }
+
+  // ---- what others ask ---------------------------------------------------------------------------------------
+
+  async #give(request: Request): Promise<Uint8Array> {
+    const { digest, offset, length } = request.value() as PieceWanted;
+    if (typeof digest !== "string" || !Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(length) || length < 1 || length > 2 ** 26) throw new TribuneError("PAYLOAD_INVALID", "no piece of an artifact was asked for", { about: PIECE_TOPIC });
+    const bytes = await this.#artifacts.read(digest, offset, length);
+    this.#counts = { ...this.#counts, bytesGiven: this.#counts.bytesGiven + bytes.length };
+    return bytes;
+  }
+
+  async #granted(request: Request): Promise<{ readonly taken: true }> {
+    const { name, wish } = readWish(request.value());
+    await this.#inTurn(async () => {
+      const fence = this.#ports.fence();
+      if (fence === undefined) throw new TribuneError("FARM_NO_COORDINATOR", `${this.#ports.node} is not the coordinator`, { about: this.#ports.node });
+      await this.#read();
+      await this.#coordinator.wish(fence, this.#records, name, wish);
+    });
+    this.#look();
+    return { taken: true };
+  }
+
+  #heard(message: Message): void {
+    const { name, version, phase, bytes, ofBytes } = message.value() as MemberProgress;
+    this.#events.emit("progress", { node: message.from.node, name, version, phase, bytes, ofBytes });
+  }
+
+  /** To whoever asked for the change; seldom enough, and nobody waits for it. */
+  #tell(change: Change | null, progress: MemberProgress): void {
+    if (change === null) return;
+    const { clock, channel } = this.#ports;
+    const told = this.#told.get(progress.name);
+    const nowMs = clock.monotonicMs();
+    if (told?.phase === progress.phase && nowMs - told.atMs < PROGRESS_EVERY_MS) return;
+    this.#told.set(progress.name, { phase: progress.phase, atMs: nowMs });
+    void channel.send(PROGRESS_TOPIC, progress, { to: [change.by], mode: "async" }).catch(() => undefined);
+  }
+
+  // ---- waiting -----------------------------------------------------------------------------------------------
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work, work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Resolves when it holds, or the signal aborts. */
+  async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
+    while (!condition() && !signal.aborted) await this.#nextRound(signal);
+  }
+
+  /** After the next reading of the documents, or a poll without one. */
+  async #nextRound(signal: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    const wake = () => woken.abort();
+    this.#watchers.add(wake);
+    await sleep(this.#ports.clock, this.#settings.pollMs, AbortSignal.any([woken.signal, signal]));
+    this.#watchers.delete(wake);
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#watchers) wake();
+  }
+
+  #record(name: string): AppRecord | undefined {
+    return this.#records.get(appDocument(name))?.value;
+  }
+
+  #members(): readonly Pick<Member, "node" | "incarnation">[] {
+    const view = this.#ports.view();
+    return view === undefined ? [] : membersOf(view);
+  }
+
+  #assertRunning(): void {
+    if (this.#lifecycle.state === "running") return;
+    const never = this.#lifecycle.state === "new" || this.#lifecycle.state === "starting";
+    throw new TribuneError(never ? "CLUSTER_NOT_STARTED" : "CLUSTER_STOPPED", `the farm of ${this.#ports.node} ${never ? "has not started yet" : "was stopped"}`, { about: this.#ports.node });
+  }
+
+  #throwAborted(signal: AbortSignal, name: string): never {
+    throw abortError(signal, `a change of ${name}`);
+  }
+}
+
+const VERSION_NEXT = "give what you deploy a new version, or go back to that one by rollback";
+
+/** What can be done where a change was refused, or rolled back. */
+const NEXT: Readonly<Partial<Record<string, string>>> = {
+  FARM_VERSION_EXISTS: VERSION_NEXT,
+  FARM_BUSY: "wait until it has ended: tribune farm status shows it",
+  FARM_NOT_DEPLOYED: "see tribune farm status for what there is",
+  FARM_UNSIGNED: "deploy it with signWith (--sign-with), and the key that its members trust",
+  FARM_UNHANDLED: 'give that member a handler for it, or one for "*"',
+  FARM_TIMEOUT: "see whether that member has a farm, and what its handler waits for; or give it more time",
+};
+
+/** Whether the text of a report has what is to be told. */
+function says(text: string, content: string): boolean {
+  try {
+    const { incarnation, apps } = JSON.parse(text) as Partial<NodeReport>;
+    return JSON.stringify([incarnation, apps]) === content;
+  } catch {
+    return false;
+  }
+}
+
+function rolledBackError(name: string, { version, code, why, node, kind }: Outcome): TribuneError {
+  const what = kind === "rollback" ? "going back to" : "deploying";
+  return new TribuneError(code ?? "FARM_PREPARE_FAILED", `${what} ${name} ${version} was rolled back everywhere${node === null ? "" : `, because of ${node}`}: ${why ?? "it was refused"}`, { about: name, next: NEXT[code ?? ""] ?? "mend what that member says, and deploy it as another version" });
+}

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { Artifacts } from "../../src/farm/artifacts.ts";
+import { seededRandom } from "../../src/kernel/index.ts";
+import { bytes } from "./farms.ts";
+
+const home = mkdtempSync(join(tmpdir(), "tribune-artifacts-"));
+after(() => rmSync(home, { recursive: true, force: true }));
+let count = 0;
+
+async function store(maxBytes = 100): Promise<{ readonly artifacts: Artifacts; readonly folder: string }> {
+  const folder = join(home, String(++count));
+  const artifacts = new Artifacts(folder, seededRandom(count), maxBytes);
+  await artifacts.open();
+  return { artifacts, folder };
+}
+
+describe("artifacts on disk", () => {
+  it("stay from when they are taken in until they are let go, whatever is tidied up meanwhile", async () => {
+    const { artifacts, folder } = await store();
+    const tidying = Array.from({ length: 20 }, () => artifacts.keepOnly(() => false));
+    const taking = artifacts.take(bytes("one"));
+    for (let n = 0; n < 20; n++) tidying.push(artifacts.keepOnly(() => false));
+    const { digest } = await taking;
+    await Promise.all(tidying);
+    assert.equal(await artifacts.size(digest), 3);
+    artifacts.letGo(digest);
+    await artifacts.keepOnly((each) => each === digest);
+    assert.equal(await artifacts.size(digest), 3);
+    await artifacts.keepOnly(() => false);
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  it("are asked for when it is their turn to go, not before", async () => {
+    const { artifacts } = await store();
+    const { digest } = await artifacts.take(bytes("one"));
+    artifacts.letGo(digest);
+    let isNeeded = false;
+    const looking = artifacts.size(digest);
+    const tidying = artifacts.keepOnly(() => isNeeded);
+    isNeeded = true; // a document that names it was read meanwhile
+    await tidying;
+    assert.deepEqual([await looking, await artifacts.size(digest)], [3, 3]);
+  });
+
+  it("are refused where they are too large, and what an ingestion left is removed at the next start", async () => {
+    const { artifacts, folder } = await store(2);
+    await assert.rejects(artifacts.take(bytes("one")), { code: "FARM_ARTIFACT_INVALID" });
+    assert.deepEqual(readdirSync(folder), []);
+    writeFileSync(join(folder, "new-half"), "");
+    writeFileSync(join(folder, `${"0".repeat(64)}.part`), "a part");
+    await artifacts.open();
+    assert.deepEqual(readdirSync(folder), [`${"0".repeat(64)}.part`]);
+    assert.throws(() => artifacts.path("../evil"), { code: "FARM_ARTIFACT_INVALID" });
+  });
+});
