@@ -18,7 +18,8 @@ export async function listen({ name }, received) {
     actions: { acknowledge: () => 1, echo: (context) => context.params },
   });
   await broker.start();
-  return `127.0.0.1:${broker.registry.nodes.localNode.port}`;
+  const { nodes } = broker.registry;
+  return `127.0.0.1:${nodes.localNode.port}`;
 }
 
 export async function dial({ targets, bytes }) {
