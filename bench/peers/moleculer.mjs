@@ -26,7 +26,8 @@ export async function dial({ targets, bytes }) {
   const broker = brokerOf("sender", targets.map(({ name, address }) => `${address}/${name}`));
   await broker.start();
   await broker.waitForServices({ name: "bench" });
-  while (targets.some(({ name }) => broker.registry.actions.get("bench.echo")?.getEndpointByNodeID(name) == null)) await new Promise((resolve) => setTimeout(resolve, 50));
+  const { actions } = broker.registry;
+  while (targets.some(({ name }) => actions.get("bench.echo")?.getEndpointByNodeID(name) == null)) await new Promise((resolve) => setTimeout(resolve, 50));
   const message = text(bytes);
   const all = (action) => Promise.all(targets.map(({ name }) => broker.call(action, message, { nodeID: name })));
   const queue = [];
