@@ -82,7 +82,8 @@ export class Messaging {
         pollMs,
       });
     }
-    this.channel = new NodeChannel({ group, node, transport: options.transport, keys: this.#keys, clock, random, logger }, options.channel);
+    const tokenOf = (election: string) => this.#presence?.facts.tokenSeen(election);
+    this.channel = new NodeChannel({ group, node, transport: options.transport, keys: this.#keys, tokenOf, clock, random, logger }, options.channel);
   }
 
   /** Before `connect`. */

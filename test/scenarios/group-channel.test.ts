@@ -4,9 +4,11 @@ import { isDeepStrictEqual } from "node:util";
 import { openAdmin } from "../../src/admin/index.ts";
 import { REACH_DOCUMENT } from "../../src/channel/index.ts";
 import { createCluster } from "../../src/cluster/index.ts";
+import type { Cluster } from "../../src/cluster/index.ts";
 import { isTribuneError } from "../../src/kernel/index.ts";
 import { ANNEX } from "../../src/membership/index.ts";
 import { memory } from "../../src/store/memory/index.ts";
+import type { MemoryTransaction } from "../../src/store/memory/index.ts";
 import type { SharedState } from "../../src/channel/index.ts";
 import { Messengers } from "../support/messengers.ts";
 
@@ -46,6 +48,18 @@ describe("the channel of a cluster", () => {
     b.channel.state("notes", note(copy));
     await world.during(b.start());
     assert.equal(copy.text, "all that a knows");
+    await world.stop();
+  });
+
+  it("refuses what was sent under an older term than its store has told of", async () => {
+    const world = new Messengers();
+    const [a, b] = (await world.start("a", "b")) as [Cluster<MemoryTransaction>, Cluster<MemoryTransaction>];
+    b.channel.respond("flush", () => "done", { tokenOf: "work" });
+    const term = await world.during(a.election("work").campaign());
+    await world.clock.advanceUntil(() => b.election("work").current?.token === term.token, 5_000, "b has seen the term");
+    const ask = async (token: number) => (await world.during(a.channel.request("flush", null, { to: ["b"], token: { token, election: "work" } }))).replies.get("b");
+    assert.deepEqual(await ask(term.token - 1).then((result) => [result?.status, result?.status === "failed" && result.code]), ["failed", "TOKEN_STALE"]);
+    assert.equal((await ask(term.token))?.status, "replied");
     await world.stop();
   });
 
