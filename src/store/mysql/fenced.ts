@@ -51,17 +51,19 @@ export class MysqlFences<Tx> implements FencedTransactions<Tx> {
     assertMayAct(fence, "guard");
     const core = coreOf(tx);
     if (core === undefined) throw this.#transactionRequired(fence, "guard");
-    await this.#compare(core, fence, "guard");
-    // Outside of a transaction the lock was gone with the statement. What the server answers next tells.
-    const header = (await this.#answer(core, limitsOf(fence, { autocommit: false }), fence, "guard")) as Header;
-    if (((header.serverStatus ?? 0) & IN_TRANSACTION) === 0) {
-      await ask(core, UNLIMITED).catch(() => undefined); // the first error is the one to tell
-      throw this.#transactionRequired(fence, "guard");
-    }
+    // The limits first: if no answer to the lock arrives, they end it.
+    const limited = await this.#answer(core, limitsOf(fence, { autocommit: false }), fence, "guard");
     this.#limited.add(core);
-    if (this.#watched.has(core)) return;
-    this.#watched.add(core);
-    beforeRelease(core, () => this.released(core));
+    if (!this.#watched.has(core)) {
+      this.#watched.add(core);
+      beforeRelease(core, () => this.released(core));
+    }
+    await this.#compare(core, fence, "guard");
+    // With autocommit off a transaction begins with the lock. Outside of one the lock was gone with its statement, and what the server answers next tells.
+    if (isInTransaction(limited) || isInTransaction(await this.#answer(core, "do 0", fence, "guard"))) return;
+    this.#limited.delete(core);
+    await ask(core, UNLIMITED).catch(() => undefined); // the first error is the one to tell
+    throw this.#transactionRequired(fence, "guard");
   }
 
   /** Lifts the limits of a guard from a connection that goes back to its pool; whoever takes it next asks after that. */
@@ -71,10 +73,10 @@ export class MysqlFences<Tx> implements FencedTransactions<Tx> {
   }
 
   async #begin(loan: Loan, fence: FenceHandle): Promise<void> {
-    const limited = (await this.#answer(loan.core, limitsOf(fence, { autocommit: true }), fence, "transaction")) as Header;
+    const limited = await this.#answer(loan.core, limitsOf(fence, { autocommit: true }), fence, "transaction");
     loan.limited = true;
     // Somebody gave it back with a transaction open, which is not ours to commit.
-    if (((limited.serverStatus ?? 0) & IN_TRANSACTION) !== 0) await this.#answer(loan.core, "rollback", fence, "transaction");
+    if (isInTransaction(limited)) await this.#answer(loan.core, "rollback", fence, "transaction");
     await this.#compare(loan.core, fence, "transaction");
     await this.#answer(loan.core, `savepoint ${MARK}`, fence, "transaction");
   }
@@ -168,6 +170,11 @@ function isDriverError(error: unknown): boolean {
 }
 
 /** The connection under what a pool hands out: with promises it is inside. */
+/** `answer`: to a statement that shows no rows. */
+function isInTransaction(answer: unknown): boolean {
+  return (((answer as Header).serverStatus ?? 0) & IN_TRANSACTION) !== 0;
+}
+
 function coreOf(tx: unknown): CoreConnection | undefined {
   if (typeof tx !== "object" || tx === null) return undefined;
   const { connection } = tx as Partial<PromiseConnection>;

@@ -160,6 +160,23 @@ await describeWithServer("fenced transactions in MariaDB", {}, async (server) =>
     assert.equal(await written(), 0);
   });
 
+  it("a guard whose answers are lost is ended by the server all the same", async (t) => {
+    const { provider, borrow, leader, successor, token } = await stage(t);
+    const tx = await borrow();
+    await tx.query("start transaction");
+    // What the server says to the lock, and from then on, arrives nowhere.
+    const core = (tx as unknown as { readonly connection: { query: (query: { readonly sql: string }, heard: unknown) => unknown } }).connection;
+    const ask = core.query.bind(core);
+    const locked = Promise.withResolvers<void>();
+    core.query = (query, heard) => ask(query, query.sql.includes("lock in share mode") ? () => locked.resolve() : heard);
+    provider.fenced.guard(fenceOf(leader, ELECTION, token, { leaseMs: 2_000 }), tx).catch(() => undefined);
+    await locked.promise;
+    const beforeMs = performance.now();
+    const { busy } = await takeOver(successor, leader, ELECTION);
+    assert.ok(busy > 0, "the successor had to wait");
+    assert.ok(performance.now() - beforeMs < 2_000 * 4);
+  });
+
   // ---- the end of the term
 
   it("the end of the term destroys the connection of an open transaction: TERM_LOST with what the work made of it as the cause", async (t) => {
