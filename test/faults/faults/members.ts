@@ -2,7 +2,15 @@ import { lasting, officesFilled, outage, victimOf, wait, waitAndUndo } from "./s
 import type { Family, Inject, Scene } from "./scene.ts";
 import type { StoreMember, Undo } from "../stores/place.ts";
 
-/** What becomes of the member that leads: until another one does the store cannot be used, and that time is the ensemble's own. */
+/** Until another member leads, which is the ensemble's own time, and until who was connected to a member that says nothing any more has found out, which a node does within its trust: then it begins to watch the others anew. */
+async function ensembleIsAway(scene: Scene, work: () => Promise<void>): Promise<void> {
+  await outage(scene, async () => {
+    await work();
+    await wait(scene, scene.leaseMs);
+  });
+}
+
+/** What becomes of the member that leads. */
 function leaderGoes(how: "kill" | "stop"): Inject {
   return async (scene, planned) => {
     const { place, leaseMs } = scene;
@@ -11,7 +19,7 @@ function leaderGoes(how: "kill" | "stop"): Inject {
     const leader = await ensemble.leader();
     let undo: Undo = () => Promise.resolve();
     try {
-      await outage(scene, async () => {
+      await ensembleIsAway(scene, async () => {
         undo = await leader[how]();
         await ensemble.ledBy(others(scene, [leader]));
       });
@@ -35,7 +43,7 @@ const minority: Inject = async (scene, planned) => {
   fleet.noteCut(run, "minority");
   try {
     await world.isolate?.(group, true);
-    await outage(scene, () => ensemble.ledBy(others(scene, [member])));
+    await ensembleIsAway(scene, () => ensemble.ledBy(others(scene, [member])));
     await fleet.until(() => !run.joined, boundMs, signal);
     await officesFilled(scene);
     await wait(scene, lasting(leaseMs, planned.share, { from: 0, to: 1 }));
@@ -50,7 +58,7 @@ const majority: Inject = async (scene, planned) => {
   const { place, leaseMs } = scene;
   const { ensemble } = place;
   if (ensemble === undefined) return;
-  await outage(scene, async () => {
+  await ensembleIsAway(scene, async () => {
     const undos = await Promise.all(ensemble.members.slice(1).map(async (member) => await member.kill()));
     await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 0.5, to: 2 }), async () => void (await Promise.all(undos.map(async (undo) => await undo()))));
     await ensemble.ledBy(ensemble.members);
