@@ -2,15 +2,15 @@ import { lasting, officesFilled, outage, victimOf, wait, waitAndUndo } from "./s
 import type { Family, Inject, Scene } from "./scene.ts";
 import type { StoreMember, Undo } from "../stores/place.ts";
 
-/** Until another member leads, which is the ensemble's own time, and until who was connected to a member that says nothing any more has found out, which a node does within its trust: then it begins to watch the others anew. */
-async function ensembleIsAway(scene: Scene, work: () => Promise<void>): Promise<void> {
+/** Until another member leads, and until who was connected to one that says nothing any more has found out, which a node does within its trust: then it begins to watch the others anew. */
+async function memberIsSilent(scene: Scene, work: () => Promise<void>): Promise<void> {
   await outage(scene, async () => {
     await work();
     await wait(scene, scene.leaseMs);
   });
 }
 
-/** What becomes of the member that leads. */
+/** What becomes of the member that leads: until another one does the store cannot be used, and that time is the ensemble's own. */
 function leaderGoes(how: "kill" | "stop"): Inject {
   return async (scene, planned) => {
     const { place, leaseMs } = scene;
@@ -19,7 +19,7 @@ function leaderGoes(how: "kill" | "stop"): Inject {
     const leader = await ensemble.leader();
     let undo: Undo = () => Promise.resolve();
     try {
-      await ensembleIsAway(scene, async () => {
+      await (how === "stop" ? memberIsSilent : outage)(scene, async () => {
         undo = await leader[how]();
         await ensemble.ledBy(others(scene, [leader]));
       });
@@ -43,7 +43,7 @@ const minority: Inject = async (scene, planned) => {
   fleet.noteCut(run, "minority");
   try {
     await world.isolate?.(group, true);
-    await ensembleIsAway(scene, () => ensemble.ledBy(others(scene, [member])));
+    await memberIsSilent(scene, () => ensemble.ledBy(others(scene, [member])));
     await fleet.until(() => !run.joined, boundMs, signal);
     await officesFilled(scene);
     await wait(scene, lasting(leaseMs, planned.share, { from: 0, to: 1 }));
@@ -58,7 +58,7 @@ const majority: Inject = async (scene, planned) => {
   const { place, leaseMs } = scene;
   const { ensemble } = place;
   if (ensemble === undefined) return;
-  await ensembleIsAway(scene, async () => {
+  await outage(scene, async () => {
     const undos = await Promise.all(ensemble.members.slice(1).map(async (member) => await member.kill()));
     await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 0.5, to: 2 }), async () => void (await Promise.all(undos.map(async (undo) => await undo()))));
     await ensemble.ledBy(ensemble.members);
