@@ -255,6 +255,14 @@ export class ZookeeperServer {
     return /^Mode: (.*)$/m.exec(await this.ask("srvr").catch(() => ""))?.[1];
   }
 
+  /** Whether it leads, and the epoch of the last change that it has seen: another one under each leader. Undefined while it serves nobody. */
+  async standing(): Promise<{ readonly leads: boolean; readonly reign: string } | undefined> {
+    const said = await this.ask("srvr").catch(() => "");
+    const [, zxid, mode] = /^Zxid: 0x([0-9a-f]+)$[^]*^Mode: (.*)$/m.exec(said) ?? [];
+    if (zxid === undefined) return undefined;
+    return { leads: mode === "leader", reign: zxid.padStart(16, "0").slice(0, 8) };
+  }
+
   /** Asks one of the words of four letters. */
   async ask(word: string): Promise<string> {
     const [first, ...rest] = this.place.options.surroundings?.through ?? [];

@@ -1,6 +1,6 @@
 import { lasting, officesFilled, outage, victimOf, wait, waitAndUndo } from "./scene.ts";
 import type { Family, Inject, Scene } from "./scene.ts";
-import type { StoreMember, Undo } from "../stores/place.ts";
+import type { Ensemble, StoreMember, Undo } from "../stores/place.ts";
 
 /** Until another member leads, and until who was connected to one that says nothing any more has found out, which a node does within its trust: then it begins to watch the others anew. */
 async function memberIsSilent(scene: Scene, work: () => Promise<void>): Promise<void> {
@@ -8,6 +8,19 @@ async function memberIsSilent(scene: Scene, work: () => Promise<void>): Promise<
     await work();
     await wait(scene, scene.leaseMs);
   });
+}
+
+/**
+ * The member is let back, until all follow one leader again. One that was alone may come back with a later reign than the others', which ends theirs: then, too, the store cannot be used
+ * until one of them leads, and only then is the fault over.
+ */
+async function letBack({ note, nowMs }: Scene, ensemble: Ensemble, undo: Undo): Promise<void> {
+  const reign = await ensemble.ledBy(ensemble.members).catch(() => undefined); // it is let back in any case
+  const fromMs = nowMs();
+  await undo();
+  if ((await ensemble.whole()) === reign) return;
+  note({ t: fromMs, kind: "outage-began" });
+  note({ kind: "outage-ended" });
 }
 
 /** What becomes of the member that leads: until another one does the store cannot be used, and that time is the ensemble's own. */
@@ -25,7 +38,7 @@ function leaderGoes(how: "kill" | "stop"): Inject {
       });
       await wait(scene, lasting(leaseMs, planned.share, { from: 0, to: 2 }));
     } finally {
-      await undo();
+      await letBack(scene, ensemble, undo);
     }
   };
 }
@@ -43,13 +56,15 @@ const minority: Inject = async (scene, planned) => {
   fleet.noteCut(run, "minority");
   try {
     await world.isolate?.(group, true);
-    await memberIsSilent(scene, () => ensemble.ledBy(others(scene, [member])));
+    await memberIsSilent(scene, async () => void (await ensemble.ledBy(others(scene, [member]))));
     await fleet.until(() => !run.joined, boundMs, signal);
     await officesFilled(scene);
     await wait(scene, lasting(leaseMs, planned.share, { from: 0, to: 1 }));
   } finally {
-    await world.isolate?.(group, false);
-    fleet.noteCut(run, undefined);
+    await letBack(scene, ensemble, async () => {
+      await world.isolate?.(group, false);
+      fleet.noteCut(run, undefined);
+    });
   }
 };
 
@@ -61,7 +76,7 @@ const majority: Inject = async (scene, planned) => {
   await outage(scene, async () => {
     const undos = await Promise.all(ensemble.members.slice(1).map(async (member) => await member.kill()));
     await waitAndUndo(scene, lasting(leaseMs, planned.share, { from: 0.5, to: 2 }), async () => void (await Promise.all(undos.map(async (undo) => await undo()))));
-    await ensemble.ledBy(ensemble.members);
+    await ensemble.whole();
   });
 };
 

@@ -9,8 +9,8 @@ import type { FaultKind, StoreKind } from "../catalogue.ts";
 import { CROWD, memberPlace } from "../world.ts";
 import type { World } from "../world.ts";
 import { NoServer } from "./no-server.ts";
-import { whereOneLeads } from "./place.ts";
-import type { Ensemble, FailoverSteps, StorePlace, Undo } from "./place.ts";
+import { ensembleWhere } from "./place.ts";
+import type { Ensemble, FailoverSteps, Standing, StorePlace, Undo } from "./place.ts";
 
 /** An etcd server of the run's own, or a cluster of several. */
 export async function openEtcdPlace(world: World, nodes: readonly string[], folder: string, members: number): Promise<StorePlace> {
@@ -83,7 +83,7 @@ class EtcdPlace implements StorePlace {
     await Promise.all(members.map(async (member) => await member.kill(signal)));
     return async () => {
       await Promise.all(members.map(async (member) => await member.start()));
-      await this.ensemble?.ledBy(this.ensemble.members);
+      await this.ensemble?.whole();
     };
   }
 
@@ -120,12 +120,12 @@ function ensembleOf(cluster: EtcdCluster): Ensemble {
       return () => Promise.resolve(server.resume());
     },
   }));
-  const leads = async ({ server }: (typeof members)[number]) => {
+  return ensembleWhere(members, async ({ server }): Promise<Standing | undefined> => {
     const said = await cluster.control(["endpoint", "status", "--write-out=json", "--command-timeout=1s"], { member: server }).catch(() => "[]");
-    const [status] = JSON.parse(said) as readonly { readonly Status: { readonly header: { readonly member_id: number }; readonly leader: number } }[];
-    return status !== undefined && status.Status.header.member_id === status.Status.leader;
-  };
-  return whereOneLeads(members, leads);
+    const [status] = JSON.parse(said) as readonly { readonly Status: { readonly header: { readonly member_id: number }; readonly leader?: number; readonly raftTerm: number } }[];
+    if (status?.Status.leader === undefined) return undefined; // left out while there is none
+    return { leads: status.Status.header.member_id === status.Status.leader, reign: String(status.Status.raftTerm) };
+  });
 }
 
 async function rowsOf(cluster: EtcdCluster): Promise<FencedRow[]> {

@@ -29,8 +29,17 @@ export interface Ensemble {
   readonly members: readonly StoreMember[];
   /** Who leads. */
   leader(): Promise<StoreMember>;
-  /** Resolves when one of these leads. */
-  ledBy(members: readonly StoreMember[]): Promise<void>;
+  /** Resolves when one of these leads; answers which reign that is. */
+  ledBy(members: readonly StoreMember[]): Promise<string>;
+  /** Resolves when all members follow one leader; answers which reign that is. */
+  whole(): Promise<string>;
+}
+
+/** What a member says of itself. */
+export interface Standing {
+  readonly leads: boolean;
+  /** Another one for each election that was won; members that follow one leader name the same. */
+  readonly reign: string;
 }
 
 /**
@@ -83,15 +92,30 @@ export interface StorePlace {
 /** A member has a leader within seconds, or never. */
 const LEADER_TIMEOUT_MS = 60_000;
 
-/** Nothing tells when somebody leads, so each is asked. */
-export function whereOneLeads<Member extends StoreMember>(members: readonly Member[], leads: (member: Member) => Promise<boolean>): Ensemble {
-  const leaderOf = async (among: readonly Member[]) => {
-    for (const endMs = performance.now() + LEADER_TIMEOUT_MS; performance.now() < endMs; await pause(20)) {
-      const asked = await Promise.all(among.map(async (member) => ((await leads(member)) ? member : undefined)));
-      const leader = asked.find((member) => member !== undefined);
-      if (leader !== undefined) return leader;
-    }
-    throw new Error("no member of the ensemble leads");
+/** Nothing tells when somebody leads, so each is asked where it stands; who follows nobody, or says nothing, stands nowhere. */
+export function ensembleWhere<Member extends StoreMember>(members: readonly Member[], standingOf: (member: Member) => Promise<Standing | undefined>): Ensemble {
+  const leaderOf = async (among: readonly Member[]) =>
+    await asked("no member of the ensemble leads", async () => {
+      const standings = await Promise.all(among.map(async (member) => ({ member, standing: await standingOf(member) })));
+      return standings.find(({ standing }) => standing?.leads === true);
+    });
+  return {
+    members,
+    leader: async () => (await leaderOf(members)).member,
+    ledBy: async (some) => (await leaderOf(members.filter((member) => some.includes(member)))).standing?.reign ?? "",
+    whole: async () =>
+      await asked("the members of the ensemble do not follow one leader", async () => {
+        const standings = await Promise.all(members.map(standingOf));
+        const reigns = new Set(standings.map((standing) => standing?.reign));
+        return reigns.size === 1 && standings.some((standing) => standing?.leads === true) ? standings[0]?.reign : undefined;
+      }),
   };
-  return { members, leader: async () => await leaderOf(members), ledBy: async (some) => void (await leaderOf(members.filter((member) => some.includes(member)))) };
+}
+
+async function asked<Answer>(otherwise: string, ask: () => Promise<Answer | undefined>): Promise<Answer> {
+  for (const endMs = performance.now() + LEADER_TIMEOUT_MS; performance.now() < endMs; await pause(20)) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+  }
+  throw new Error(otherwise);
 }

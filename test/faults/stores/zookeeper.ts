@@ -13,7 +13,7 @@ import { mountsMissing, SmallDisk } from "../disk.ts";
 import { CROWD, memberPlace, SERVERS } from "../world.ts";
 import type { World } from "../world.ts";
 import { NoServer } from "./no-server.ts";
-import { whereOneLeads } from "./place.ts";
+import { ensembleWhere } from "./place.ts";
 import type { Ensemble, FailoverSteps, StorePlace, Undo } from "./place.ts";
 
 const run = promisify(execFile);
@@ -197,5 +197,5 @@ function ensembleOf({ servers }: ZookeeperEnsemble): Ensemble {
       return () => Promise.resolve(server.resume());
     },
   }));
-  return whereOneLeads(members, async ({ server }) => server.isRunning && (await server.mode()) === "leader");
+  return ensembleWhere(members, async ({ server }) => (server.isRunning ? await server.standing() : undefined));
 }
