@@ -13,7 +13,7 @@ import type { Peer, PeerVariant } from "./peers.ts";
 import { run } from "./rounds.ts";
 import type { Departure, Round } from "./rounds.ts";
 import { judge } from "./verdict.ts";
-import type { BenchTiming, Verdict } from "./verdict.ts";
+import type { BenchTiming, Detection, Verdict } from "./verdict.ts";
 
 /** What one way of going away came to, for one contender. */
 export interface FailoverRow {
@@ -56,18 +56,21 @@ const QUICK_TIMING: BenchTiming = { leaseMs: 1_000, beatMs: 250 };
 
 interface OurCourse {
   readonly departure: Departure;
-  readonly detection: "evidence" | "lease";
+  readonly detection: Detection;
   readonly role: "coordinator" | "other";
 }
 
-const ORDER: readonly (readonly [Departure, "evidence" | "lease"])[] = [
+const ORDER: readonly (readonly [Departure, Detection])[] = [
   ["kill", "evidence"],
+  ["kill", "channel"],
   ["resign", "evidence"],
   ["transfer", "evidence"],
   ["kill", "lease"],
   ["freeze", "evidence"],
   ["freeze-writing", "evidence"],
 ];
+
+const SETTINGS: Readonly<Record<Detection, string>> = { evidence: "evidence of death", channel: "evidence and channel", lease: "lease only" };
 
 const OUR_COURSES: readonly OurCourse[] = ORDER.flatMap(([departure, detection]) => (["coordinator", "other"] as const).map((role) => ({ departure, detection, role })));
 const QUICK_COURSES: readonly OurCourse[] = [
@@ -142,7 +145,7 @@ class Failover {
       try {
         const taken = await this.#ourCourse(store, place, course);
         const verdict = quick ? null : judge(departure, detection, taken, store.targets, this.#timing);
-        this.#note({ who: "Tribune", store: store.title, settings: detection === "evidence" ? "evidence of death" : "lease only", token: "yes", kind: "leader", departure, role, verdict }, taken);
+        this.#note({ who: "Tribune", store: store.title, settings: SETTINGS[detection], token: "yes", kind: "leader", departure, role, verdict }, taken);
       } catch (error) {
         this.#leaveOut(`Tribune on ${store.title}, ${detection}, ${role}, ${departure}`, (error as Error).message);
         process.exitCode = 1; // what is ours has to run
@@ -156,7 +159,7 @@ class Failover {
     const rounds = this.#options.runs ?? (quick ? ROUNDS.quick : ROUNDS.ours);
     const isSlow = departure === "freeze" || departure === "freeze-writing" || detection === "lease";
     return await run({
-      line: { file: NODE, contender: "tribune", fresh: () => place.fresh(), options: { ...this.#timing, crashDetection: detection }, tellsViews: true, leads: "one", trace: trace !== undefined },
+      line: { file: NODE, contender: "tribune", fresh: () => place.fresh(), options: { ...this.#timing, crashDetection: detection === "lease" ? "lease" : "evidence", channel: detection === "channel" }, tellsViews: true, leads: "one", trace: trace !== undefined },
       departure,
       role,
       rounds,

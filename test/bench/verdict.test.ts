@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { judge } from "../../bench/failover/verdict.ts";
 
-const targets = { killP50Ms: 120, killP99Ms: 350, handoverP50Ms: 10 };
+const targets = { killP50Ms: 120, killP99Ms: 350, killHeardP50Ms: 40, handoverP50Ms: 10 };
 const timing = { leaseMs: 4_000, beatMs: 1_000 };
 const rounds = (...tookMs: readonly number[]) => tookMs.map((each) => ({ tookMs: each }));
 
@@ -11,6 +11,11 @@ describe("what is asked of a failover", () => {
     assert.equal(judge("kill", "evidence", rounds(110, 120, 350), targets, timing).met, true);
     assert.equal(judge("kill", "evidence", rounds(110, 121, 350), targets, timing).met, false);
     assert.equal(judge("kill", "evidence", rounds(110, 120, 351), targets, timing).met, false);
+  });
+
+  it("with evidence and the channel: a median of its own", () => {
+    assert.equal(judge("kill", "channel", rounds(1, 40, 9_000), targets, timing).met, true);
+    assert.equal(judge("kill", "channel", rounds(1, 41, 41), targets, timing).met, false);
   });
 
   it("without a target for the tail: only the median", () => {
