@@ -144,6 +144,19 @@ describe("a simulated process", () => {
     assert.equal(processAt(1, false).machine.bootMs, undefined);
   });
 
+  it("never sleeps for just as long as its wall clock was stepped back since that was read, in which case nobody could notice without asking a third clock each time", () => {
+    for (const when of ["before", "during"]) {
+      const { schedule, machine } = processAt();
+      const gapMs = machine.wallMs() - machine.monotonicMs();
+      if (when === "before") machine.stepWall(-60_000);
+      machine.sleep();
+      all(schedule, 60_000);
+      if (when === "during") machine.stepWall(-60_000);
+      machine.resume();
+      assert.ok(Math.abs(machine.wallMs() - machine.monotonicMs() - gapMs) > 25, when);
+    }
+  });
+
   it("does nothing any more once it is killed", () => {
     const { schedule, machine } = processAt();
     machine.setTimer(10, () => assert.fail());

@@ -63,8 +63,8 @@ export class SimulatedProcess implements Clock {
   #wokeMs: number | undefined;
   #resumedMs = Number.NEGATIVE_INFINITY;
   #steppedBackMs = Number.NEGATIVE_INFINITY;
-  /** By how much the wall clock has been stepped in the present sleep. */
-  #steppedAsleepMs = 0;
+  /** How far the wall clock was ahead of the monotonic one when the program last read it. */
+  #gapReadMs: number;
 
   constructor(name: string, traits: ClockTraits, schedule: Schedule, random: Random) {
     this.name = name;
@@ -75,6 +75,7 @@ export class SimulatedProcess implements Clock {
     // As on a real machine the monotonic clock begins anywhere.
     this.#monotonicMs = schedule.nowMs * traits.rate + 1_000;
     this.#wallOffsetMs = traits.wallMs - 1_000;
+    this.#gapReadMs = this.#wallOffsetMs;
     if (traits.hasBootClock) this.bootMs = () => this.monotonicMs() + this.#sleptMs;
   }
 
@@ -94,6 +95,7 @@ export class SimulatedProcess implements Clock {
   }
 
   wallMs(): number {
+    if (this.#state === "running") this.#gapReadMs = this.#gapMs;
     return this.monotonicMs() + this.#sleptMs + this.#wallOffsetMs;
   }
 
@@ -142,13 +144,11 @@ export class SimulatedProcess implements Clock {
   /** Lets the process go on after either. `first` runs before anything else does, as the first line of a program might. */
   resume(first: () => void = () => undefined): void {
     if (this.#state !== "frozen" && this.#state !== "asleep") return;
-    const sleptMs = this.#sleptMs;
     this.#anchor();
     if (this.#state === "asleep") {
       this.#wokeMs = this.#monotonicMs;
-      // A step back by just as long as it slept is what kernel/elapsed.ts says that it misses: it is not by just as long.
-      if (Math.abs(this.#sleptMs - sleptMs + this.#steppedAsleepMs) < COINCIDENCE_MS) this.#wallOffsetMs -= 2 * COINCIDENCE_MS;
-      this.#steppedAsleepMs = 0;
+      // A step back by just as long as it slept, since the clocks were last read, is what kernel/elapsed.ts says that it misses: it is not by just as long.
+      if (Math.abs(this.#gapMs - this.#gapReadMs) < COINCIDENCE_MS) this.#wallOffsetMs -= 2 * COINCIDENCE_MS;
     }
     this.#state = "running";
     this.#resumedMs = this.#schedule.nowMs;
@@ -180,7 +180,6 @@ export class SimulatedProcess implements Clock {
   /** Steps the wall clock, as an administrator or a time server does. */
   stepWall(byMs: number): void {
     if (byMs < 0) this.#steppedBackMs = this.#schedule.nowMs;
-    if (this.#state === "asleep") this.#steppedAsleepMs += byMs;
     this.#wallOffsetMs += byMs;
   }
 
@@ -189,6 +188,10 @@ export class SimulatedProcess implements Clock {
     this.#anchor();
     this.#rate = rate;
     for (const timer of this.#timers) this.#appoint(timer);
+  }
+
+  get #gapMs(): number {
+    return this.#sleptMs + this.#wallOffsetMs;
   }
 
   /** Lets the clocks count from here: before the rate or the state changes. */
