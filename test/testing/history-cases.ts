@@ -66,9 +66,20 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
     },
     bad: {
       "a smaller token later": { history: history(of("a", announced(10, 2)), of("b", announced(20, 1))), says: /token 1 of work was announced after 2/ },
+      "the same token announced twice to one node": { history: history(of("a", announced(10, 4), ended(11, 4), announced(20, 4))), says: /announced after 4/ },
+      "an old one that lets itself be told late": { history: history(of("a", announced(30, 1)), of("b", announced(20, 2), ended(25, 2))), says: /token 1 of work was announced after 2/ },
+    },
+  },
+  tokensHaveOneHolder: {
+    good: {
+      "two terms one after the other": handover,
+      "the holder is told, believes and writes": withRows(history(of("a", announced(10, 4), believes(11, 4), wrote(12, 4, "a-1"))), row(1, 4, "a")),
+      "one that is announced late": history(of("b", announced(20, 2)), of("a", announced(30, 1), believes(31, 1))),
+      "two elections count for themselves": history(of("a", announced(10, 7)), of("b", announced(20, 7, { election: "other" }))),
+    },
+    bad: {
       "one token, two incarnations": { history: history(of("a", announced(10, 4, { mayAct: false })), of("b", announced(20, 4))), says: /token 4 of work belongs to a .* and to b/ },
       "one token, two nodes": { history: history(of("a", announced(10, 4, { mayAct: false })), of("b", announced(20, 4, { incarnation: "a-i" }))), says: /token 4 of work belongs to a .* and to b/ },
-      "the same token announced twice to one node": { history: history(of("a", announced(10, 4), ended(11, 4), announced(20, 4))), says: /announced after 4/ },
       "a row written with another's token": { history: withRows(handover, row(1, 2, "a")), says: /a \(a-i\) wrote with it/ },
     },
   },

@@ -9,7 +9,7 @@ import { acknowledgedIsHandled, everyTargetHasAResult, messagesArrive, waitsEnd 
 import { coordinatorReturns, deadLeaveTheView, leaderReturns } from "./checks/returns.ts";
 import { comesRight } from "./checks/settling.ts";
 import { stateGivenOnce } from "./checks/states.ts";
-import { beliefNeverReturns, beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
+import { beliefNeverReturns, beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, tokensHaveOneHolder, workNeverOverlaps } from "./checks/terms.ts";
 import { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
 import { fencedRowsInOrder, writesAnsweredHonestly, writesPrecedeTheNextTerm } from "./checks/writes.ts";
 import type { History } from "./history.ts";
@@ -17,6 +17,7 @@ import type { History } from "./history.ts";
 /** All checks by name; each stands for one promise. What a history does not tell of breaks none. */
 export const CHECKS = {
   tokensGrow,
+  tokensHaveOneHolder,
   grantedTokensGrow,
   beliefsDoNotOverlap,
   beliefNeverReturns,
@@ -71,6 +72,7 @@ export const SAFETY_CHECKS: readonly CheckName[] = ALL.filter((name) => !LIVENES
 /** For real processes with one fault at a time, each given the time to heal: all that does not need to see what only a simulation sees. */
 export const PROCESS_CHECKS: readonly CheckName[] = [
   "tokensGrow",
+  "tokensHaveOneHolder",
   "beliefsDoNotOverlap",
   "workNeverOverlaps",
   "fencedRowsInOrder",
@@ -92,7 +94,7 @@ export const PROCESS_CHECKS: readonly CheckName[] = [
 export const SIMULATION_CHECKS: readonly CheckName[] = ALL.filter((name) => !["runningIsNotDeclaredDead", "leaderReturns", "coordinatorReturns", "deadLeaveTheView"].includes(name));
 
 /** What holds whatever clocks do: tokens, the fence, and what stands on it. */
-export const FENCING_CHECKS: readonly CheckName[] = ["tokensGrow", "grantedTokensGrow", "fencedRowsInOrder", "writesPrecedeTheNextTerm", "writesAnsweredHonestly", "viewsAgree", "viewsPublishedInOrder"];
+export const FENCING_CHECKS: readonly CheckName[] = ["tokensHaveOneHolder", "grantedTokensGrow", "fencedRowsInOrder", "writesPrecedeTheNextTerm", "writesAnsweredHonestly", "viewsAgree", "viewsPublishedInOrder"];
 
 /** Runs the checks of these names, or all. What they find is in the order of time. */
 export function checkHistory(history: History, config: CheckConfig, checks: readonly CheckName[] = ALL): Violation[] {

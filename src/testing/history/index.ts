@@ -15,7 +15,7 @@ export { acknowledgedIsHandled, everyTargetHasAResult, messagesArrive, waitsEnd 
 export { coordinatorReturns, deadLeaveTheView, leaderReturns, takeoverBoundMs, waitOf } from "./checks/returns.ts";
 export { comesRight, settleBoundMs } from "./checks/settling.ts";
 export { stateGivenOnce } from "./checks/states.ts";
-export { beliefNeverReturns, beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, workNeverOverlaps } from "./checks/terms.ts";
+export { beliefNeverReturns, beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, tokensHaveOneHolder, workNeverOverlaps } from "./checks/terms.ts";
 export { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
 export { fencedRowsInOrder, writesAnsweredHonestly, writesPrecedeTheNextTerm } from "./checks/writes.ts";
 export type { ChannelEvent, TargetResult } from "./channel-events.ts";
