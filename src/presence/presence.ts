@@ -112,6 +112,8 @@ export class Presence {
   #candidate: { readonly incarnation: string; readonly sureUntilMs: number } | undefined;
   /** The epoch in which this incarnation is known to be alive. A beat counts in no other one. */
   #epoch = "";
+  /** The generation that the group had when `#epoch` was last heard from. */
+  #generation = 0;
   #state: "none" | "joined" = "none";
   /** The incarnation that was asked to leave, if one was. */
   #evicted = "";
@@ -677,8 +679,9 @@ export class Presence {
   // ---- replies
 
   /**
-   * `again`: the store has another epoch, in which the beat did not count, so the next one follows at once. `outcast`: the same, but with no trust left:
-   * this incarnation may have been declared dead in commits that the store has lost. Then others know that it is dead, and it has to be.
+   * `again`: the store has another epoch, in which the beat did not count, so the next one follows at once. `outcast`: the same, but with no trust left, so that
+   * this incarnation may have been declared dead in commits that the store has lost; or with an epoch in between of which nothing was heard, which may have lost its join, and with it its
+   * place in the view. Then others know that it has left, and it has to.
    */
   #takeBeat(reply: BeatReply, watched: "all" | readonly string[], sentAtMs: number, trustEndMs: number): "taken" | "again" | "outcast" {
     this.#absorb(reply, watched, sentAtMs);
@@ -694,13 +697,19 @@ export class Presence {
     }
     if (reply.epoch === this.#epoch) {
       if (reply.accepted) this.#extendTrust(trustEndMs);
+      this.#generation = reply.generation;
       return "taken";
     }
     if (!this.trusted()) {
       this.#died("had no trust left when the store changed its epoch");
       return "outcast";
     }
+    if (reply.generation > this.#generation + 1) {
+      this.#died("has heard nothing of an epoch that came and went");
+      return "outcast";
+    }
     this.#epoch = reply.epoch;
+    this.#generation = reply.generation;
     return "again";
   }
 

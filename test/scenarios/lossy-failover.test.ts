@@ -115,6 +115,28 @@ describe("a failover that lost a join", () => {
   });
 });
 
+describe("a failover that lost a join, and another one that brings it back", () => {
+  it("lets whom others saw leave in between into no later view", async () => {
+    const world = new World();
+    const [a, b] = (await world.start("a", "b")) as [Node, Node];
+    const without = world.store.engine.snapshot();
+    const [c] = (await world.start("c")) as [Node];
+    await world.until(() => [a, b].every((node) => node.cluster.view.members.length === 3), 15_000, "a view of all");
+    const joined = c.cluster.self.incarnation;
+    const withIt = world.store.engine.snapshot();
+    c.cut();
+    failOver(world, without);
+    await world.until(() => [a, b].every((node) => node.cluster.view.members.length === 2), 2_000, "a view without it, while it is trusted");
+    const lists = [listsOf(a), listsOf(b)];
+    assert.ok(c.cluster.health().trustLeftMs > 0);
+    failOver(world, withIt);
+    c.heal();
+    await world.until(() => lists.every((each) => each.at(-1)?.length === 3), 20_000, "a view of all");
+    assert.notEqual(c.cluster.self.incarnation, joined);
+    assert.ok(!lists.flat(2).includes(joined));
+  });
+});
+
 describe("a failover that lost a death", () => {
   for (const [how, afterwards] of [["does not run any more", "kill"], ["runs on", "cut"]] as const) {
     it(`lets the dead into no later view where its process ${how}`, async () => {

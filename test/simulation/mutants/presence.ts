@@ -121,6 +121,11 @@ export const presenceMutants: readonly Mutant[] = [
     changes: [{ file: PRESENCE, from: "    if (!this.trusted()) {\n      this.#died", to: "    if (false) {\n      this.#died" }],
   },
   {
+    name: "unheard-epoch-forgotten",
+    wrong: "Who is trusted goes on with the same incarnation in whatever epoch answers, also after one that it never heard of, whose group may have gone on without it.",
+    changes: [{ file: PRESENCE, from: "    if (reply.generation > this.#generation + 1) {", to: "    if (false) {" }],
+  },
+  {
     name: "name-that-returns-buries",
     wrong: "A node that starts again declares the incarnation of its name dead at once, without waiting whether that still beats.",
     changes: [{ file: PRESENCE, from: "      const step = deathStep(other, clock.monotonicMs(), { evidence: this.evidenceRule() });", to: '      const step = { kind: "declare", grounds: "silence" };' }],
