@@ -42,7 +42,8 @@ interface Reign {
 
 interface Waiting {
   readonly kept: Kept;
-  readonly targets: readonly string[];
+  /** Those who are still there. */
+  targets: readonly string[];
   isOver: boolean;
   finish(): void;
 }
@@ -205,6 +206,11 @@ export class OrderedTopic {
     this.#log.left(incarnation);
     this.#reign?.succession?.left(incarnation);
     for (const { content } of this.#sender.left(incarnation)) content.settle(incarnation, { status: "left" });
+    for (const waiting of this.#waiting) {
+      if (waiting.isOver || !waiting.targets.includes(incarnation)) continue;
+      waiting.targets = waiting.targets.filter((target) => target !== incarnation);
+      if (waiting.kept.awaited) waiting.kept.settle(incarnation, { status: "left" });
+    }
     this.#keepWaiting();
   }
 

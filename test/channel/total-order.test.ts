@@ -90,6 +90,17 @@ describe("a topic in total order", () => {
     assert.deepEqual(handled, ["node-1 1", "node-2 1"]);
   });
 
+  it("waits for nobody who has left, also with what had no room before that", async () => {
+    const members = new Members(353, { totalOrder: ["ledger"], awaited: 1 });
+    const [a, b, c] = (await members.start(3)) as Three;
+    for (const { channel } of [a, b]) channel.listen("ledger", () => undefined);
+    c.channel.listen("ledger", () => new Promise(() => undefined));
+    const sending = [1, 2, 3].map((n) => b.channel.send("ledger", n, { deadlineMs: 60_000 }));
+    await members.clock.advance(500);
+    members.publish([a, b]);
+    for (const report of await members.outcome(Promise.all(sending), 1_000)) assert.deepEqual(shown(report), { "node-1": "delivered", "node-2": "delivered", "node-3": "left" });
+  });
+
   it("is joined by a new member at the place from which on others knew of it", async () => {
     const { members, all, seen } = await three(373);
     const [a, b] = all;
