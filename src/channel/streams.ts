@@ -139,7 +139,7 @@ export class ReplyStream implements Waiting {
     this.#ports.say(this.#asking, this.#member, { kind: "open", id: this.#id, number: this.#upTo, ...this.#asking.body }, leftMs, (result) => {
       // The stream's own deadline is about to come; or it had arrived, and only the word of that was lost.
       if (incarnation !== this.#member.incarnation || result.status === "timeout" || this.#next > 1) return;
-      this.#break(result.status === "failed" ? result : { status: "left" }, false);
+      this.#break(result.status === "failed" ? result : { status: "left" }, result.status === "failed"); // it may have arrived all the same
     });
   }
 

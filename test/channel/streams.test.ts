@@ -78,6 +78,30 @@ describe("a stream of replies", () => {
     assert.ok(broken > 0);
   });
 
+  it("is ended where it is given when it was asked for, and only the word that this had come was lost", async () => {
+    const members = new Members(338, { maxRetries: 0 });
+    const [a, b] = (await members.start(2)) as Three;
+    const states: string[] = [];
+    b.channel.respond("rows", async function* () {
+      states.push("begun");
+      try {
+        for (;;) yield 1;
+      } finally {
+        states.push("ended");
+      }
+    });
+    members.network.cut("node-2", "node-1");
+    const taking = taken(a, 0, { window: 2 });
+    await members.clock.advance(100);
+    assert.deepEqual(states, ["begun"]);
+    members.network.break("node-1", "node-2", "lost");
+    members.network.heal("node-2", "node-1");
+    const { end } = await members.outcome(taking);
+    assert.equal((end as { readonly code?: string }).code, "PEER_UNREACHABLE");
+    await members.clock.advance(5_000);
+    assert.deepEqual(states, ["begun", "ended"]);
+  });
+
   it("goes on, or is ended, when the word about that is lost with its connection, and may not be sent again", async () => {
     const members = new Members(339, { maxRetries: 0 });
     const [a, b] = (await members.start(2)) as Three;
