@@ -7,6 +7,8 @@ import type { Call, GroupReading, InstalledSchema, OpenContext, StoreProvider, S
 import { decodeReach, REACH_DOCUMENT } from "../channel/index.ts";
 import type { ReachReports } from "../channel/index.ts";
 import { annexOf } from "../membership/index.ts";
+import { decodeRing, KEY_RING_DOCUMENT, StoreKeyRing } from "../transport/index.ts";
+import type { KeyDescription } from "../transport/index.ts";
 import { Bell } from "./bell.ts";
 import { evidenceFinding, groupFinding, hintsFinding, schemaFinding, worstOf } from "./diagnosis.ts";
 import type { Diagnosis } from "./diagnosis.ts";
@@ -14,6 +16,8 @@ import { isGone, memberToEvict } from "./evict.ts";
 import type { EvictOutcome } from "./evict.ts";
 import { checkDestination, checkStill, electionsToMove, generationBefore, tokensAbove } from "./move.ts";
 import type { MoveOutcome, MoveProgress } from "./move.ts";
+import { keyStatus, keyUnderWay, noKeys, settleMs } from "./keys.ts";
+import type { KeysStatus, RotationOutcome, RotationProgress } from "./keys.ts";
 import { checkAdminOptions } from "./options.ts";
 import type { AdminOptions, CheckedAdminOptions } from "./options.ts";
 import { diagnoseMachine } from "./machine.ts";
@@ -269,6 +273,58 @@ export class Admin implements AsyncDisposable {
     const resumed = await this.#ask("resume", signal, (session, call) => session.resume({ election, by: this.#options.by }, call));
     if (!resumed) throw notPaused(election); // somebody else was first
     return pauseOutcome(row, row.paused);
+  }
+
+  /** The keys that members prove themselves with, without their secrets. Rejects with `KEYS_MISSING` if there are none. */
+  async keys(ask: Ask = {}): Promise<KeysStatus> {
+    return { keys: (await this.#readKeys(ask.signal)).map(keyStatus) };
+  }
+
+  /**
+   * Has all members use a new key, and refuse those before it: the new one is accepted, then used, then the old ones are retired, and after the first and the second step all members are given the time to read it
+   * (`settleMs` each; default five and a half of the longest lease, and a second, which is enough also without hints). Nothing is lost meanwhile. One that was called off, or failed, goes on when it is called again.
+   * A member that has not reached the store for all that time gets no new connections until it has. Rejects with `KEYS_MISSING` if the group has no keys or too many, `STORE_BUSY` if others change them at the same time, `ABORTED`.
+   */
+  async rotateKeys(options: Ask & { readonly settleMs?: number | undefined; readonly onProgress?: ((progress: RotationProgress) => void) | undefined } = {}): Promise<RotationOutcome> {
+    const { signal, onProgress } = options;
+    const { clock, random, logger, pollMs } = this.#options;
+    const beganMs = clock.monotonicMs();
+    const begun = keyUnderWay(await this.#readKeys(signal));
+    const name = KEY_RING_DOCUMENT;
+    const ring = new StoreKeyRing({
+      store: {
+        read: () => this.#ask("rotateKeys", signal, (session, call) => session.readDocument({ name }, call)),
+        write: (input) => this.#ask("rotateKeys", signal, (session, call) => session.writeDocument({ name, ...input }, call)),
+      },
+      clock,
+      random,
+      logger,
+      pollMs,
+    });
+    const settle = async (step: RotationProgress["step"], key: string) => {
+      const ms = options.settleMs ?? settleMs(await this.#read(signal));
+      onProgress?.({ step, key, settleMs: ms });
+      await sleep(clock, ms, this.#until(signal));
+      this.#assertWanted("rotateKeys", signal);
+    };
+    const key = begun ?? (await ring.introduce());
+    await settle("introduced", key);
+    await ring.activate(key);
+    await settle("activated", key);
+    const retired: string[] = [];
+    for (const { id, state } of ring.describe()) {
+      if (state !== "accepted") continue;
+      await ring.retire(id);
+      retired.push(id);
+      onProgress?.({ step: "retired", key: id, settleMs: 0 });
+    }
+    return { active: key, retired, resumed: begun !== undefined, tookMs: Math.round(clock.monotonicMs() - beganMs) };
+  }
+
+  async #readKeys(signal: AbortSignal | undefined): Promise<readonly KeyDescription[]> {
+    const document = await this.#ask("keys", signal, (session, call) => session.readDocument({ name: KEY_RING_DOCUMENT }, call));
+    if (document === null) throw noKeys(this.group);
+    return decodeRing(document.text).keys;
   }
 
   /**

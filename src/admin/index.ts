@@ -6,6 +6,7 @@ export { Admin, openAdmin } from "./admin.ts";
 export type { AdminSchema, Ask, Followed } from "./admin.ts";
 export type { Diagnosis } from "./diagnosis.ts";
 export type { EvictOutcome } from "./evict.ts";
+export type { KeysStatus, KeyStatus, RotationOutcome, RotationProgress } from "./keys.ts";
 export type { MoveOutcome, MoveProgress } from "./move.ts";
 export { ADMIN_DEFAULTS } from "./options.ts";
 export type { AdminOptions } from "./options.ts";

@@ -12,7 +12,8 @@ import type { MessageHandler } from "./handlers.ts";
 import { Pipeline } from "./interceptors.ts";
 import type { Body } from "./interceptors.ts";
 import { OrderedTopic } from "./ordered-topic.ts";
-import { decodeOrder } from "./order-words.ts";
+import { decodeOrder, encodeOrder } from "./order-words.ts";
+import type { OrderWord } from "./order-words.ts";
 import { checkTopic, DELIVERED, ORDER_PREFIX, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
 import type { MessageWord, Outcome } from "./messages.ts";
 import { channelSettings } from "./options.ts";
@@ -168,7 +169,7 @@ export class Channel {
   readonly #unordered: ReadonlySet<string>;
   /** Topics with one order of all senders. */
   readonly #inOneOrder: ReadonlyMap<string, OrderedTopic>;
-  /** Topics that others have in one order, and this member has not: told once. */
+  /** Topics that others have in one order and this member has not, or the other way round: told once. */
   readonly #misordered = new Set<string>();
   #routes = new Map<string, Routes>();
   readonly #formats = new Map<string, Format>();
@@ -219,7 +220,7 @@ export class Channel {
       pipeline,
       doorkeeper,
       formatOf: (topic) => this.#formatOf(topic),
-      answer: (topic, to, word, deadlineMs) => this.#say(topic, to, word, { deadlineMs: deadlineMs === 0 ? Infinity : deadlineMs, token: undefined, election: undefined }, () => undefined),
+      answer: (topic, to, word, deadlineMs, failed = () => undefined) => this.#say(topic, to, word, { deadlineMs: deadlineMs === 0 ? Infinity : deadlineMs, token: undefined, election: undefined }, failed),
       failed: (topic, from, code) => this.#logger.warn({ code, topic, from: from.node }, "a handler of a request failed"),
     });
     this.#events = new Events<ChannelEvents>((error, event) => this.#logger.error({ code: "LISTENER_FAILED", event, error: error instanceof Error ? error.message : String(error) }, "a listener of the channel threw"));
@@ -579,20 +580,23 @@ export class Channel {
       clock,
       self: { node, incarnation },
       limits: this.#settings,
-      say: (to, payload, deadlineMs, failed) => {
-        if (!this.#known.has(to.incarnation)) {
-          failed({ status: "left" });
-          return undefined;
-        }
-        const peer = this.#peer(to);
-        const nowMs = clock.monotonicMs();
-        const kept = { payload, enveloped: false, view: this.#view.version, ...splitToken(undefined), deadlineMs: nowMs + deadlineMs, awaited: false, settle: (_: string, result: DeliveryResult) => failed(result) };
-        const taking = peer.send(peer.flow(ORDER_PREFIX + topic, true), kept, nowMs, true, undefined);
-        return taking === "full" ? undefined : taking;
-      },
+      say: (to, payload, deadlineMs, failed) => this.#sayOfOrder(topic, to, payload, deadlineMs, failed),
       handle: (parts) => this.#handlers.handle(parts),
       gap: (from, number) => this.#events.emit("gap", { topic, from, number }),
     });
+  }
+
+  /** A word about the one order of a topic. Returns what to wait for until there is room for it. */
+  #sayOfOrder(topic: string, to: PeerIdentity, payload: Uint8Array, deadlineMs: number, failed: (result: DeliveryResult) => void): Promise<void> | undefined {
+    if (!this.#known.has(to.incarnation)) {
+      failed({ status: "left" });
+      return undefined;
+    }
+    const peer = this.#peer(to);
+    const nowMs = this.#ports.clock.monotonicMs();
+    const kept = { payload, enveloped: false, view: this.#view.version, ...splitToken(undefined), deadlineMs: nowMs + deadlineMs, awaited: false, settle: (_: string, result: DeliveryResult) => failed(result) };
+    const taking = peer.send(peer.flow(ORDER_PREFIX + topic, true), kept, nowMs, true, undefined);
+    return taking === "full" ? undefined : taking;
   }
 
   /** A request or an answer, on the flow that is theirs. To who has left, nothing is said. */
@@ -614,6 +618,7 @@ export class Channel {
   #receive(from: PeerIdentity, word: MessageWord): Outcome | Promise<Outcome> {
     const { topic, payload, enveloped, view, token, election, deadlineMs } = word;
     if (topic.startsWith(ORDER_PREFIX)) return this.#heardOfOrder(from, topic.slice(ORDER_PREFIX.length), payload, deadlineMs);
+    if (this.#inOneOrder.size > 0 && this.#inOneOrder.has(topic)) return this.#outOfOrder(from, topic);
     if (!topic.startsWith(RPC_PREFIX)) return this.#handlers.handle({ topic, from, payload, enveloped, view, token, election, deadlineMs });
     this.#hear(from, topic.slice(RPC_PREFIX.length), word);
     return DELIVERED;
@@ -621,17 +626,37 @@ export class Channel {
 
   #heardOfOrder(from: PeerIdentity, name: string, payload: Uint8Array, deadlineMs: number): Outcome | Promise<Outcome> {
     const topic = this.#inOneOrder.get(name);
-    if (topic === undefined) {
-      if (!this.#misordered.has(name)) this.#logger.warn({ code: "SETTINGS_MISMATCH", topic: name, node: from.node }, "a topic has one order of all senders there, and not here: give all members the same totalOrder");
-      if (this.#misordered.size < 100) this.#misordered.add(name);
-      return DELIVERED;
-    }
     try {
+      if (topic === undefined) return this.#heardOfOthersOrder(from, name, decodeOrder(payload));
       return topic.heard(from, decodeOrder(payload), deadlineMs === 0 ? Infinity : deadlineMs)?.then(() => DELIVERED) ?? DELIVERED;
     } catch (error) {
       this.#broken(from, error instanceof Error ? error.message : String(error));
       return DELIVERED;
     }
+  }
+
+  /** Others have a topic in one order that this member has not: it says that it handles nothing of it, so that nobody waits for it. */
+  #heardOfOthersOrder(from: PeerIdentity, topic: string, word: OrderWord): Outcome {
+    this.#misorders(from, topic, "a topic has one order of all senders there, and not here: give all members the same totalOrder");
+    const { deadlineMs } = this.#settings;
+    if (word.kind === "recover") void this.#sayOfOrder(topic, from, encodeOrder({ kind: "standing", epoch: word.epoch, since: Number.MAX_SAFE_INTEGER, last: undefined, ordered: [] }), Infinity, () => undefined);
+    if (word.kind === "ordered" && word.about.awaited) void this.#sayOfOrder(topic, word.sender, encodeOrder({ kind: "outcome", n: word.n, outcome: this.#mismatch(topic) }), deadlineMs, () => undefined);
+    return DELIVERED;
+  }
+
+  /** A message without a place, on a topic in which all have one: to handle it would break the order that handlers were promised. */
+  #outOfOrder(from: PeerIdentity, topic: string): Outcome {
+    this.#misorders(from, topic, "a topic has one order of all senders here, and not there; what came on it was refused: give all members the same totalOrder");
+    return this.#mismatch(topic);
+  }
+
+  #mismatch(topic: string): Outcome & { readonly status: "failed" } {
+    return { status: "failed", code: "SETTINGS_MISMATCH", message: `${this.#ports.node} has another totalOrder: ${topic} is only in one of both` };
+  }
+
+  #misorders(from: PeerIdentity, topic: string, what: string): void {
+    if (!this.#misordered.has(topic)) this.#logger.warn({ code: "SETTINGS_MISMATCH", topic, node: from.node }, what);
+    if (this.#misordered.size < 100) this.#misordered.add(topic);
   }
 
   #hear(from: PeerIdentity, topic: string, { payload, view, token, election, deadlineMs }: Pick<MessageWord, "payload" | "view" | "token" | "election" | "deadlineMs">): void {

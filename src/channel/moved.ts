@@ -1,4 +1,4 @@
-/** A responder throws it: not here, there. The requester asks that member, if it is one that it knows; otherwise it gets this as its reply. */
+/** A responder throws or returns it: not here, there. The requester asks that member, if it is one that it knows; otherwise it gets this as its reply. */
 export class Moved extends Error {
   /** The node that has what was asked for. */
   readonly member: string;

@@ -22,7 +22,7 @@ export interface ChannelOptions {
   readonly whenFull?: "wait" | "reject";
   /** Topics whose messages may be handled in any order, several at a time. Default: none; all others are handled in the order in which their sender sent them, one after the other. */
   readonly unordered?: readonly string[];
-  /** Topics whose messages all members handle in one order, whoever sent them: through the coordinator, so later by a hop. The same on all members. Default: none. */
+  /** Topics whose messages all members handle in one order, whoever sent them: through the coordinator, so later by a hop. The same on all members: what comes from one that has another list is refused with `SETTINGS_MISMATCH`, and what is in order there fails there with it. Default: none. */
   readonly totalOrder?: readonly string[];
   /** The longest message, in bytes; the transport's `maxFrameBytes` must be 1 KiB more on all members. Default 16 MiB less 1 KiB. */
   readonly maxMessageBytes?: number;

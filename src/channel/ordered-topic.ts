@@ -8,6 +8,7 @@ import type { Outcome } from "./messages.ts";
 import { OrderLog, START } from "./order-log.ts";
 import type { Entry, Position } from "./order-log.ts";
 import { OrderSender } from "./order-sender.ts";
+import type { Underway } from "./order-sender.ts";
 import { encodeOrder } from "./order-words.ts";
 import type { About, OrderWord } from "./order-words.ts";
 import type { Kept } from "./peer.ts";
@@ -41,7 +42,8 @@ interface Reign {
 
 interface Waiting {
   readonly kept: Kept;
-  readonly targets: readonly string[];
+  /** Those who are still there. */
+  targets: readonly string[];
   isOver: boolean;
   finish(): void;
 }
@@ -59,6 +61,8 @@ export class OrderedTopic {
   #reign: Reign | undefined;
   /** The epoch whose sequencer has said that it began. */
   #open = 0;
+  #isSubmitting = false;
+  #isStopped = false;
   readonly #spreading = { messages: 0, bytes: 0 };
   #handling: Promise<unknown> = Promise.resolve();
   #deadline: { readonly timer: Timer; readonly atMs: number } | undefined;
@@ -116,19 +120,26 @@ export class OrderedTopic {
     }
   }
 
-  /** To the sequencer, once it has begun and the view names it too. */
+  /** To the sequencer, once it has begun and the view names it too. What becomes due by that, because it makes room, comes after it. */
   #submit(): void {
     const { coordinator } = this.#view;
     const leader = this.#log.leader === coordinator && this.#log.promised === this.#open ? this.#member(coordinator) : undefined;
-    if (leader === undefined) return;
+    if (leader === undefined || this.#isSubmitting) return;
+    this.#isSubmitting = true;
     const nowMs = this.#ports.clock.monotonicMs();
-    for (const { n, content } of this.#sender.due()) {
-      const { payload, view, token, election, enveloped, awaited } = content;
-      const about: About = { payload, view, token, election, enveloped, awaited };
-      const leftMs = Math.max(1, content.deadlineMs - nowMs);
-      if (leader.incarnation === this.#ports.self.incarnation) this.#spread(payload.length, this.#sequence(this.#ports.self, n, about, leftMs));
-      else void this.#say(leader, { kind: "submit", epoch: this.#open, n, about }, leftMs, (result) => result.status === "left" || this.#giveUp(n, result));
+    try {
+      for (let due = this.#sender.due(); due.length > 0; due = this.#sender.due()) for (const message of due) this.#give(leader, message, nowMs);
+    } finally {
+      this.#isSubmitting = false;
     }
+  }
+
+  #give(leader: PeerIdentity, { n, content }: Underway<Kept>, nowMs: number): void {
+    const { payload, view, token, election, enveloped, awaited } = content;
+    const about: About = { payload, view, token, election, enveloped, awaited };
+    const leftMs = Math.max(1, content.deadlineMs - nowMs);
+    if (leader.incarnation === this.#ports.self.incarnation) this.#spread(payload.length, this.#sequence(this.#ports.self, n, about, leftMs));
+    else void this.#say(leader, { kind: "submit", epoch: this.#open, n, about }, leftMs, (result) => result.status === "left" || this.#giveUp(n, result));
   }
 
   /** What this member puts into the order itself counts against its bounds until all members have room for it: it has its place at once. */
@@ -195,11 +206,17 @@ export class OrderedTopic {
     this.#log.left(incarnation);
     this.#reign?.succession?.left(incarnation);
     for (const { content } of this.#sender.left(incarnation)) content.settle(incarnation, { status: "left" });
+    for (const waiting of this.#waiting) {
+      if (waiting.isOver || !waiting.targets.includes(incarnation)) continue;
+      waiting.targets = waiting.targets.filter((target) => target !== incarnation);
+      if (waiting.kept.awaited) waiting.kept.settle(incarnation, { status: "left" });
+    }
     this.#keepWaiting();
   }
 
-  /** All that is awaited is over. */
+  /** All that is awaited is over, and nothing is handled any more. */
   stop(): void {
+    this.#isStopped = true;
     this.#abdicate();
     this.#deadline?.timer.cancel();
     for (const { content, targets } of this.#sender.overdue(Infinity)) for (const target of targets) content.settle(target, { status: "left" });
@@ -356,7 +373,7 @@ export class OrderedTopic {
     if (found === "stale") return this.#refuse(from);
     if (this.#open === epoch) return;
     this.#open = epoch;
-    if (found === "gap" || (!complete && (!wasNew || this.#since < epoch))) void this.#afterwards(() => this.#ports.gap(from, found === "gap" ? after.number : 0));
+    if (found === "gap" || (!complete && (!wasNew || this.#since < epoch))) void this.#afterwards(() => this.#isStopped || this.#ports.gap(from, found === "gap" ? after.number : 0));
     for (const { content, targets } of this.#sender.begun(complete, orderedUpTo)) {
       for (const target of targets) content.settle(target, { status: "failed", code: "ORDER_INTERRUPTED", message: "another sequencer began without an answer of every member: some may have handled it" });
     }
@@ -371,18 +388,22 @@ export class OrderedTopic {
 
   /** One after the other, whoever they came from. Resolves when this one was handled. */
   #handle({ position, sender, n, content }: Entry<About>, afterGap: boolean, deadlineMs: number): Promise<unknown> {
-    if (sender.incarnation === this.#ports.self.incarnation) {
-      this.#sender.ordered(n);
-      this.#keepWaiting();
-    }
     const leader = this.#member(this.#log.leader ?? null) ?? sender;
-    return this.#afterwards(async () => {
+    const { clock, limits } = this.#ports;
+    const dueMs = clock.monotonicMs() + Math.max(deadlineMs, limits.deadlineMs);
+    const handled = this.#afterwards(async () => {
+      if (this.#isStopped) return;
       if (afterGap) this.#ports.gap(leader, position.number);
       const outcome = await this.#ports.handle({ topic: this.#topic, from: sender, deadlineMs: Number.isFinite(deadlineMs) ? Math.ceil(deadlineMs) : 0, ...content });
       if (!content.awaited) return;
       if (sender.incarnation === this.#ports.self.incarnation) void this.heard(sender, { kind: "outcome", n, outcome }, 0);
-      else void this.#say(sender, { kind: "outcome", n, outcome }, this.#ports.limits.deadlineMs);
+      else this.#insist(sender, { kind: "outcome", n, outcome }, dueMs); // as long as it is waited for
     });
+    if (sender.incarnation === this.#ports.self.incarnation) {
+      this.#sender.ordered(n);
+      this.#keepWaiting();
+    }
+    return handled;
   }
 
   #afterwards(work: () => unknown): Promise<unknown> {
@@ -400,9 +421,10 @@ export class OrderedTopic {
     return this.#ports.say(to, encodeOrder(word), deadlineMs, failed);
   }
 
-  /** Until it was received, or the member has left, however often connections end. */
-  #insist(to: PeerIdentity, word: OrderWord): void {
-    void this.#say(to, word, Infinity, (result) => result.status === "failed" && result.code === "PEER_UNREACHABLE" && this.#member(to.incarnation) !== undefined && this.#insist(to, word));
+  /** Until it was received, or the member has left, or its time is over, however often connections end. */
+  #insist(to: PeerIdentity, word: OrderWord, dueMs = Infinity): void {
+    const leftMs = Math.max(1, dueMs - this.#ports.clock.monotonicMs());
+    void this.#say(to, word, leftMs, (result) => result.status === "failed" && result.code === "PEER_UNREACHABLE" && this.#member(to.incarnation) !== undefined && this.#insist(to, word, dueMs));
   }
 }
 

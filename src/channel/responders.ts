@@ -2,6 +2,7 @@ import { TribuneError } from "../kernel/index.ts";
 import type { Clock, Timer } from "../kernel/index.ts";
 import type { PeerIdentity } from "../transport/index.ts";
 import type { Format } from "./codec.ts";
+import type { DeliveryResult } from "./delivery.ts";
 import { checkDemands } from "./demands.ts";
 import type { Demands, Doorkeeper } from "./demands.ts";
 import type { Body, Notes, Pipeline } from "./interceptors.ts";
@@ -19,7 +20,7 @@ export interface Request extends Message {
   remainingMs(): number;
 }
 
-/** Answers requests: with a value, by throwing, or with `Moved`. */
+/** Answers requests: with a value, by throwing, or with `Moved`, which it throws or returns. */
 export type RequestHandler = (request: Request) => unknown;
 
 /** How a topic is answered. */
@@ -35,8 +36,8 @@ export interface ResponderPorts {
   readonly pipeline: Pipeline;
   readonly doorkeeper: Doorkeeper;
   formatOf(topic: string): Format;
-  /** Sends an answer; it may wait, it may be lost with its requester. `deadlineMs`: what is left; 0 or `Infinity`: there is no deadline. */
-  answer(topic: string, to: PeerIdentity, word: RpcWord, deadlineMs: number): void;
+  /** Sends an answer; it may wait, it may be lost with its requester. `deadlineMs`: what is left; 0 or `Infinity`: there is no deadline. `failed` is called if it is given up. */
+  answer(topic: string, to: PeerIdentity, word: RpcWord, deadlineMs: number, failed?: (result: DeliveryResult) => void): void;
   /** A handler failed: for the log. */
   failed(topic: string, from: PeerIdentity, code: string): void;
 }
@@ -58,6 +59,8 @@ class RunningRequest extends ReceivedMessage implements Request {
   #timer: Timer | undefined;
   /** Nobody waits for the answer. */
   isGivenUp = false;
+  /** Why a reply of a stream will not arrive. */
+  lost: TribuneError | undefined;
 
   /** How many replies of a stream the requester takes so far; `undefined`: it wants one reply. */
   readonly #credit: Credit | undefined;
@@ -73,13 +76,25 @@ class RunningRequest extends ReceivedMessage implements Request {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
       if (this.isGivenUp) this.#cancel("the requester gave it up");
-      else if (Number.isFinite(this.#dueMs)) this.#timer = this.#clock.setTimer(this.remainingMs(), () => this.#cancel("the requester's deadline has come"));
+      else if (Number.isFinite(this.#dueMs)) this.#timer ??= this.#clock.setTimer(this.remainingMs(), () => this.#cancel("the requester's deadline has come"));
     }
     return this.#abort.signal;
   }
 
   remainingMs(): number {
     return Math.max(0, this.#dueMs - this.#clock.monotonicMs());
+  }
+
+  /** A stream ends with its deadline, also where its handler does not look at the signal: it may wait for room that nobody makes. */
+  endInTime(): void {
+    if (Number.isFinite(this.#dueMs)) this.#timer ??= this.#clock.setTimer(this.remainingMs(), () => this.giveUp("the requester's deadline has come"));
+  }
+
+  /** A reply was given up: those after it are of no use. */
+  lose(result: DeliveryResult): void {
+    if (result.status !== "failed" || this.lost !== undefined) return;
+    this.lost = new TribuneError(result.code === "FRAME_TOO_LARGE" ? result.code : "PEER_UNREACHABLE", `a reply of the stream on ${this.topic} was given up: ${result.message}`, { about: this.topic });
+    this.#credit?.end();
   }
 
   giveUp(why: string): void {
@@ -140,14 +155,22 @@ export class Responders {
     let running = this.#running.get(from.incarnation);
     if (running === undefined) this.#running.set(from.incarnation, (running = new Map()));
     running.set(id, request);
+    if (upTo !== undefined) request.endInTime();
     responder.running++;
     void this.#work(responder, request, id, opened.notes).then((answered) => {
       responder.running--;
       request.finished();
       running.delete(id);
       if (running.size === 0 && this.#running.get(from.incarnation) === running) this.#running.delete(from.incarnation);
-      if (!request.isGivenUp && request.remainingMs() > 0) this.#ports.answer(topic, from, { ...answered, id }, request.remainingMs());
+      this.#answer(request, { ...answered, id });
     });
+  }
+
+  /** The end of a stream is told however often connections end: without it the requester would wait. */
+  #answer(request: RunningRequest, word: RpcWord): void {
+    if (request.isGivenUp || request.remainingMs() <= 0) return;
+    const again = (result: DeliveryResult) => result.status === "failed" && result.code === "PEER_UNREACHABLE" && this.#answer(request, word);
+    this.#ports.answer(request.topic, request.from, word, request.remainingMs(), request.credit === undefined ? undefined : again);
   }
 
   cancel(from: PeerIdentity, id: number): void {
@@ -171,6 +194,7 @@ export class Responders {
       if (this.#ports.formatOf(topic).checks) await request.check();
       this.#ports.doorkeeper.admit(responder.demands, request);
       const value = await this.#ports.pipeline.run(responder.handler, request, notes);
+      if (value instanceof Moved) throw value; // returned or thrown, it is never a reply
       if (request.credit !== undefined) return { kind: "end", number: await this.#stream(request, request.credit, id, value) };
       if (isAsyncIterable(value)) {
         void Promise.resolve(value[Symbol.asyncIterator]().return?.()).catch(() => undefined); // it has not begun
@@ -192,11 +216,13 @@ export class Responders {
     let number = 0;
     if (!(await credit.allows(1))) return number;
     for await (const each of replies) {
-      if (request.isGivenUp || request.remainingMs() <= 0) break;
+      if (request.isGivenUp || request.lost !== undefined || request.remainingMs() <= 0) break;
+      if (each instanceof Moved) throw each;
       number++;
-      this.#ports.answer(topic, from, { kind: "item", id, number, ...this.#encode(topic, each) }, request.remainingMs());
+      this.#ports.answer(topic, from, { kind: "item", id, number, ...this.#encode(topic, each) }, request.remainingMs(), (result) => request.lose(result));
       if (!(await credit.allows(number + 1))) break;
     }
+    if (request.lost !== undefined) throw request.lost;
     return number;
   }
 

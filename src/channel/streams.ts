@@ -137,8 +137,9 @@ export class ReplyStream implements Waiting {
     const leftMs = Math.max(1, this.dueMs - this.#ports.clock.monotonicMs());
     const { incarnation } = this.#member;
     this.#ports.say(this.#asking, this.#member, { kind: "open", id: this.#id, number: this.#upTo, ...this.#asking.body }, leftMs, (result) => {
-      if (incarnation !== this.#member.incarnation || result.status === "timeout") return; // the stream's own deadline is about to come
-      this.#break(result.status === "failed" ? result : { status: "left" }, false);
+      // The stream's own deadline is about to come; or it had arrived, and only the word of that was lost.
+      if (incarnation !== this.#member.incarnation || result.status === "timeout" || this.#next > 1) return;
+      this.#break(result.status === "failed" ? result : { status: "left" }, result.status === "failed"); // it may have arrived all the same
     });
   }
 
@@ -157,7 +158,10 @@ export class ReplyStream implements Waiting {
     this.#wake?.();
   }
 
+  /** However often connections end: without the one word the giver would wait for ever, without the other one both would. */
   #say(word: { readonly kind: "cancel"; readonly id: number } | { readonly kind: "more"; readonly id: number; readonly number: number }): void {
-    this.#ports.say(this.#asking, this.#member, word, Math.max(1_000, this.dueMs - this.#ports.clock.monotonicMs()), () => undefined);
+    this.#ports.say(this.#asking, this.#member, word, Math.max(1_000, this.dueMs - this.#ports.clock.monotonicMs()), (result) => {
+      if (result.status === "failed" && result.code === "PEER_UNREACHABLE" && (word.kind === "cancel" || this.#end === undefined)) this.#say(word);
+    });
   }
 }

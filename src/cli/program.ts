@@ -8,6 +8,7 @@ import { eventsCommand } from "./commands/events.ts";
 import { evictCommand } from "./commands/evict.ts";
 import { farmCommand } from "./commands/farm.ts";
 import { joinCommand } from "./commands/join.ts";
+import { keysCommand } from "./commands/keys.ts";
 import { leadCommand } from "./commands/lead.ts";
 import { listenCommand } from "./commands/listen.ts";
 import { membersCommand } from "./commands/members.ts";
@@ -23,7 +24,7 @@ import { reportFailure } from "./failure.ts";
 import type { Shell } from "./shell.ts";
 
 /** In the order of the help: what one tries first, comes first. */
-const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, contextsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, sendCommand, listenCommand, pingCommand, farmCommand, doctorCommand, migrateCommand, moveCommand];
+const COMMANDS = [demoCommand, leadCommand, joinCommand, statusCommand, membersCommand, electionsCommand, eventsCommand, contextsCommand, resignCommand, transferCommand, pauseCommand, resumeCommand, evictCommand, sendCommand, listenCommand, pingCommand, farmCommand, keysCommand, doctorCommand, migrateCommand, moveCommand];
 
 const EXAMPLES = `
 Examples:

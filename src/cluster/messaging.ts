@@ -1,7 +1,8 @@
+import { createHash } from "node:crypto";
 import { NodeChannel } from "../channel/index.ts";
-import type { ChannelView, StateReport } from "../channel/index.ts";
-import { backoffMs, isTribuneError, sleep, toTribuneError } from "../kernel/index.ts";
-import type { Clock, Logger, Random, TribuneError } from "../kernel/index.ts";
+import type { ChannelOptions, ChannelView, StateReport } from "../channel/index.ts";
+import { backoffMs, isTribuneError, sleep, toTribuneError, TribuneError } from "../kernel/index.ts";
+import type { Clock, Logger, Random } from "../kernel/index.ts";
 import { annexOf, withAnnex } from "../membership/index.ts";
 import type { Membership } from "../membership/index.ts";
 import type { Annex, Presence } from "../presence/index.ts";
@@ -54,6 +55,10 @@ export class Messaging {
   readonly #ports: MessagingPorts;
   readonly #keys: StoreKeyRing | undefined;
   readonly #rooms: ChannelRoom[] = [];
+  /** Of what all members have to have alike; in the annex. `undefined`: the default. */
+  readonly #settings: string | undefined;
+  /** Incarnations that have other settings: told once. */
+  readonly #differing = new Set<string>();
   #presence: Presence | undefined;
   #reporter: ReachReporter | undefined;
   /** The incarnation that the endpoint is for, also while it cannot be opened. */
@@ -82,6 +87,7 @@ export class Messaging {
         pollMs,
       });
     }
+    this.#settings = settingsPrint(options.channel);
     const tokenOf = (election: string) => this.#presence?.facts.tokenSeen(election);
     this.channel = new NodeChannel({ group, node, transport: options.transport, keys: this.#keys, tokenOf, clock, random, logger }, options.channel);
   }
@@ -162,10 +168,22 @@ export class Messaging {
   #passView(): void {
     const { view } = this.#present.facts;
     if (view === null) return;
+    this.#compareSettings(view);
     const members = channelView(view);
     this.channel.setView(members);
     for (const room of this.#rooms) room.setView(members);
     this.#reporter?.setView(members);
+  }
+
+  /** Not a reason to refuse a join: then no topic could be put into the order of a group that runs, node by node. */
+  #compareSettings({ members }: StoredView): void {
+    for (const { node, incarnation, metadata } of members) {
+      const { channel, settings } = annexOf(metadata);
+      if (typeof channel !== "string" || settings === this.#settings || this.#differing.has(incarnation)) continue;
+      this.#differing.add(incarnation);
+      this.#ports.trouble(new TribuneError("SETTINGS_MISMATCH", `${node} has another totalOrder than ${this.#ports.node}: topics that are in only one of both are refused between them`, { about: node, next: "give all members the same totalOrder; while they are restarted one by one with a new one, send nothing on its topics" }));
+    }
+    for (const incarnation of this.#differing) if (!members.some((member) => member.incarnation === incarnation)) this.#differing.delete(incarnation);
   }
 
   // ---- one endpoint for each incarnation
@@ -212,7 +230,7 @@ export class Messaging {
   }
 
   #attach(metadata: string): string {
-    return this.#address === undefined ? metadata : withAnnex(metadata, { channel: this.#address });
+    return this.#address === undefined ? metadata : withAnnex(metadata, { channel: this.#address, settings: this.#settings });
   }
 
   /** What this incarnation missed since the one before it: as at the start, but nobody waits for it. */
@@ -231,6 +249,11 @@ export class Messaging {
       }
     }
   }
+}
+
+/** What all members have to have alike, as a short text: only the topics in one order of all. The rest either travels with what is sent, or is agreed upon by each connection, or is each member's own affair. */
+export function settingsPrint({ totalOrder = [] }: ChannelOptions): string | undefined {
+  return totalOrder.length === 0 ? undefined : createHash("sha256").update([...new Set(totalOrder)].sort().join(" ")).digest("hex").slice(0, 16);
 }
 
 /** The members of a view that have a channel, and where. */

@@ -106,6 +106,22 @@ describe("a message", () => {
 });
 
 describe("messages", () => {
+  it("that are longer than a member takes are refused with a code, at their place, and what follows is handled", async () => {
+    const members = new Members(9);
+    const a = await members.add();
+    const b = await members.add({ transport: members.network.transport({ maxFrameBytes: 65_536 }) });
+    members.publish();
+    await members.clock.advanceUntil(() => members.isWhole(), 10_000, "they are connected");
+    const handled: unknown[] = [];
+    b.channel.listen("t", ({ payload }) => void handled.push(payload.length));
+    b.channel.on("gap", ({ number }) => void handled.push(`gap ${number}`));
+    const [before, large, after] = [10, 100_000, 20].map((length) => a.channel.send("t", new Uint8Array(length)));
+    assert.ok(before !== undefined && large !== undefined && after !== undefined);
+    const result = (await members.outcome(large, 1_000)).results.get("node-2");
+    assert.deepEqual(result?.status === "failed" && result.code, "FRAME_TOO_LARGE");
+    assert.deepEqual([(await members.outcome(before, 1_000)).ok, (await members.outcome(after, 1_000)).ok, handled], [true, true, [10, "gap 2", 20]]);
+  });
+
   it("are handled in the order in which they were sent, one after the other, in both modes and mixed", async () => {
     const members = new Members(8);
     const [a, b] = (await members.start(2)) as Three;

@@ -46,6 +46,22 @@ describe("a window of numbers", () => {
 });
 
 describe("an outbox", () => {
+  it("that is told that its connection will never take what is due makes that a gap, which counts for no more than any gap", () => {
+    const outbox = new Outbox<string>({ keptBytes: 1_000, awaited: 1, maxRetries: 1_000 });
+    outbox.add("too large", { bytes: 5_000, deadlineMs: 10, awaited: true });
+    assert.equal(outbox.hasRoom, false);
+    assert.equal(outbox.refuseDue(), "too large");
+    assert.deepEqual([outbox.keptBytes, outbox.hasRoom, outbox.earliestDeadlineMs, outbox.settledBelow], [64, true, Infinity, 2]);
+    assert.equal(outbox.refuseDue(), undefined, "it is a gap by now, and told once");
+    outbox.add("small", { bytes: 1, deadlineMs: Infinity, awaited: false });
+    assert.deepEqual(outbox.due(), { kind: "gap", number: 1 });
+    outbox.sent();
+    assert.deepEqual(outbox.due(), { kind: "message", number: 2, message: "small", again: false });
+    outbox.sent();
+    outbox.received(3);
+    assert.deepEqual([outbox.keptBytes, outbox.refuseDue()], [0, undefined]);
+  });
+
   it("gives out what is kept in order, once per connection, and all that was not received again on the next one", () => {
     const outbox = new Outbox<string>(LIMITS);
     for (const message of ["a", "b", "c"]) outbox.add(message, ASYNC);

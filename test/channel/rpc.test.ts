@@ -187,6 +187,18 @@ describe("a request", () => {
     assert.deepEqual(await ask(movedTo("node-3", 4), movedTo("node-1", 4)), ["replied", "node-1", "node-2", "node-3"]);
   });
 
+  it("goes on to the member that a Moved names which was returned, as to one that was thrown", async () => {
+    const members = new Members(59);
+    const [a, b, c] = (await members.start(3)) as Three;
+    b.channel.respond("shard", () => new Moved({ member: "node-3", version: 4 }));
+    c.channel.respond("shard", () => "here");
+    const report = await members.outcome(a.channel.request("shard", 0, { to: ["node-2"] }));
+    const reply = report.replies.get("node-2");
+    assert.deepEqual([report.ok, reply?.status === "replied" ? [reply.by, reply.value()] : reply], [true, ["node-3", "here"]]);
+    const own = await members.outcome(b.channel.request("shard", 0, { to: ["node-2"] }));
+    assert.deepEqual([own.ok, replies(own)], [true, { "node-2": "here" }]);
+  });
+
   it("to several that answer Moved asks nobody twice: no reply counts twice", async () => {
     const members = new Members(58);
     const [a, b, c] = (await members.start(3)) as Three;

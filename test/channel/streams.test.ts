@@ -41,6 +41,103 @@ describe("a stream of replies", () => {
     }
   });
 
+  it("ends for both, without a deadline, whatever word about it is given up", async () => {
+    let broken = 0;
+    for (let seed = 340; seed < 352; seed++) {
+      const members = new Members(seed, { maxRetries: 0 });
+      const [a, b] = (await members.start(2)) as Three;
+      let [begun, ended] = [0, 0];
+      b.channel.respond(
+        "rows",
+        async function* () {
+          begun++;
+          try {
+            for (const n of upTo(40)) {
+              await new Promise<void>((resolve) => void members.clock.setTimer(members.random.next() * 5, resolve));
+              yield n;
+            }
+          } finally {
+            ended++;
+          }
+        },
+        { concurrency: 1 },
+      );
+      const breaking = members.clock.setTimer(20, function again() {
+        members.network.break("node-1", "node-2", "lost");
+        if (members.clock.monotonicMs() < 3_000) members.clock.setTimer(10 + members.random.next() * 200, again);
+      });
+      const { values, end } = await members.outcome(taken(a, 0, { window: 1 + Math.floor(members.random.next() * 3) }, (n) => (seed % 3 === 0 && (n as number) > 20 ? "enough" : "more")), 200_000);
+      breaking.cancel();
+      assert.deepEqual(values, upTo(values.length), `seed ${seed}`);
+      if (end !== "end") broken++;
+      else assert.ok(values.length === 40 || seed % 3 === 0, `seed ${seed}`);
+      await members.clock.advance(10_000);
+      assert.equal(ended, begun, `seed ${seed}: the generator has ended`);
+      assert.deepEqual((await members.outcome(taken(a, 0), 200_000)).values, upTo(40), `seed ${seed}: there is room for another one`);
+    }
+    assert.ok(broken > 0);
+  });
+
+  it("is ended where it is given when it was asked for, and only the word that this had come was lost", async () => {
+    const members = new Members(338, { maxRetries: 0 });
+    const [a, b] = (await members.start(2)) as Three;
+    const states: string[] = [];
+    b.channel.respond("rows", async function* () {
+      states.push("begun");
+      try {
+        for (;;) yield 1;
+      } finally {
+        states.push("ended");
+      }
+    });
+    members.network.cut("node-2", "node-1");
+    const taking = taken(a, 0, { window: 2 });
+    await members.clock.advance(100);
+    assert.deepEqual(states, ["begun"]);
+    members.network.break("node-1", "node-2", "lost");
+    members.network.heal("node-2", "node-1");
+    const { end } = await members.outcome(taking);
+    assert.equal((end as { readonly code?: string }).code, "PEER_UNREACHABLE");
+    await members.clock.advance(5_000);
+    assert.deepEqual(states, ["begun", "ended"]);
+  });
+
+  it("goes on, or is ended, when the word about that is lost with its connection, and may not be sent again", async () => {
+    const members = new Members(339, { maxRetries: 0 });
+    const [a, b] = (await members.start(2)) as Three;
+    let ended = 0;
+    b.channel.respond("rows", async function* () {
+      try {
+        for (const n of upTo(4)) yield n;
+      } finally {
+        ended++;
+      }
+    });
+    const { network, clock } = members;
+    /** What node-1 says from now on, until the connection breaks, is lost with it. */
+    const losing = async (work: () => Promise<unknown>) => {
+      network.cut("node-1", "node-2");
+      await members.outcome(work());
+      await clock.advance(1);
+      network.break("node-1", "node-2", "lost");
+      network.heal("node-1", "node-2");
+    };
+    for (const enough of [4, 2]) {
+      const stream = a.channel.stream("rows", 0, { window: 1 });
+      assert.equal((await members.outcome(stream.next())).value?.value(), 1);
+      for (let n = 2; n <= enough; n++) {
+        await clock.advance(5_000); // it has come, and its giver knows
+        const next = stream.next();
+        await losing(() => next);
+        assert.equal((await next).value?.value(), n);
+      }
+      await clock.advance(5_000);
+      await losing(() => stream.return());
+      await clock.advance(5_000);
+    }
+    assert.equal(ended, 2);
+  });
+
   it("goes no faster than it is taken: no more are made than the window has room for", async () => {
     const members = new Members(330);
     const [a, b] = (await members.start(2)) as Three;

@@ -59,6 +59,48 @@ describe("a topic in total order", () => {
     }
   });
 
+  it("is handled in that order by the sequencer too, which sends more than it may keep", async () => {
+    for (const bounds of [{ awaited: 1 }, { awaited: 3 }, { keptBytes: 200 }]) {
+      const { members, all, seen } = await three(351, bounds);
+      const [a] = all;
+      const sending = Array.from({ length: 30 }, (_, n) => a.channel.send("ledger", n, { mode: n % 2 === 0 ? "ack" : "async", deadlineMs: 30_000 }));
+      await members.outcome(Promise.all(sending));
+      await members.clock.advance(1_000);
+      for (const { node } of all) assert.deepEqual(seen.get(node), Array.from({ length: 30 }, (_, n) => n), node);
+    }
+  });
+
+  it("is handled no more once the channel is stopped, also what had come", async () => {
+    const members = new Members(352, { totalOrder: ["ledger"] });
+    const [a, b] = (await members.start(2)) as [TestMember, TestMember];
+    let release: () => void = () => undefined;
+    const handled: unknown[] = [];
+    for (const { node, channel } of [a, b]) {
+      channel.listen("ledger", async (message) => {
+        handled.push(`${node} ${String(message.value())}`);
+        if (message.value() === 1) await new Promise<void>((resolve) => members.clock.setTimer(200, (release = resolve)));
+      });
+    }
+    const sending = [1, 2, 3].map((n) => a.channel.send("ledger", n));
+    await members.clock.advance(100);
+    for (const { channel } of [a, b]) void channel.stop({ deadlineMs: 10 });
+    release();
+    await members.outcome(Promise.all(sending));
+    await members.clock.advance(1_000);
+    assert.deepEqual(handled, ["node-1 1", "node-2 1"]);
+  });
+
+  it("waits for nobody who has left, also with what had no room before that", async () => {
+    const members = new Members(353, { totalOrder: ["ledger"], awaited: 1 });
+    const [a, b, c] = (await members.start(3)) as Three;
+    for (const { channel } of [a, b]) channel.listen("ledger", () => undefined);
+    c.channel.listen("ledger", () => new Promise(() => undefined));
+    const sending = [1, 2, 3].map((n) => b.channel.send("ledger", n, { deadlineMs: 60_000 }));
+    await members.clock.advance(500);
+    members.publish([a, b]);
+    for (const report of await members.outcome(Promise.all(sending), 1_000)) assert.deepEqual(shown(report), { "node-1": "delivered", "node-2": "delivered", "node-3": "left" });
+  });
+
   it("is joined by a new member at the place from which on others knew of it", async () => {
     const { members, all, seen } = await three(373);
     const [a, b] = all;
@@ -150,5 +192,20 @@ describe("a topic in total order", () => {
     void b.channel.stop({ deadlineMs: 100 });
     assert.deepEqual(shown(await members.outcome(waiting)), { "node-1": "left", "node-2": "left", "node-3": "left" });
     assert.ok(a.channel.pipeline.includes("total order"));
+  });
+
+  it("is told where members have it that others have not: nobody waits for those, and what they send on it is refused", async () => {
+    const members = new Members(378, { totalOrder: ["ledger"] });
+    const [a, b, c] = [await members.add(), await members.add(), await members.add({}, {})];
+    members.publish();
+    await members.clock.advanceUntil(() => members.isWhole(), 10_000, "everybody is connected");
+    const seen: string[] = [];
+    for (const { node, channel } of [a, b, c]) channel.listen("ledger", (message) => void seen.push(`${node} ${String(message.value())}`));
+    for (const { channel } of [a, b]) channel.on("gap", () => void seen.push("gap"));
+    const report = await members.outcome(b.channel.send("ledger", "in order", { deadlineMs: 60_000 }), 2_000);
+    assert.deepEqual(shown(report), { "node-1": "delivered", "node-2": "delivered", "node-3": "SETTINGS_MISMATCH" });
+    const without = await members.outcome(c.channel.send("ledger", "without a place"), 2_000);
+    assert.deepEqual(shown(without), { "node-1": "SETTINGS_MISMATCH", "node-2": "SETTINGS_MISMATCH" });
+    assert.deepEqual(new Set(seen), new Set(["node-1 in order", "node-2 in order"]));
   });
 });

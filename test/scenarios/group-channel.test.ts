@@ -160,6 +160,25 @@ describe("the channel of a cluster", () => {
     await assert.rejects(a.channel.send("news", 1), { code: "TRANSPORT_CLOSED" });
   });
 
+  it("tells members of those that have another totalOrder, and refuses their messages; nobody is kept from joining", async () => {
+    const world = new Messengers();
+    const ordered = (...totalOrder: string[]) => ({ channel: { transport: world.network.transport(), totalOrder } });
+    const [a, b, c] = [world.node("a", ordered("ledger", "audit")), world.node("b", ordered("audit", "ledger")), world.node("c", ordered("ledger"))];
+    const told: string[] = [];
+    for (const node of [a, b, c]) node.on("error", ({ code, about }) => void told.push(`${node.node}: ${code} ${about}`));
+    for (const node of [a, b]) node.channel.listen("audit", () => undefined);
+    for (const node of [a, b]) await world.during(node.start());
+    await world.connected(a, b);
+    assert.equal((await world.during(b.channel.send("audit", 1))).ok, true);
+    assert.deepEqual(told, []);
+    await world.during(c.start());
+    await world.clock.advanceUntil(() => told.length === 3, 10_000, "all have been told");
+    assert.deepEqual(new Set(told), new Set(["a: SETTINGS_MISMATCH c", "b: SETTINGS_MISMATCH c", "c: SETTINGS_MISMATCH a"]));
+    const { results } = await world.during(c.channel.send("audit", 2, { to: ["a"] }));
+    assert.deepEqual([...results.values()].map((result) => (result.status === "failed" ? result.code : result.status)), ["SETTINGS_MISMATCH"]);
+    await world.stop();
+  });
+
   it("is refused with all complaints at once, and never prints a secret", () => {
     const key = "-----BEGIN PRIVATE KEY-----hush";
     const options = { group: "g", store: memory(), leaseMs: 1, channel: { advertize: "x:1", port: -1, mode: "maybe", security: { cert: "", key, ca: "" } } } as unknown as Parameters<typeof createCluster>[0];

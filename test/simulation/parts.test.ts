@@ -269,7 +269,7 @@ describe("plans", () => {
       const drawn = new Set(Array.from({ length: 60 }, (_, seed) => drawPlan(seed, profile).faults.map(({ kind }) => kind)).flat());
       assert.deepEqual([...drawn].sort(), Object.keys(PROFILES[profile].faults).sort(), profile);
     }
-    assert.deepEqual([...FAULT_KINDS].sort(), [...new Set([...Object.keys(PROFILES.swarm.faults), ...Object.keys(PROFILES.channel.faults)])].sort());
+    assert.deepEqual([...FAULT_KINDS].sort(), [...new Set([...Object.keys(PROFILES.swarm.faults), ...Object.keys(PROFILES.channel.faults), ...Object.keys(PROFILES.suspicion.faults)])].sort());
   });
 
   it("are of three to nine nodes, with two elections at the least", () => {

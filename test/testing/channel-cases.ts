@@ -2,7 +2,7 @@ import type { History, HistoryEvent } from "../../src/testing/history/index.ts";
 import { at, calm, history, of, paused, resumed, view } from "./history-words.ts";
 import type { Cases, Entry } from "./history-words.ts";
 
-type ChannelCheck = "handledOnce" | "handledByWhomItIsFor" | "handledInOrder" | "acknowledgedIsHandled" | "everyTargetHasAResult" | "answersAreOfHandlers" | "stateGivenOnce" | "waitsEnd" | "messagesArrive";
+type ChannelCheck = "handledOnce" | "handledByWhomItIsFor" | "handledInOrder" | "handledInOneOrder" | "acknowledgedIsHandled" | "everyTargetHasAResult" | "answersAreOfHandlers" | "streamsAreWhole" | "stateGivenOnce" | "waitsEnd" | "messagesArrive";
 
 /** Both are members, with open channels. */
 const together = [...of("a", view(0, 1, ["a", "b"]), at(0, "channel-opened")), ...of("b", view(0, 1, ["a", "b"]), at(0, "channel-opened"))];
@@ -20,6 +20,12 @@ const answered = (t: number, code = ""): Entry => at(t, "answering-ended", { top
 const askOver = (t: number, ok: boolean, replies: readonly object[]): Entry => at(t, "ask-over", { topic: "r", message: 1, ok, code: "", replies });
 const replied = { target: "b-i", status: "replied", code: "", answered: { message: 1, by: "b-i" } };
 const obtained = (t: number, more: object = {}): Entry => at(t, "state-obtained", { from: ["a"], entries: 9, missing: 0, repeated: 0, code: "", ...more });
+const posted = (t: number, message: number): Entry => sent(t, message, { inOneOrder: true, to: ["a-i", "b-i"] });
+const streamAsked = (t: number, more: object = {}): Entry => at(t, "stream-asked", { topic: "s", message: 1, to: "b-i", window: 2, deadlineMs: 10_000, ...more });
+const item = (t: number, number: number, by = "b-i"): Entry => at(t, "stream-item", { topic: "s", message: 1, number, by });
+const streamOver = (t: number, how: string, status = "", code = ""): Entry => at(t, "stream-over", { topic: "s", message: 1, how, status, code });
+const giving = (t: number): Entry => at(t, "giving-began", { topic: "s", from: "a-i", message: 1 });
+const gave = (t: number, given: number, how = "all", code = ""): Entry => at(t, "giving-ended", { topic: "s", from: "a-i", message: 1, given, how, code });
 const end = (t: number) => of("b", at(t, "resumed", { cause: "nothing" }));
 
 const story = (...parts: readonly HistoryEvent[][]): History => history(together, ...parts);
@@ -66,6 +72,23 @@ export const CHANNEL_CASES: Readonly<Record<ChannelCheck, Cases>> = {
       "a gap at another place": { history: story(of("a", sent(1, 1), sent(2, 2), sent(3, 3), sent(4, 4)), of("b", began(5, 1), began(6, 3), gap(7, 2), began(8, 4))), says: /left out/, times: 2 },
     },
   },
+  handledInOneOrder: {
+    good: {
+      "the same at both": story(of("a", posted(1, 1), posted(2, 2), began(3, 1), began(4, 2)), of("b", began(5, 1), began(6, 2))),
+      "of two senders, the same at both": story(of("a", posted(1, 1), began(3, 1), began(4, 1, { from: "b-i" })), of("b", posted(1, 1), began(5, 1), began(6, 1, { from: "b-i" }))),
+      "over a gap that was told": story(of("a", posted(1, 1), posted(1, 2), posted(1, 3), began(3, 1), began(4, 2), began(5, 3)), of("b", began(5, 1), gap(6, 3), began(7, 3))),
+      "from later on": story(of("a", posted(1, 1), posted(1, 2), posted(1, 3), began(3, 1), began(4, 2), began(5, 3)), of("b", began(6, 2), began(7, 3))),
+      "otherwise at one who was out of the view by then": story(of("a", posted(1, 1), began(3, 1), began(4, 1, { from: "b-i" }), view(4, 2, ["a"])), of("b", posted(1, 1), began(5, 1, { from: "b-i" }), began(6, 1))),
+      "otherwise, on a topic without it": story(of("a", sent(1, 1), began(3, 1), began(4, 1, { from: "b-i" })), of("b", sent(1, 1), began(5, 1, { from: "b-i" }), began(6, 1))),
+    },
+    bad: {
+      "of two senders, at each its own first": { history: story(of("a", posted(1, 1), began(3, 1), began(4, 1, { from: "b-i" })), of("b", posted(1, 1), began(5, 1, { from: "b-i" }), began(6, 1))), says: /a \(a-i\) handled a-i t 1 before b-i t 1, and b \(b-i\) after it/ },
+      "the same, and one leaves later": { history: story(of("a", posted(1, 1), began(3, 1), began(4, 1, { from: "b-i" }), view(7, 2, ["a"])), of("b", posted(1, 1), began(5, 1, { from: "b-i" }), began(6, 1))), says: /after it/ },
+      "over a gap that nobody told": { history: story(of("a", posted(1, 1), posted(1, 2), posted(1, 3), began(3, 1), began(4, 2), began(5, 3)), of("b", began(5, 1), began(7, 3))), says: /b \(b-i\) went from a-i t 1 to a-i t 3 and was told of no gap, where a \(a-i\) has handled 1 more/ },
+      "over a gap that was told elsewhere": { history: story(of("a", posted(1, 1), posted(1, 2), posted(1, 3), began(3, 1), began(4, 2), began(5, 3)), of("b", gap(4, 3), began(5, 1), began(7, 3))), says: /was told of no gap/ },
+      "one sender's, turned round": { history: story(of("a", posted(1, 1), posted(2, 2)), of("b", began(5, 2), began(6, 1))), says: /handled message a-i t 1 after 2 of the same sender/ },
+    },
+  },
   acknowledgedIsHandled: {
     good: {
       "told when it had finished": story(of("a", sent(1, 1)), of("b", began(2, 1), ended(3, 1)), of("a", over(4, 1, "delivered"))),
@@ -108,6 +131,28 @@ export const CHANNEL_CASES: Readonly<Record<ChannelCheck, Cases>> = {
       "half is no majority": { history: story(of("a", asked(1, { policy: "majority", to: ["b-i", "c-i"] })), of("b", answering(2), answered(3)), of("a", askOver(4, true, [replied]))), says: /"majority" is met, with 1 answers of 2/ },
       "beyond the deadline": { history: story(of("a", asked(1), askOver(3_000, false, []))), says: /waited 2999 ms, with a deadline of 1000/ },
       "for ever": { history: story(of("a", asked(1)), end(5_000)), says: /still waits at the end/ },
+    },
+  },
+  streamsAreWhole: {
+    good: {
+      "to its end": story(of("a", streamAsked(1), item(3, 1), item(4, 2), item(5, 3), streamOver(6, "end")), of("b", giving(2), gave(5, 3))),
+      "none at all": story(of("a", streamAsked(1), streamOver(6, "end")), of("b", giving(2), gave(5, 0))),
+      "until it has enough": story(of("a", streamAsked(1), item(3, 1), streamOver(4, "left-off")), of("b", giving(2), gave(5, 3, "ended")), calm(10, ["a", "b"]), end(90_000)),
+      "until it fails": story(of("a", streamAsked(1), item(3, 1), streamOver(6, "broken", "failed", "OUT_OF_ORDER")), of("b", giving(2), gave(5, 1, "threw", "OUT_OF_ORDER"))),
+      "until its giver has left": story(of("a", streamAsked(1), item(3, 1), view(5, 2, ["a"]), streamOver(6, "broken", "left")), of("b", giving(2))),
+    },
+    bad: {
+      "one left out": { history: story(of("a", streamAsked(1), item(3, 1), item(4, 3), streamOver(6, "left-off")), of("b", giving(2), gave(5, 3, "ended"))), says: /got reply 3 of b-i after 1 of b-i/ },
+      "one again": { history: story(of("a", streamAsked(1), item(3, 1), item(4, 1), streamOver(6, "left-off")), of("b", giving(2), gave(5, 1, "ended"))), says: /got reply 1 of b-i after 1 of b-i/ },
+      "an end before the end": { history: story(of("a", streamAsked(1), item(3, 1), streamOver(4, "end")), of("b", giving(2), gave(5, 2))), says: /came to its end after 1 replies, which nobody gave for all/ },
+      "a failure before what came before it": { history: story(of("a", streamAsked(1), item(3, 1), streamOver(6, "broken", "failed", "OUT_OF_ORDER")), of("b", giving(2), gave(5, 2, "threw", "OUT_OF_ORDER"))), says: /was told of a failure after 1 replies, where nobody failed/ },
+      "more than there is room for": { history: story(of("a", streamAsked(1), item(3, 1), streamOver(9, "left-off")), of("b", giving(2), gave(5, 4, "ended"))), says: /was given 4 replies when 1 were taken, with room for 2/ },
+      "given twice": { history: story(of("a", streamAsked(1), streamOver(9, "end")), of("b", giving(2), gave(5, 0), giving(6), gave(7, 0))), says: /was given twice by one member/ },
+      "left, who is a member": { history: story(of("a", streamAsked(1), item(3, 1), streamOver(6, "broken", "left")), of("b", giving(2))), says: /told that b-i has left, which is a member/ },
+      "given on and on": { history: story(of("a", streamAsked(1), item(3, 1), streamOver(4, "left-off")), of("b", giving(2)), calm(10, ["a", "b"]), end(90_000)), says: /is still given by b-i at the end/ },
+      "waited for without end": { history: story(of("a", streamAsked(1)), end(90_000)), says: /is still waited for at the end/ },
+      "broken, though all is well": { history: story(calm(0, ["a", "b"]), of("a", streamAsked(30_000), item(30_001, 1), streamOver(40_000, "broken", "timeout")), of("b", giving(30_000), gave(40_001, 2, "ended")), end(90_000)), says: /broke with timeout, though all is well/ },
+      "waited for, though its giver has left": { history: story(of("a", streamAsked(1), item(3, 1), view(100, 2, ["a"]), streamOver(10_000, "broken", "timeout")), of("b", giving(2))), says: /though its giver had left with view 2/ },
     },
   },
   stateGivenOnce: {

@@ -19,6 +19,8 @@ const ended = (t: number, token: number, more: object = {}): Entry => ({ t, kind
 const believes = (t: number, token: number, more: object = {}): Entry => ({ t, kind: "believes", election: "work", token, ...more });
 const denies = (t: number, token: number, more: object = {}): Entry => ({ t, kind: "denies", election: "work", token, ...more });
 const wrote = (t: number, token: number, write: string, outcome = "committed"): Entry => ({ t, kind: "wrote", election: "work", token, write, outcome, code: outcome === "committed" ? "" : "TERM_LOST" });
+const suspected = (t: number, name: string): Entry => at(t, "suspected", { suspect: `${name}-i` });
+const QUICKLY = { freeMs: 2, endedBy: "process", heard: true };
 const dead = (t: number, name: string): Entry => ({ t, kind: "declared-dead", dead: `${name}-i` });
 const told = (t: number, what: string, code = ""): Entry => at(t, "told", { what, code, detail: "" });
 const coordinates = { election: "coordinator" };
@@ -385,11 +387,17 @@ export const CASES: Readonly<Record<keyof typeof CHECKS, Cases>> = {
       "an administrator did, and the process could not hear of it": history(of("a", buried(5_000, "b", 150, { proof: { freeMs: 100, endedBy: "outside", heard: false } }))),
       "less what clocks may differ": history(of("a", buried(5_000, "b", 150, { proof: { freeMs: 98.5, endedBy: "process", heard: true } }))),
       "silence needs no proof": history(of("a", buried(5_000, "b", 1_100))),
+      "without a grace, where suspicion agrees": history(of("a", suspected(4_990, "b"), buried(5_000, "b", 3, { proof: QUICKLY }))),
+      "without a grace, where the session had ended a little before": history(of("a", suspected(4_200, "b"), buried(5_000, "b", 3, { proof: QUICKLY }))),
     },
     bad: {
       "the server went away, and took all evidence with it": { history: history(of("a", buried(5_000, "b", 150, { proof: { freeMs: 900, endedBy: "server", heard: false } }))), says: /b-i dead on evidence that went with the server/ },
       "a pooler closed what it had lent": { history: history(of("a", buried(5_000, "b", 150, { proof: { freeMs: 900, endedBy: "pooler", heard: false } }))), says: /that a pooler had freed/ },
       "without a grace": { history: history(of("a", buried(5_000, "b", 3, { proof: { freeMs: 2, endedBy: "process", heard: true } }))), says: /that had been free for 2\.0 ms only/ },
+      "without a grace, and suspicion is older than that": { history: history(of("a", suspected(3_900, "b"), buried(5_000, "b", 3, { proof: QUICKLY }))), says: /for 2\.0 ms only/ },
+      "without a grace, and another one suspects it": { history: history(of("c", suspected(4_990, "b")), of("a", suspected(4_990, "d"), buried(5_000, "b", 3, { proof: QUICKLY }))), says: /for 2\.0 ms only/ },
+      "without a grace, and it was there again": { history: history(of("a", suspected(4_900, "b"), at(4_950, "absolved", { suspect: "b-i" }), buried(5_000, "b", 3, { proof: QUICKLY }))), says: /for 2\.0 ms only/ },
+      "by suspicion, and the server went away": { history: history(of("a", suspected(4_990, "b"), buried(5_000, "b", 150, { proof: { ...QUICKLY, endedBy: "server" } }))), says: /that went with the server/ },
     },
   },
   deathNeedsWatching: {

@@ -1,7 +1,7 @@
 import type { Happening } from "./happening.ts";
 
 /** What is written down of a channel: by whoever sends, handles, asks and answers. A message is named by its sender's incarnation, its topic, and a number that counts that sender's messages on that topic. */
-export type ChannelEvent = ChannelOpened | ChannelClosed | Sent | SendOver | HandlingBegan | HandlingEnded | GapTold | Undelivered | Asked | AskOver | AnsweringBegan | AnsweringEnded | StateBegan | StateObtained;
+export type ChannelEvent = ChannelOpened | ChannelClosed | Sent | SendOver | HandlingBegan | HandlingEnded | GapTold | Undelivered | Asked | AskOver | AnsweringBegan | AnsweringEnded | StateBegan | StateObtained | StreamAsked | StreamItem | StreamOver | GivingBegan | GivingEnded;
 
 /** The channel of an incarnation is open. */
 export interface ChannelOpened extends Happening {
@@ -21,6 +21,8 @@ export interface Sent extends Happening {
   readonly mode: "ack" | "async";
   /** Whether the topic's messages are handled in the order in which they were sent. */
   readonly ordered: boolean;
+  /** Whether all members handle the topic's messages in one order, whoever sent them; then it is for all, and who joins meanwhile may handle it as well. Default: no. */
+  readonly inOneOrder?: boolean;
   /** Whether the sender keeps so much that it is never full: then each message has its place in the order at once. */
   readonly roomy: boolean;
   /** Who is meant, by the view that the sender has: incarnations. */
@@ -72,7 +74,7 @@ export interface GapTold extends Happening {
   readonly kind: "gap-told";
   readonly topic: string;
   readonly from: string;
-  /** Of the flow from that sender to this receiver. */
+  /** Of the flow from that sender to this receiver; of the place before which something is missing, on a topic in one order, where `from` is the sequencer; 0: something may be. */
   readonly number: number;
 }
 
@@ -136,5 +138,57 @@ export interface StateObtained extends Happening {
   readonly entries: number;
   readonly missing: number;
   readonly repeated: number;
+  readonly code: string;
+}
+
+/** One member is about to be asked for a stream of replies; `message` counts the streams that a member has asked for on that topic. */
+export interface StreamAsked extends Happening {
+  readonly kind: "stream-asked";
+  readonly topic: string;
+  readonly message: number;
+  readonly to: string;
+  /** How many replies may be under way, or wait to be taken. */
+  readonly window: number;
+  readonly deadlineMs: number;
+}
+
+/** A reply of a stream was taken, as it says of itself: its number from 1 on, and who gives it. */
+export interface StreamItem extends Happening {
+  readonly kind: "stream-item";
+  readonly topic: string;
+  readonly message: number;
+  readonly number: number;
+  readonly by: string;
+}
+
+/** A stream is over for who asked. */
+export interface StreamOver extends Happening {
+  readonly kind: "stream-over";
+  readonly topic: string;
+  readonly message: number;
+  /** It came to its end; was not taken any further; or broke. */
+  readonly how: "end" | "left-off" | "broken";
+  /** Of one that broke: `failed`, `moved`, `left`, `timeout`; of one that could not be asked for, the error's code. */
+  readonly status: string;
+  /** Of a failure. */
+  readonly code: string;
+}
+
+/** A handler was called for a stream. */
+export interface GivingBegan extends Happening {
+  readonly kind: "giving-began";
+  readonly topic: string;
+  readonly from: string;
+  readonly message: number;
+}
+
+/** It gives no more: it has given all, was ended at a reply, or threw with `code`. `given` counts the replies that it has handed over; one that it was ended at counts. */
+export interface GivingEnded extends Happening {
+  readonly kind: "giving-ended";
+  readonly topic: string;
+  readonly from: string;
+  readonly message: number;
+  readonly given: number;
+  readonly how: "all" | "ended" | "threw";
   readonly code: string;
 }

@@ -3,12 +3,14 @@ import type { Check, CheckConfig, Violation } from "./checks/check.ts";
 import { deadNeverActs, deathNeedsProof, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
 import { handledByWhomItIsFor, handledInOrder, handledOnce } from "./checks/messages.ts";
 import { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
+import { handledInOneOrder } from "./checks/one-order.ts";
 import { idleWritesNothing } from "./checks/quiet.ts";
 import { recordIsGapFree } from "./checks/record.ts";
 import { acknowledgedIsHandled, everyTargetHasAResult, messagesArrive, waitsEnd } from "./checks/results.ts";
 import { coordinatorReturns, deadLeaveTheView, leaderReturns } from "./checks/returns.ts";
 import { comesRight } from "./checks/settling.ts";
 import { stateGivenOnce } from "./checks/states.ts";
+import { streamsAreWhole } from "./checks/streams.ts";
 import { beliefNeverReturns, beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, tokensHaveOneHolder, workNeverOverlaps } from "./checks/terms.ts";
 import { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
 import { fencedRowsInOrder, writesAnsweredHonestly, writesPrecedeTheNextTerm } from "./checks/writes.ts";
@@ -47,16 +49,18 @@ export const CHECKS = {
   handledOnce,
   handledByWhomItIsFor,
   handledInOrder,
+  handledInOneOrder,
   acknowledgedIsHandled,
   everyTargetHasAResult,
   answersAreOfHandlers,
+  streamsAreWhole,
   stateGivenOnce,
   waitsEnd,
   messagesArrive,
 } as const satisfies Record<string, Check>;
 
-/** Of messages between members. A total order of all messages of a topic is to stand here when channels give one. */
-export const CHANNEL_CHECKS: readonly CheckName[] = ["handledOnce", "handledByWhomItIsFor", "handledInOrder", "acknowledgedIsHandled", "everyTargetHasAResult", "answersAreOfHandlers", "stateGivenOnce", "waitsEnd", "messagesArrive"];
+/** Of messages between members. */
+export const CHANNEL_CHECKS: readonly CheckName[] = ["handledOnce", "handledByWhomItIsFor", "handledInOrder", "handledInOneOrder", "acknowledgedIsHandled", "everyTargetHasAResult", "answersAreOfHandlers", "streamsAreWhole", "stateGivenOnce", "waitsEnd", "messagesArrive"];
 
 /** The name of a check. */
 export type CheckName = keyof typeof CHECKS;

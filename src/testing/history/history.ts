@@ -37,6 +37,8 @@ export type HistoryEvent =
   | RecordRead
   | Quiet
   | FaultsEnded
+  | Suspected
+  | Absolved
   | ChannelEvent;
 
 /** A process runs. */
@@ -262,6 +264,18 @@ export interface FaultsEnded extends Happening {
   /** Nodes that run from here to the end, and the elections that each of them contends for without end. */
   readonly nodes: readonly string[];
   readonly elections: readonly string[];
+}
+
+/** This process suspects an incarnation to have ended: a connection to it broke, and right after that nobody listened at its address. */
+export interface Suspected extends Happening {
+  readonly kind: "suspected";
+  readonly suspect: string;
+}
+
+/** There is a connection with an incarnation again: it is suspected of nothing. */
+export interface Absolved extends Happening {
+  readonly kind: "absolved";
+  readonly suspect: string;
 }
 
 /** A row that was written under a fence, as the table has it at the end. */

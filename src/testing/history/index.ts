@@ -8,6 +8,7 @@ export { answersAreOfHandlers } from "./checks/answers.ts";
 export type { Check, CheckConfig, Violation } from "./checks/check.ts";
 export { deadNeverActs, deathNeedsProof, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
 export { handledByWhomItIsFor, handledInOrder, handledOnce } from "./checks/messages.ts";
+export { handledInOneOrder } from "./checks/one-order.ts";
 export { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
 export { idleWritesNothing } from "./checks/quiet.ts";
 export { recordIsGapFree } from "./checks/record.ts";
@@ -15,6 +16,7 @@ export { acknowledgedIsHandled, everyTargetHasAResult, messagesArrive, waitsEnd 
 export { coordinatorReturns, deadLeaveTheView, leaderReturns, takeoverBoundMs, waitOf } from "./checks/returns.ts";
 export { comesRight, settleBoundMs } from "./checks/settling.ts";
 export { stateGivenOnce } from "./checks/states.ts";
+export { streamsAreWhole } from "./checks/streams.ts";
 export { beliefNeverReturns, beliefsDoNotOverlap, grantedTokensGrow, signalComesFirst, tokensGrow, tokensHaveOneHolder, workNeverOverlaps } from "./checks/terms.ts";
 export { changesToldOnce, viewsAgree, viewsGrow, viewsPublishedInOrder } from "./checks/views.ts";
 export { fencedRowsInOrder, writesAnsweredHonestly, writesPrecedeTheNextTerm } from "./checks/writes.ts";

@@ -198,11 +198,17 @@ class Run {
     const after = reading();
     const operations: Record<string, number> = {};
     for (const [operation, times] of store.executed) {
-      const more = times - (executed.get(operation) ?? 0);
+      const more = times - (executed.get(operation) ?? 0) - (operation === "readDocument" ? this.#looksAtKeys() : 0);
       if (more > 0 && !OF_TRANSACTIONS.has(operation)) operations[operation] = more;
     }
     const grew = (Object.keys(before) as (keyof typeof before)[]).filter((name) => after[name] !== before[name]);
     recorder.note(OPERATOR, { kind: "quiet", fromMs, operations, grew, hints: store.hints - hints });
+  }
+
+  /** Nodes with a channel look at the group's keys at every tenth beat. */
+  #looksAtKeys(): number {
+    if (this.#plan.wired === undefined) return 0;
+    return this.#plan.nodes.reduce((sum, { beatMs }) => sum + Math.ceil(QUIET_MS / (10 * beatMs)) + 1, 0);
   }
 
   // ---- nodes
@@ -220,6 +226,7 @@ class Run {
       observer,
       crashDetection: this.#plan.crashDetection ?? "lease",
       ...(this.#channel === undefined ? {} : { simulatedChannel: this.#channel }),
+      ...(this.#plan.wired === undefined ? {} : { wired: this.#plan.wired }),
       ...(first ? { clocks: { rate, wallMs: Date.UTC(2026, 0, 1) + wallOffMs, hasBootClock } } : {}),
     });
     // Before anybody else names them.

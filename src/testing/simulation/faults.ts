@@ -67,6 +67,8 @@ export type Harm =
   | (Pair & { readonly kind: "part"; readonly direction: "both" | "there" | "back"; readonly lastsMs: number })
   /** The connections of two nodes are reset: at once, or so long after one of them has next written something. */
   | (Pair & Reset & { readonly kind: "reset"; readonly afterNextMs?: number })
+  /** Something in between ends what connections two nodes have, and refuses in their names what they dial. */
+  | (Pair & { readonly kind: "bar"; readonly lastsMs: number })
   /** The ways between all nodes lose and delay. */
   | { readonly kind: "squall"; readonly weather: Weather; readonly lastsMs: number };
 
@@ -111,10 +113,11 @@ export const FAULT_KINDS = [
   "part",
   "reset",
   "squall",
+  "bar",
 ] as const satisfies readonly FaultKind[];
 
 /** What can go wrong between nodes; the others can go wrong in any world. */
-export type FaultBetweenNodes = "part" | "reset" | "squall";
+export type FaultBetweenNodes = "part" | "reset" | "squall" | "bar";
 
 /** What a fault can be done to. */
 export interface Stage {
@@ -229,6 +232,8 @@ export function inflict(fault: Fault, stage: Stage): readonly Undo[] | undefined
       return [];
     case "part":
       return later(fault.lastsMs, world.part(fault.node, fault.other, fault.direction));
+    case "bar":
+      return later(fault.lastsMs, world.wires.bar(fault.node, fault.other));
     case "reset":
       if (fault.afterNextMs === undefined) world.wires.reset(fault.node, fault.other, fault);
       return fault.afterNextMs === undefined ? [] : later(Number.POSITIVE_INFINITY, world.wires.trap(fault.node, fault.other, fault.afterNextMs, () => world.wires.reset(fault.node, fault.other, fault)));

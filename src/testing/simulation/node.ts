@@ -2,6 +2,8 @@ import type { Clock, Logger, Random } from "../../kernel/index.ts";
 import { createCluster } from "../../cluster/index.ts";
 import type { Cluster, ClusterOptions } from "../../cluster/index.ts";
 import type { FenceHandle, StoreProvider } from "../../store/index.ts";
+import { DEFAULT_LINK_OPTIONS } from "../../transport/index.ts";
+import type { LinkOptions } from "../../transport/index.ts";
 import type { MemoryTransaction } from "../../store/memory/index.ts";
 import type { HistoryEntry } from "../history/index.ts";
 import type { Client } from "./connection.ts";
@@ -45,6 +47,8 @@ interface NodeOptions {
   readonly asksBelief: boolean;
   /** It reaches the store by way of a pooler. */
   readonly isPooled: boolean;
+  /** The channel of `createCluster` itself, over the simulated wires. */
+  readonly wired: { readonly links: LinkOptions; readonly wires: SimulatedWires } | undefined;
   /** How it uses a channel, if it has one. */
   readonly channel: { readonly use: ChannelUse; readonly wires: SimulatedWires; readonly random: Random } | undefined;
 }
@@ -79,7 +83,7 @@ export class SimulatedNode implements Client, Watched {
   #ended: ((cause: EndCause) => void) | undefined;
 
   constructor(options: NodeOptions, program: Program) {
-    const { name, node, group, traits, cluster, random, store, recorder, schedule, log, asksBelief, isPooled, channel } = options;
+    const { name, node, group, traits, cluster, random, store, recorder, schedule, log, asksBelief, isPooled, channel, wired } = options;
     this.isPooled = isPooled;
     this.name = name;
     this.node = node;
@@ -92,9 +96,11 @@ export class SimulatedNode implements Client, Watched {
     });
     const logger = simulationLogger(this, schedule, log);
     this.metadata = channel === undefined ? (cluster.metadata ?? {}) : { ...cluster.metadata, address: name };
-    this.cluster = createCluster<MemoryTransaction>({ ...cluster, metadata: this.metadata, group, node, store: this.#provider, clock: this.process, random, logger });
+    const ownWay = wired === undefined ? {} : { channel: { transport: wired.wires.transport({ node, process: this.process }, { ...DEFAULT_LINK_OPTIONS, ...wired.links }) } };
+    this.cluster = createCluster<MemoryTransaction>({ ...cluster, ...ownWay, metadata: this.metadata, group, node, store: this.#provider, clock: this.process, random, logger });
     recorder.watch(this, this.cluster);
-    this.#wires = channel?.wires;
+    if (wired !== undefined) this.#watchSuspicion();
+    this.#wires = channel?.wires ?? wired?.wires;
     this.#channel = channel && this.#channelOf(channel, group, logger);
     this.cluster.on("error", (error) => error.code === "EVICTED" && void this.stop());
     this.#note({ kind: "started" });
@@ -201,6 +207,12 @@ export class SimulatedNode implements Client, Watched {
     this.#provider.abandon();
     this.#recorder.forget(this);
     this.#ended?.(cause);
+  }
+
+  #watchSuspicion(): void {
+    const { channel } = this.cluster;
+    channel.on("vanished", ({ peer }) => this.#note({ kind: "suspected", suspect: peer.incarnation }));
+    channel.on("reachability", ({ peer, connected }) => connected && this.#note({ kind: "absolved", suspect: peer.incarnation }));
   }
 
   #channelOf({ use, wires, random }: { readonly use: ChannelUse; readonly wires: SimulatedWires; readonly random: Random }, group: string, logger: Logger): OwnChannels {

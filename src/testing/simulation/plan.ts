@@ -1,4 +1,5 @@
 import type { Random } from "../../kernel/index.ts";
+import type { LinkOptions } from "../../transport/index.ts";
 import type { Direction, Fault, FaultBetweenNodes, FaultKind, Harm, Target } from "./faults.ts";
 import { CALM } from "./network.ts";
 import type { StatementKind } from "./statements.ts";
@@ -56,6 +57,8 @@ export interface Plan {
   readonly crashDetection?: "evidence" | "lease";
   /** What nodes say to each other. Default: nothing, they have no channels. */
   readonly traffic?: PlannedTraffic;
+  /** Nodes have the channel that users have, with its suspicion, and say nothing on it; what their connections may cost. Default: they have none. */
+  readonly wired?: LinkOptions;
   /** Faults happen until then. */
   readonly faultsUntilMs: number;
   readonly faults: readonly Fault[];
@@ -77,6 +80,8 @@ interface Profile {
   readonly always?: FaultKind;
   /** Whether nodes have channels, and talk. */
   readonly talks?: boolean;
+  /** Whether nodes have the channel of `createCluster`, and suspect each other by it. */
+  readonly wired?: boolean;
   /** How long faults go on. Default 250 s. */
   readonly faultsMs?: number;
 }
@@ -144,6 +149,18 @@ export const PROFILES = {
     talks: true,
     faultsMs: 100_000,
   },
+  /** Nodes that have a channel as users have it: the group's keys from the store, addresses with the members, connections that break with a process or by themselves, and suspicion that takes the grace from evidence. */
+  suspicion: {
+    faults: { kill: 8, "drop-connection": 5, reset: 4, bar: 4, part: 3, freeze: 4, "freeze-at": 2, stop: 2, crowd: 2, sleep: 1, cut: 2, squall: 1, "fail-over": 1, "restart-store": 1, late: 2, evict: 0.5, metadata: 1, "step-clock": 1 },
+    paceMs: 3_000,
+    rateError: RATE_ERROR,
+    holders: 0.7,
+    restless: 0.05,
+    swarm: true,
+    always: "kill",
+    wired: true,
+    faultsMs: 200_000,
+  },
 } as const satisfies Record<string, Profile>;
 
 /** The name of a profile. */
@@ -152,8 +169,8 @@ export type ProfileName = keyof typeof PROFILES;
 /** The names of {@link PROFILES}. */
 export const PROFILE_NAMES = Object.keys(PROFILES) as ProfileName[];
 
-/** Those that a campaign goes round, in its order: whose nodes do not talk. Runs in which they do take longer, and are asked for by name. */
-export const ROUND: readonly ProfileName[] = PROFILE_NAMES.filter((name) => name !== "channel");
+/** Those that a campaign goes round, in its order: whose nodes have no channel. Runs in which they do take longer, and are asked for by name. */
+export const ROUND: readonly ProfileName[] = PROFILE_NAMES.filter((name) => name !== "channel" && name !== "suspicion");
 
 /** The profile that a campaign gives a seed: it goes round. */
 export function profileOf(seed: number): ProfileName {
@@ -213,7 +230,11 @@ export function drawPlan(seed: number, profileName: ProfileName, options: PlanOp
     ...(ranked ? { priority: Math.floor(random.next() * 3) } : {}),
     ...(index > 1 && random.next() < 0.05 ? { observer: true } : {}),
   }));
-  return { ...plan, crashDetection, nodes: traits, ...(profile.talks === true ? { traffic: drawTraffic(randomStreams(seed)("traffic")) } : {}) };
+  return { ...plan, crashDetection, nodes: traits, ...(profile.wired === true ? { wired: drawLinks(randomStreams(seed)("links")) } : {}), ...(profile.talks === true ? { traffic: drawTraffic(randomStreams(seed)("traffic")) } : {}) };
+}
+
+function drawLinks(random: Random): LinkOptions {
+  return { ...(random.next() < 0.3 ? { beatMs: 300, silenceMs: 1_200, connectMs: 1_500 } : {}), ...(random.next() < 0.5 ? { longestPauseMs: 1_000 } : {}) };
 }
 
 function drawNode(random: Random, name: string, of: { readonly elections: readonly string[]; readonly leaseMs: number; readonly beatMs: number; readonly mixed: boolean; readonly rateError: number; readonly forAll: boolean }): PlannedNode {
@@ -313,6 +334,8 @@ function drawHarm(random: Random, kind: FaultKind, profile: Profile, { names, el
       return { kind, node: target.node, value: Math.floor(random.next() * 1_000) };
     case "part":
       return { kind, ...drawPair(random, names), direction: pick(random, ["both", "there", "back"] as const), lastsMs };
+    case "bar":
+      return { kind, ...drawPair(random, names), lastsMs: lastsMs * 3 };
     case "reset":
       return { kind, ...drawPair(random, names), told: pick(random, ["both", "both", "one", "other"] as const), onTheirWay: random.next() < 0.5 ? "lost" : "arrive", ...(random.next() < 0.7 ? { afterNextMs: between(random, 0, 3) } : {}) };
     case "squall":

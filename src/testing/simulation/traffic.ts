@@ -1,7 +1,7 @@
 import { isTribuneError, sleep } from "../../kernel/index.ts";
 import type { Random } from "../../kernel/index.ts";
 import { Moved, resolveTargets } from "../../channel/index.ts";
-import type { ChannelOptions, Message, Reply, ReplyPolicy, Request, StatePage, Targets } from "../../channel/index.ts";
+import type { ChannelOptions, Message, Reply, ReplyPolicy, Request, StatePage, StreamEnd, Targets } from "../../channel/index.ts";
 import type { LinkOptions } from "../../transport/index.ts";
 import type { HistoryEntry, TargetResult } from "../history/index.ts";
 import type { ChannelUse, OwnChannel } from "./own-channels.ts";
@@ -21,6 +21,10 @@ export interface PlannedTraffic {
   readonly unordered: number;
   /** Share of times at which it asks instead. */
   readonly requests: number;
+  /** Share of messages on a topic that all members handle in one order. */
+  readonly total: number;
+  /** Share of times at which it asks for a stream of replies. */
+  readonly streams: number;
   /** Share of messages of some ten kilobytes. */
   readonly large: number;
   /** Share of messages with a short deadline. */
@@ -51,8 +55,16 @@ interface Payload {
   readonly pad: string;
 }
 
+/** A reply of a stream. */
+interface Item {
+  readonly number: number;
+  readonly by: string;
+}
+
 const UNORDERED = "loose";
+const IN_ONE_ORDER = "board";
 const ASKED = "asked";
+const STREAMED = "feed";
 const STATE = "ledger";
 
 /** A member that does not get the state in this time begins anew. */
@@ -72,12 +84,14 @@ export function drawTraffic(random: Random): PlannedTraffic {
     acked: between(random, 0.2, 0.8),
     unordered: share(0.6, 0.1, 0.4),
     requests: share(0.6, 0.05, 0.3),
+    total: share(0.7, 0.1, 0.6),
+    streams: share(0.5, 0.02, 0.15),
     large: share(0.5, 0.01, 0.1),
     hasty: between(random, 0.1, 0.6),
     throws: share(0.5, 0.01, 0.1),
     slow: share(0.7, 0.02, 0.3),
     entries: 10 + Math.floor(random.next() * 60),
-    channel: { unordered: [UNORDERED], ...(tight ? { awaited: 8, keptBytes: 40_000 } : {}), ...(random.next() < 0.2 ? { maxRetries: Math.floor(random.next() * 3) } : {}) },
+    channel: { unordered: [UNORDERED], totalOrder: [IN_ONE_ORDER], ...(random.next() < 0.4 ? { deadlineMs: Math.round(between(random, 1_500, 8_000)) } : {}), ...(tight ? { awaited: 8, keptBytes: 40_000 } : {}), ...(random.next() < 0.2 ? { maxRetries: Math.floor(random.next() * 3) } : {}) },
     links: { ...(random.next() < 0.3 ? { beatMs: 300, silenceMs: 1_200, connectMs: 1_500 } : {}), ...(random.next() < 0.3 ? { windowBytes: 8_192, streamQueueBytes: 16_384, queueBytes: 65_536 } : {}), ...(random.next() < 0.5 ? { longestPauseMs: 1_000 } : {}) },
   };
 }
@@ -112,8 +126,9 @@ class Member {
     this.#handling = ports.chance(`handling/${own.node.name}/${own.incarnation}`);
     this.#entries = Array.from({ length: plan.entries }, (_, index) => `k${String(index).padStart(4, "0")}`);
     const { channel } = own;
-    for (const topic of [...this.#topics(), UNORDERED]) channel.listen(topic, (message) => this.#handle(message));
+    for (const topic of [...this.#topics(), UNORDERED, IN_ONE_ORDER]) channel.listen(topic, (message) => this.#handle(message));
     channel.respond(ASKED, (request) => this.#answer(request), { concurrency: 8 });
+    channel.respond(STREAMED, (request) => this.#give(request), { concurrency: 8 });
     channel.on("gap", ({ topic, from, number }) => this.#note({ kind: "gap-told", topic, from: from.incarnation, number }));
     channel.on("undelivered", ({ topic, to, result }) => this.#note({ kind: "undelivered", topic, to: to.incarnation, status: result.status }));
     channel.state(STATE, { snapshot: (after) => this.#snapshot(after), apply: (page) => this.#apply(page) }, { pageMs: 2_000, pauseMs: 300 });
@@ -127,7 +142,8 @@ class Member {
       if (over.aborted || !this.#ports.goesOn()) continue;
       const times = this.#random.next() < this.#plan.bursts ? 2 + Math.floor(this.#random.next() * 40) : 1;
       for (let time = 0; time < times; time++) {
-        if (this.#random.next() < this.#plan.requests) void this.#ask();
+        if (this.#random.next() < this.#plan.streams) void this.#take();
+        else if (this.#random.next() < this.#plan.requests) void this.#ask();
         else void this.#send();
       }
     }
@@ -149,14 +165,15 @@ class Member {
 
   async #send(): Promise<void> {
     const random = this.#random;
-    const ordered = random.next() >= this.#plan.unordered;
-    const topic = ordered ? pick(random, this.#topics()) : UNORDERED;
+    const inOneOrder = random.next() < this.#plan.total;
+    const ordered = inOneOrder || random.next() >= this.#plan.unordered;
+    const topic = inOneOrder ? IN_ONE_ORDER : ordered ? pick(random, this.#topics()) : UNORDERED;
     const mode = random.next() < this.#plan.acked ? "ack" : "async";
-    const to = this.#drawTargets();
+    const to = inOneOrder ? "all" : this.#drawTargets();
     const deadlineMs = this.#drawDeadline();
     const { members, missing } = resolveTargets(to, this.#own.view, this.#own.incarnation, random);
     const message = this.#count(topic);
-    this.#note({ kind: "sent", topic, message, mode, ordered, roomy: this.#plan.channel.keptBytes === undefined, to: members.map(({ incarnation }) => incarnation), missing, deadlineMs });
+    this.#note({ kind: "sent", topic, message, mode, ordered, ...(inOneOrder ? { inOneOrder } : {}), roomy: this.#plan.channel.keptBytes === undefined, to: members.map(({ incarnation }) => incarnation), missing, deadlineMs });
     const targetOf = targetsByNode(members);
     try {
       const { results, ok } = await this.#own.channel.send(topic, this.#payload(message), { to, mode, deadlineMs });
@@ -242,6 +259,59 @@ class Member {
     if (fails) throw Object.assign(new Error("the handler failed"), { code: "OUT_OF_ORDER" });
     if (other !== undefined) throw new Moved({ member: other, version: n });
     return { message: n, by: this.#own.incarnation };
+  }
+
+  // ---- streams of replies
+
+  async #take(): Promise<void> {
+    const random = this.#random;
+    const member = pick(random, this.#own.view.members);
+    if (member === undefined) return;
+    const window = 1 + Math.floor(random.next() ** 2 * 24);
+    const deadlineMs = this.#drawDeadline();
+    const most = random.next() < 0.3 ? Math.floor(random.next() * 20) : Number.POSITIVE_INFINITY; // whoever has seen enough
+    const message = this.#count(STREAMED);
+    const about = { topic: STREAMED, message };
+    this.#note({ kind: "stream-asked", ...about, to: member.incarnation, window, deadlineMs });
+    let taken = 0;
+    try {
+      for await (const reply of this.#own.channel.stream(STREAMED, this.#payload(message), { to: [member.node], window, deadlineMs })) {
+        const { number, by } = reply.value() as Item;
+        this.#note({ kind: "stream-item", ...about, number, by });
+        if (++taken >= most) break;
+        if (random.next() < 0.1) await sleep(this.#clock, 30 * random.next());
+      }
+      this.#note({ kind: "stream-over", ...about, how: taken >= most ? "left-off" : "end", status: "", code: "" });
+    } catch (error) {
+      const end = isTribuneError(error, "STREAM_BROKEN") ? (error.cause as StreamEnd) : undefined;
+      this.#note({ kind: "stream-over", ...about, how: "broken", status: end?.status ?? codeOf(error), code: end?.status === "failed" ? end.code : "" });
+    }
+  }
+
+  async *#give(request: Request): AsyncGenerator<Item, void, undefined> {
+    const { n } = this.#read(request);
+    const about = { topic: request.topic, from: request.from.incarnation, message: n };
+    this.#note({ kind: "giving-began", ...about });
+    const mood = this.#handling.next();
+    const count = Math.floor(60 * this.#handling.next() ** 2);
+    let given = 0;
+    let end: { readonly how: "all" | "ended" | "threw"; readonly code: string } = { how: "ended", code: "" };
+    try {
+      const other = mood > 0.95 ? pick(this.#handling, this.#own.view.members)?.node : undefined;
+      if (other !== undefined) {
+        end = { how: "threw", code: "MOVED" };
+        throw new Moved({ member: other, version: n });
+      }
+      while (given < count) {
+        if (this.#handling.next() < 0.1) await sleep(this.#clock, 100 * this.#handling.next() ** 2);
+        given++;
+        yield { number: given, by: this.#own.incarnation };
+      }
+      end = mood < 0.1 ? { how: "threw", code: "OUT_OF_ORDER" } : { how: "all", code: "" };
+      if (mood < 0.1) throw Object.assign(new Error("the handler failed"), { code: "OUT_OF_ORDER" });
+    } finally {
+      this.#note({ kind: "giving-ended", ...about, given, ...end });
+    }
   }
 
   // ---- the state

@@ -35,6 +35,8 @@ export class SimulatedWires {
   readonly #random: Random;
   readonly #listeners = new Map<string, { readonly site: Site; readonly hooks: ListenHooks }>();
   readonly #ends = new Set<WireEnd>();
+  /** How often the way between two nodes is barred. */
+  readonly #barred = new Map<string, number>();
   /** What waits for the next bytes between two nodes. */
   readonly #traps = new Map<string, () => void>();
   /** Connections that were reset by the network. */
@@ -62,6 +64,14 @@ export class SimulatedWires {
       far.cutOff(how.told !== "one", how.onTheirWay);
       near.peer = far.peer = undefined;
     }
+  }
+
+  /** Resets what connections there are between two nodes, and refuses those that they dial, as a rule in between does that refuses in their names; until what is returned is called. */
+  bar(one: string, other: string): () => void {
+    const key = pairKey(one, other);
+    this.#barred.set(key, (this.#barred.get(key) ?? 0) + 1);
+    this.reset(one, other, { told: "both", onTheirWay: "lost" });
+    return () => void this.#barred.set(key, (this.#barred.get(key) ?? 1) - 1);
   }
 
   /** Calls `spring` once, a moment after one of the two nodes has written something to the other; until what is returned is called. */
@@ -138,7 +148,7 @@ export class SimulatedWires {
       const [there, back] = [this.#network.flow(site.node, to), this.#network.flow(to, site.node)];
       // The system takes a connection, also for a process that stands still.
       there.send(() => {
-        const listener = this.#listeners.get(address);
+        const listener = (this.#barred.get(pairKey(site.node, to)) ?? 0) > 0 ? undefined : this.#listeners.get(address);
         const pair = listener === undefined ? undefined : this.#pair({ site, flow: there }, { site: listener.site, flow: back });
         if (pair !== undefined) listener?.site.process.deliver(() => listener.hooks.accept(pair[1]));
         back.send(() =>

@@ -2,6 +2,7 @@ import type { Random } from "../../kernel/index.ts";
 import type { ClusterOptions } from "../../cluster/index.ts";
 import { PRESETS } from "../../presence/index.ts";
 import type { MemoryTransaction } from "../../store/memory/index.ts";
+import type { LinkOptions } from "../../transport/index.ts";
 import { checkHistory, SIMULATION_CHECKS } from "../history/index.ts";
 import type { CheckConfig, CheckName, History, Violation } from "../history/index.ts";
 import { fastestDrain, runEvents } from "./event-loop.ts";
@@ -37,6 +38,8 @@ export interface StartOptions extends Partial<Omit<ClusterOptions<MemoryTransact
   readonly pooled?: boolean;
   /** It has a channel of the simulation, used like this; `channel` is that of `createCluster`. Its connections to the others run over the links between the nodes. Default: it has none. */
   readonly simulatedChannel?: ChannelUse;
+  /** It has the channel of `createCluster`, as users have it, over the links between the nodes; what its connections may cost. Its suspicion of others is written down. Default: it has none. */
+  readonly wired?: LinkOptions;
 }
 
 /**
@@ -99,10 +102,10 @@ export class SimulatedWorld {
     if (before !== undefined && before.state !== "dead") throw new Error(`a process of node ${name} runs already: kill or stop it first`);
     const run = (this.#runs.get(name) ?? 0) + 1;
     this.#runs.set(name, run);
-    const { clocks, pooled = false, simulatedChannel: channel, ...cluster } = options;
+    const { clocks, pooled = false, simulatedChannel: channel, wired, ...cluster } = options;
     const random = this.chance(`node/${name}#${run}`);
     const traits: ClockTraits = before?.process.traits ?? { rate: between(random, 0.998, 1.002), wallMs: Date.UTC(2026, 0, 1) + between(random, -1_000, 1_000), hasBootClock: true };
-    const node = new SimulatedNode({ name: `${name}#${run}`, node: name, group: this.group, traits: { ...traits, ...clocks }, cluster, random, store: this.store, recorder: this.recorder, schedule: this.schedule, log: this.#log, asksBelief: this.#asksBelief, isPooled: pooled, channel: channel && { use: channel, wires: this.wires, random: this.chance(`channel/${name}#${run}`) } }, program);
+    const node = new SimulatedNode({ name: `${name}#${run}`, node: name, group: this.group, traits: { ...traits, ...clocks }, cluster, random, store: this.store, recorder: this.recorder, schedule: this.schedule, log: this.#log, asksBelief: this.#asksBelief, isPooled: pooled, wired: wired && { links: wired, wires: this.wires }, channel: channel && { use: channel, wires: this.wires, random: this.chance(`channel/${name}#${run}`) } }, program);
     this.#nodes.set(name, node);
     this.#leaseMs = Math.max(this.#leaseMs, node.cluster.timing.leaseMs);
     this.#beatMs = Math.max(this.#beatMs, node.cluster.timing.beatMs);

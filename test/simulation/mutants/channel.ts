@@ -3,10 +3,16 @@ import type { Mutant } from "./mutant.ts";
 const ADMISSION = "src/transport/admission.ts";
 const CHANNEL = "src/channel/channel.ts";
 const GATHERING = "src/channel/gathering.ts";
+const ORDER_LOG = "src/channel/order-log.ts";
+const ORDER_SENDER = "src/channel/order-sender.ts";
+const ORDERED_TOPIC = "src/channel/ordered-topic.ts";
 const OUTBOX = "src/channel/outbox.ts";
 const PEER = "src/channel/peer.ts";
 const RECEIVER = "src/channel/flow-receiver.ts";
 const REQUESTS = "src/channel/requests.ts";
+const RESPONDERS = "src/channel/responders.ts";
+const STREAMS = "src/channel/streams.ts";
+const SUCCESSION = "src/channel/succession.ts";
 const TRANSFER = "src/channel/state-transfer.ts";
 const WINDOW = "src/channel/window.ts";
 
@@ -185,5 +191,119 @@ export const channelMutants: readonly Mutant[] = [
     wrong: "A state whose giver stopped half-way is taken for complete.",
     profile,
     changes: [{ file: TRANSFER, from: "if (reply?.status !== \"replied\") return isNotReady(reply) ? \"not-ready\" : \"gave-nothing\";", to: "if (reply?.status !== \"replied\") return report.pages > 0 ? \"complete\" : isNotReady(reply) ? \"not-ready\" : \"gave-nothing\";" }],
+  },
+  {
+    name: "sequencers-number-alike",
+    wrong: "Places are compared by their number alone: those of two sequencers are taken for the same.",
+    profile,
+    changes: [{ file: ORDER_LOG, from: "  return a.epoch - b.epoch || a.number - b.number;", to: "  return a.number - b.number;" }],
+  },
+  {
+    name: "place-given-twice",
+    wrong: "A sequencer now and then gives the place that it gave last to another message.",
+    profile,
+    changes: [{ file: ORDERED_TOPIC, from: "number: before.epoch === reign.epoch ? before.number + 1 : 1 }", to: "number: before.epoch !== reign.epoch ? 1 : before.number % 5 === 4 ? before.number : before.number + 1 }" }],
+  },
+  {
+    name: "places-downwards",
+    wrong: "A member handles whatever place comes, also one before those it has handled.",
+    profile,
+    changes: [{ file: ORDER_LOG, from: "    if (last !== undefined && comparePositions(entry.position, last) <= 0) return \"duplicate\";\n", to: "" }],
+  },
+  {
+    name: "deposed-sequencer-is-heard",
+    wrong: "What a sequencer orders that has been succeeded is handled as if it had not.",
+    profile,
+    changes: [{ file: ORDER_LOG, from: "    return this.promise(epoch, leader) ? this.take(entry) : \"stale\";", to: "    this.promise(epoch, leader);\n    return this.take(entry);" }],
+  },
+  {
+    name: "order-begun-without-asking",
+    wrong: "A new sequencer begins without asking anybody what the one before has ordered: what has a place gets another one.",
+    profile,
+    changes: [{ file: SUCCESSION, from: "    this.#unheard = new Set(others);", to: "    this.#unheard = new Set([...others].slice(0, 0));" }],
+  },
+  {
+    name: "furthest-is-not-asked",
+    wrong: "A new sequencer does not get what others have and it lacks, and begins where it is itself.",
+    profile,
+    changes: [
+      { file: SUCCESSION, from: "    if (best !== undefined && !this.#isLate) {", to: "    if (best === \"\") {" },
+      { file: SUCCESSION, from: "      if (standing.last !== undefined && comparePositions(standing.last, after) > 0) after = standing.last;\n", to: "" },
+    ],
+  },
+  {
+    name: "interrupted-is-ordered-anew",
+    wrong: "What a member that did not answer may have handled is given a place anew.",
+    profile,
+    changes: [{ file: ORDER_SENDER, from: "      else if (complete || !message.submitted)", to: "      else if (complete || message.n > 0)" }],
+  },
+  {
+    name: "order-given-up-at-a-failover",
+    wrong: "What was on its way when a sequencer died is forgotten by its sender.",
+    profile,
+    changes: [{ file: ORDER_SENDER, from: "      else if (complete || !message.submitted) message.submitted = message.ordered = false; // who had handled it has left", to: "      else if (complete || !message.submitted) message.ordered = message.submitted;" }],
+  },
+  {
+    name: "gap-in-the-order-swallowed",
+    wrong: "A member goes over places that it lacks, and tells nobody.",
+    profile,
+    changes: [
+      { file: ORDERED_TOPIC, from: "      if (afterGap) this.#ports.gap(leader, position.number);\n", to: "      if (afterGap) void leader;\n" },
+      { file: ORDERED_TOPIC, from: "    if (found === \"gap\" || (!complete", to: "    if ((found === \"gap\" && after.number < 0) || (!complete" },
+    ],
+  },
+  {
+    name: "order-handled-side-by-side",
+    wrong: "A topic's next message in the order is handled although the one before is still being handled.",
+    profile,
+    changes: [{ file: ORDERED_TOPIC, from: "    this.#handling = this.#handling.then(work);\n", to: "    this.#handling = Promise.resolve().then(work);\n" }],
+  },
+  {
+    name: "own-messages-overtake",
+    wrong: "A sequencer's own message that was waiting for room gets its place, and is handled, in the middle of the one before.",
+    profile,
+    changes: [
+      { file: ORDERED_TOPIC, from: "    if (leader === undefined || this.#isSubmitting) return;\n", to: "    if (leader === undefined) return;\n" },
+      { file: ORDERED_TOPIC, from: "    const handled = this.#afterwards(async () => {\n", to: "    if (sender.incarnation === this.#ports.self.incarnation) {\n      this.#sender.ordered(n);\n      this.#keepWaiting();\n    }\n    const handled = this.#afterwards(async () => {\n" },
+    ],
+  },
+  {
+    name: "order-handled-after-the-stop",
+    wrong: "What has come in the order and waits for the handlers is handled although the channel was stopped.",
+    profile,
+    changes: [{ file: ORDERED_TOPIC, from: "      if (this.#isStopped) return;\n", to: "" }],
+  },
+  {
+    name: "lost-reply-is-no-loss",
+    wrong: "A stream goes on over a reply that was given up.",
+    profile,
+    changes: [
+      { file: STREAMS, from: "    if (word.number !== this.#next) return this.#missing(true);\n    this.#next++;\n", to: "    this.#next = word.number + 1;\n" },
+      { file: STREAMS, from: "        return word.number === this.#next - 1 ? this.#finish(\"end\", false) : this.#missing(false);", to: "        return this.#finish(\"end\", false);" },
+    ],
+  },
+  {
+    name: "stream-without-room",
+    wrong: "Replies are given as fast as the handler gives them, whether or not there is room for them.",
+    profile,
+    changes: [{ file: RESPONDERS, from: "    while (!this.#isOver && number > this.#upTo) await", to: "    while (!this.#isOver && number > this.#upTo + 1_000) await" }],
+  },
+  {
+    name: "stream-left-off-in-silence",
+    wrong: "Who takes no more of a stream does not say so: its giver waits for ever.",
+    profile,
+    changes: [{ file: STREAMS, from: "    this.#finish(\"end\", true);\n", to: "    this.#finish(\"end\", false);\n" }],
+  },
+  {
+    name: "stream-of-the-dead",
+    wrong: "A stream whose giver has left is waited for until its deadline.",
+    profile,
+    changes: [{ file: STREAMS, from: "    if (incarnation === this.#member.incarnation) this.#break({ status: \"left\" }, false);\n", to: "    if (incarnation === \"\") this.#break({ status: \"left\" }, false);\n" }],
+  },
+  {
+    name: "stream-fails-before-its-replies",
+    wrong: "What breaks a stream is told at once, and the replies that had come before it are dropped.",
+    profile,
+    changes: [{ file: STREAMS, from: "    const reply = this.#came.shift();\n", to: "    if (this.#end !== undefined && this.#end !== \"end\") throw this.#end.error;\n    const reply = this.#came.shift();\n" }],
   },
 ];

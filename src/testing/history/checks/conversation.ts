@@ -31,6 +31,8 @@ export class Conversation {
   /** When all faults were over; `Infinity`: never. */
   readonly calmMs: number;
   readonly #pauses: Map<string, Timeline>;
+  /** When an incarnation was last told of a gap on a topic. */
+  readonly #gapsMs = new Map<string, number>();
 
   constructor({ events }: History) {
     this.endMs = events.at(-1)?.t ?? 0;
@@ -61,6 +63,7 @@ export class Conversation {
 
   #note(event: HistoryEvent): void {
     if (event.kind === "sent") this.messages.set(nameOf(event.incarnation, event), { sent: event, over: undefined, began: new Map(), ended: new Map() });
+    else if (event.kind === "gap-told") this.#gapsMs.set(`${event.incarnation} ${event.topic}`, event.t);
     else if (event.kind === "send-over") {
       const message = this.messages.get(nameOf(event.incarnation, event));
       if (message !== undefined) message.over = event;
@@ -73,6 +76,11 @@ export class Conversation {
   /** Whether a process stood still at any moment of that time. */
   paused(incarnation: string, fromMs: number, toMs: number): boolean {
     return this.#pauses.get(this.speakers.get(incarnation)?.process ?? "")?.touches(fromMs, toMs) ?? false;
+  }
+
+  /** Whether an incarnation was told of a gap on a topic after that moment. */
+  missed(incarnation: string, topic: string, afterMs: number): boolean {
+    return (this.#gapsMs.get(`${incarnation} ${topic}`) ?? Number.NEGATIVE_INFINITY) >= afterMs;
   }
 
   /** Whether the channel of an incarnation is open at the end of the history. */

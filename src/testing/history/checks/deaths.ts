@@ -121,18 +121,27 @@ export function deathNeedsSilence(history: History): Violation[] {
 /** For how long evidence has to have been free, in true time and as far as clock rates allow to know it. */
 const GRACE_MS = 100;
 
+/** Suspicion and evidence that is lost speak of the same event if they come within this, on the clock of who declares. */
+const AGREEMENT_MS = 1_000;
+
 /**
  * Whoever is declared dead on evidence has lost the session that held it, at least a grace ago, and alone: not with all others when the server went away, which proves nothing, and not by a pooler, which
- * proves less.
+ * proves less. Suspicion takes the grace, never the proof: of who declares the death, that very incarnation, and within a second of the end of that session.
  */
 export function deathNeedsProof(history: History): Violation[] {
   const violations: Violation[] = [];
+  const suspectedMs = new Map<string, number>();
   for (const event of history.events) {
+    if (event.kind === "suspected") suspectedMs.set(`${event.process} ${event.suspect}`, event.t);
+    if (event.kind === "absolved") suspectedMs.delete(`${event.process} ${event.suspect}`);
     if (event.kind !== "declared-dead" || event.proof === undefined) continue;
     const { freeMs, endedBy } = event.proof;
+    const suspicionMs = suspectedMs.get(`${event.process} ${event.dead}`);
+    // It saw that the evidence is free at some time between then and now.
+    const agrees = suspicionMs !== undefined && Math.abs(suspicionMs - (event.t - freeMs)) <= AGREEMENT_MS * (1 + RATE_ERROR) + freeMs + GRAIN_MS;
     const complain = (what: string) => violations.push({ check: "deathNeedsProof", message: `${who(event)} declared incarnation ${event.dead} dead on evidence ${what}`, atMs: event.t, evidence: [event] });
     if (endedBy === "server" || endedBy === "pooler") complain(endedBy === "server" ? "that went with the server" : "that a pooler had freed");
-    else if (freeMs < GRACE_MS * (1 - RATE_ERROR) - GRAIN_MS) complain(`that had been free for ${freeMs.toFixed(1)} ms only`);
+    else if (!agrees && freeMs < GRACE_MS * (1 - RATE_ERROR) - GRAIN_MS) complain(`that had been free for ${freeMs.toFixed(1)} ms only`);
   }
   return violations;
 }

@@ -87,7 +87,8 @@ export function messagesArrive(history: History): Violation[] {
     return sent.to.flatMap((target) => {
       if (dueMs * (1 + LATE.share) + LATE.ms > conversation.endMs || !conversation.stayTogether(sent.incarnation, target)) return [];
       const handled = began.get(target);
-      if (handled === undefined && sent.mode === "async" && over?.code === "") {
+      // In one order of all the sender hears what has no place; whoever lacks what has one hears of a gap.
+      if (handled === undefined && sent.mode === "async" && over?.code === "" && (sent.inOneOrder !== true || (target === sent.incarnation && !conversation.missed(target, sent.topic, sent.t)))) {
         const key = `${sent.incarnation} ${target} ${sent.topic}`;
         untold.set(key, [...(untold.get(key) ?? []), message]);
       }
