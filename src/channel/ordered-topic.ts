@@ -10,7 +10,7 @@ import type { Entry, Position } from "./order-log.ts";
 import { OrderSender } from "./order-sender.ts";
 import { encodeOrder } from "./order-words.ts";
 import type { About, OrderWord } from "./order-words.ts";
-import type { Kept } from "./peer.ts";
+import type { Kept } from "./kept.ts";
 import { Succession } from "./succession.ts";
 import type { Step } from "./succession.ts";
 import type { ChannelView } from "./targets.ts";

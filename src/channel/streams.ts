@@ -2,7 +2,7 @@ import { abortError, TribuneError } from "../kernel/index.ts";
 import type { KnownPeer, PeerIdentity } from "../transport/index.ts";
 import { Fifo } from "./fifo.ts";
 import { codeOf } from "./messages.ts";
-import { MOST_MOVES } from "./requests.ts";
+import { MOST_MOVES, NOBODY_WAITS } from "./requests.ts";
 import type { Answer, Asking, RequestPorts, RequestRegister, Waiting } from "./requests.ts";
 
 /** One of the replies of a stream. */
@@ -136,9 +136,11 @@ export class ReplyStream implements Waiting {
     this.#register.add(this.#id, this);
     const leftMs = Math.max(1, this.dueMs - this.#ports.clock.monotonicMs());
     const { incarnation } = this.#member;
-    this.#ports.say(this.#asking, this.#member, { kind: "open", id: this.#id, number: this.#upTo, ...this.#asking.body }, leftMs, (result) => {
-      if (incarnation !== this.#member.incarnation || result.status === "timeout") return; // the stream's own deadline is about to come
-      this.#break(result.status === "failed" ? result : { status: "left" }, false);
+    this.#ports.say(this.#asking, this.#member, { kind: "open", id: this.#id, number: this.#upTo, ...this.#asking.body }, leftMs, {
+      settle: (_incarnation, result) => {
+        if (incarnation !== this.#member.incarnation || result.status === "timeout") return; // the stream's own deadline is about to come
+        this.#break(result.status === "failed" ? result : { status: "left" }, false);
+      },
     });
   }
 
@@ -158,6 +160,6 @@ export class ReplyStream implements Waiting {
   }
 
   #say(word: { readonly kind: "cancel"; readonly id: number } | { readonly kind: "more"; readonly id: number; readonly number: number }): void {
-    this.#ports.say(this.#asking, this.#member, word, Math.max(1_000, this.dueMs - this.#ports.clock.monotonicMs()), () => undefined);
+    this.#ports.say(this.#asking, this.#member, word, Math.max(1_000, this.dueMs - this.#ports.clock.monotonicMs()), NOBODY_WAITS);
   }
 }
