@@ -10,7 +10,7 @@ export class KeptRing<Message> {
   /** The number that comes next. */
   end = 1;
   #mask = FIRST_PLACES - 1;
-  #messages = new Array<Message | undefined>(FIRST_PLACES);
+  #messages = Array.from<Message | undefined>({ length: FIRST_PLACES });
   #bytes = new Float64Array(FIRST_PLACES);
   #deadlinesMs = new Float64Array(FIRST_PLACES);
   #sends = new Uint32Array(FIRST_PLACES);
@@ -64,7 +64,7 @@ export class KeptRing<Message> {
   #resize(places: number): void {
     const [messages, bytes, deadlinesMs, sends, mask] = [this.#messages, this.#bytes, this.#deadlinesMs, this.#sends, this.#mask];
     this.#mask = places - 1;
-    this.#messages = new Array<Message | undefined>(places);
+    this.#messages = Array.from<Message | undefined>({ length: places });
     this.#bytes = new Float64Array(places);
     this.#deadlinesMs = new Float64Array(places);
     this.#sends = new Uint32Array(places);

@@ -1,5 +1,6 @@
 import { TribuneError } from "../kernel/index.ts";
 import { KeptRing } from "./kept-ring.ts";
+import { NumberMap } from "./number-map.ts";
 
 /** What bounds an outbox. */
 export interface OutboxLimits {
@@ -43,8 +44,8 @@ export class Outbox<Message> {
   #nextToSend = 1;
   /** Those below were sent at some time. */
   #everSentBelow = 1;
-  /** Messages whose outcome is awaited, in the order of numbers. */
-  readonly #awaited = new Map<number, Awaited<Message>>();
+  /** Messages whose outcome is awaited. */
+  readonly #awaited = new NumberMap<Awaited<Message>>();
   #settledBelow = 1;
 
   constructor(limits: OutboxLimits) {
@@ -135,28 +136,19 @@ export class Outbox<Message> {
   /** The outcome of a message came. Returns the message if it was awaited: what comes twice, or too late, is not. Throws `PROTOCOL_VIOLATION` for a number that was never given. */
   settle(number: number): Message | undefined {
     if (!Number.isSafeInteger(number) || number < 1 || number >= this.#kept.end) throw violation(`an outcome of message ${number}, which does not exist`);
-    const message = this.#awaited.get(number)?.message;
-    this.#awaited.delete(number);
-    return message;
+    return this.#awaited.delete(number)?.message;
   }
 
   /** One outcome came for all from `first` to `last`. Returns those of them that were awaited. Throws as `settle` does. */
   settleRange(first: number, last: number): Message[] {
     if (first === last) return [this.settle(first)].filter((message) => message !== undefined);
     if (first < 1 || first > last || last >= this.#kept.end) throw violation(`an outcome of messages ${first} to ${last}, where ${this.lastNumber} is the last`);
-    const settled: Message[] = [];
-    for (const [number, { message }] of this.#awaited) {
-      if (number > last) break;
-      if (number < first) continue;
-      this.#awaited.delete(number);
-      settled.push(message);
-    }
-    return settled;
+    return this.#awaited.take(first, last).map(([, { message }]) => message);
   }
 
   /** Nobody waits any longer. Returns the messages whose outcome was awaited. */
   abandon(): Message[] {
-    const abandoned = Array.from(this.#awaited.values(), ({ message }) => message);
+    const abandoned = this.#awaited.entries().map(([, { message }]) => message);
     this.#awaited.clear();
     return abandoned;
   }
@@ -164,7 +156,7 @@ export class Outbox<Message> {
   /** Messages that were received, or are under way, and whose outcome did not come in time: it is awaited no more. Ask `giveUp` first. */
   overdue(nowMs: number): Message[] {
     const overdue: Message[] = [];
-    for (const [number, { message, deadlineMs }] of this.#awaited) {
+    for (const [number, { message, deadlineMs }] of this.#awaited.entries()) {
       if (nowMs < deadlineMs) continue;
       this.#awaited.delete(number);
       overdue.push(message);
@@ -210,7 +202,7 @@ export class Outbox<Message> {
     for (let number = this.#kept.first; number < this.#kept.end; number++) {
       if (this.#kept.message(number) !== undefined && this.#kept.deadlineMs(number) < earliest) earliest = this.#kept.deadlineMs(number);
     }
-    for (const { deadlineMs } of this.#awaited.values()) if (deadlineMs < earliest) earliest = deadlineMs;
+    for (const [, { deadlineMs }] of this.#awaited.entries()) if (deadlineMs < earliest) earliest = deadlineMs;
     return earliest;
   }
 }

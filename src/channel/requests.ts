@@ -7,6 +7,7 @@ import type { ReplyPolicy } from "./gathering.ts";
 import type { Body } from "./interceptors.ts";
 import type { Settling } from "./kept.ts";
 import { codeOf } from "./messages.ts";
+import { NumberMap } from "./number-map.ts";
 import type { RpcWord } from "./rpc-words.ts";
 
 /** What became of a request at one of those who were asked. */
@@ -293,7 +294,7 @@ export class PendingRequest {
 /** All requests that wait, by the ids of what they have sent; one timer for the deadlines of all. */
 export class RequestRegister {
   readonly #clock: Clock;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new NumberMap<Waiting>();
   #timer: { readonly timer: Timer; readonly atMs: number } | undefined;
 
   constructor(clock: Clock) {
@@ -315,7 +316,7 @@ export class RequestRegister {
 
   /** A member is gone. */
   left(incarnation: string): void {
-    for (const waiting of [...this.#waiting.values()]) waiting.left(incarnation);
+    for (const [, waiting] of this.#waiting.entries()) waiting.left(incarnation);
   }
 
   /** Nobody waits any more. */
@@ -332,7 +333,7 @@ export class RequestRegister {
       this.#timer = undefined;
       const nowMs = this.#clock.monotonicMs();
       let earliestMs = Infinity;
-      for (const waiting of [...this.#waiting.values()]) {
+      for (const [, waiting] of this.#waiting.entries()) {
         if (waiting.dueMs <= nowMs) waiting.expire();
         else earliestMs = Math.min(earliestMs, waiting.dueMs);
       }
