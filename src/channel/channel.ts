@@ -138,6 +138,7 @@ interface Routes {
   readonly topic: string;
   readonly ordered: boolean;
   readonly byTargets: Map<string, Addressed>;
+  readonly byNode: Map<string, Addressed>;
 }
 
 /** What asynchronous messages resolve to that were taken at once. */
@@ -462,7 +463,7 @@ export class Channel {
     const { payload, enveloped } = this.#bodyOf("message", topic, value);
     if (inOneOrder !== undefined && to !== "all") throw new TribuneError("INVALID_OPTIONS", `a message on ${topic} was to be sent to some, and all handle it in one order`, { about: topic, next: "send it to all, or on a topic that is not in totalOrder" });
     const addressed = inOneOrder === undefined ? this.#targets(routes, to) : new Addressed(topic, this.#view.members.map((member) => ({ member, way: undefined })), this.#undelivered);
-    const missing = typeof to === "string" ? NOBODY : to.filter((node) => !this.#view.members.some((member) => member.node === node));
+    const missing = typeof to === "string" || addressed.targets.length === to.length ? NOBODY : to.filter((node) => !this.#view.members.some((member) => member.node === node));
     const nowMs = this.#ports.clock.monotonicMs();
     const about = options.token === undefined ? this.#sentWith : { view: this.#view.version, ...splitToken(options.token) };
     if (mode === "async") {
@@ -534,13 +535,14 @@ export class Channel {
 
   #routesOf(topic: string): Routes {
     let routes = this.#routes.get(topic);
-    if (routes === undefined) this.#routes.set(checkTopic(topic), (routes = { topic, ordered: !this.#unordered.has(topic), byTargets: new Map() }));
+    if (routes === undefined) this.#routes.set(checkTopic(topic), (routes = { topic, ordered: !this.#unordered.has(topic), byTargets: new Map(), byNode: new Map() }));
     return routes;
   }
 
   #targets(routes: Routes, to: Targets): Addressed {
-    const name = typeof to === "string" ? to : to.length === 1 ? `node ${to[0]}` : undefined;
-    const known = name === undefined ? undefined : routes.byTargets.get(name);
+    const name = typeof to === "string" ? to : to.length === 1 ? to[0] : undefined;
+    const kept = typeof to === "string" ? routes.byTargets : routes.byNode;
+    const known = name === undefined ? undefined : kept.get(name);
     if (known !== undefined) return known;
     const { incarnation, random } = this.#ports;
     const targets = resolveTargets(to, this.#view, incarnation, random).members.map((member) => {
@@ -549,7 +551,7 @@ export class Channel {
       return { member, way: { peer, flow: peer.flow(routes.topic, routes.ordered) } };
     });
     const addressed = new Addressed(routes.topic, targets, this.#undelivered);
-    if (name !== undefined && name !== "any" && targets.length > 0) routes.byTargets.set(name, addressed);
+    if (name !== undefined && to !== "any" && targets.length > 0) kept.set(name, addressed);
     return addressed;
   }
 
