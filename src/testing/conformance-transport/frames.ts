@@ -38,8 +38,8 @@ export const frameCases: readonly TransportCase[] = [
     title: "a head and a payload arrive as one frame, and the head may be changed as soon as it was given",
     async run(scene) {
       const [a, b] = await scene.pair();
-      // The long ones wait in the queue, and those behind them.
-      const given = Array.from({ length: 30 }, (_, n) => [bytesOf((n * 7) % 40, n), bytesOf(n % 15 === 0 ? 20_000 : (n * 13) % 1_000, n + 1)] as const);
+      // The long one waits in the queue, and so do those behind it.
+      const given = Array.from({ length: 30 }, (_, n) => [bytesOf((n * 7) % 40, n), bytesOf(n === 7 ? 20_000 : (n * 13) % 300, n + 1)] as const);
       for (const [head, payload] of given) {
         const changed = head.slice();
         assert.equal(a.link(b).send(1, payload, changed), "queued");
