@@ -1,14 +1,17 @@
 import { abortError, Events, guardedLogger, isoTime, TribuneError, withDeadline } from "../kernel/index.ts";
 import type { Clock, Logger, Random } from "../kernel/index.ts";
 import type { ConnectionDown, ConnectionSecurity, Endpoint, KeyRing, KnownPeer, Link, PeerIdentity, PeerUnreachable, Transport, Wait } from "../transport/index.ts";
+import { Acknowledgement, Addressed, leftAlready } from "./addressed.ts";
+import type { SendReport, Undelivered } from "./addressed.ts";
 import { Format } from "./codec.ts";
 import type { TopicFormat } from "./codec.ts";
-import { Delivery } from "./delivery.ts";
 import type { DeliveryResult } from "./delivery.ts";
 import { Doorkeeper, splitToken } from "./demands.ts";
 import type { Demands, SentToken } from "./demands.ts";
 import { Handlers } from "./handlers.ts";
 import type { MessageHandler } from "./handlers.ts";
+import { Kept } from "./kept.ts";
+import type { SentWith, Settling } from "./kept.ts";
 import { Pipeline } from "./interceptors.ts";
 import type { Body } from "./interceptors.ts";
 import { OrderedTopic } from "./ordered-topic.ts";
@@ -19,13 +22,13 @@ import type { MessageWord, Outcome } from "./messages.ts";
 import { channelSettings } from "./options.ts";
 import type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
 import { PeerFlows } from "./peer.ts";
-import type { Flow, Kept } from "./peer.ts";
+import type { Flow } from "./peer.ts";
 import type { ReplyPolicy } from "./gathering.ts";
-import { PendingRequest, RequestRegister } from "./requests.ts";
+import { NOBODY_WAITS, PendingRequest, RequestRegister } from "./requests.ts";
 import type { Asking, RequestPorts, RequestReport } from "./requests.ts";
 import { Responders } from "./responders.ts";
 import type { RequestHandler, RespondOptions } from "./responders.ts";
-import { decodeRpc, encodeRpc } from "./rpc-words.ts";
+import { decodeRpc, encodeRpc, isRpcLead } from "./rpc-words.ts";
 import type { RpcWord } from "./rpc-words.ts";
 import type { SharedState, StateOptions, StateProgress, StateReport } from "./state.ts";
 import { StateTransfer } from "./state-transfer.ts";
@@ -88,14 +91,6 @@ export interface StreamOptions {
   readonly token?: SentToken;
 }
 
-/** What became of a message: one result per target. In mode `async` there are none but for targets that do not exist. */
-export interface SendReport {
-  /** By node, in order of joining. */
-  readonly results: ReadonlyMap<string, DeliveryResult>;
-  /** Every target has handled it. `false` in mode `async`, in which nobody knows, and where there is no coordinator, or no oldest member, to send it to. */
-  readonly ok: boolean;
-}
-
 /** Events of a channel. */
 export interface ChannelEvents {
   /**
@@ -103,7 +98,7 @@ export interface ChannelEvents {
    */
   gap: { readonly topic: string; readonly from: PeerIdentity; readonly number: number };
   /** A message of this member that nobody awaited was given up. */
-  undelivered: { readonly topic: string; readonly to: PeerIdentity; readonly result: DeliveryResult };
+  undelivered: Undelivered;
   /** A page of a state came and was applied. */
   state: StateProgress;
   /**
@@ -139,23 +134,19 @@ export interface Pong extends PeerIdentity {
   readonly security: ConnectionSecurity | undefined;
 }
 
-/** One member that a message is for. */
-interface Target {
-  readonly member: KnownPeer;
-  /** `undefined`: this member itself. */
-  readonly way: { readonly peer: PeerFlows; readonly flow: Flow } | undefined;
-}
-
 /** Whom messages of one topic go to, worked out once for each view. */
 interface Routes {
   readonly topic: string;
   readonly ordered: boolean;
-  readonly byTargets: Map<string, readonly Target[]>;
+  readonly byTargets: Map<string, Addressed>;
+  readonly byNode: Map<string, Addressed>;
 }
 
 /** What asynchronous messages resolve to that were taken at once. */
 const TAKEN: SendReport = Object.freeze({ results: new Map(), ok: false });
 const TAKEN_AT_ONCE = Promise.resolve(TAKEN);
+
+const NOBODY: readonly string[] = [];
 
 /** Messages between the members of one group, as one of them. */
 export class Channel {
@@ -171,7 +162,10 @@ export class Channel {
   readonly #inOneOrder: ReadonlyMap<string, OrderedTopic>;
   /** Topics that others have in one order and this member has not, or the other way round: told once. */
   readonly #misordered = new Set<string>();
+  readonly #undelivered = (event: Undelivered) => this.#events.emit("undelivered", event);
   #routes = new Map<string, Routes>();
+  /** What messages without a token say of this member. */
+  #sentWith: SentWith = { view: 0, token: undefined, election: undefined };
   readonly #formats = new Map<string, Format>();
   #decoded = 0;
   readonly #responders: Responders;
@@ -209,7 +203,7 @@ export class Channel {
     this.#requestPorts = {
       clock: ports.clock,
       member: (node) => this.#view.members.find((member) => member.node === node),
-      say: ({ topic, token, election }, member, word, deadlineMs, failed) => this.#say(topic, member, word, { deadlineMs, token, election }, failed),
+      say: (asking, member, word, deadlineMs, settling) => this.#say(asking.topic, member, word, deadlineMs, asking, settling),
       open: (topic, body) => pipeline.in(body, { kind: "reply", topic }).payload,
       decode: (topic, payload) => this.#formatOf(topic).decode(payload),
       nextId: () => ++this.#lastRequest,
@@ -220,7 +214,7 @@ export class Channel {
       pipeline,
       doorkeeper,
       formatOf: (topic) => this.#formatOf(topic),
-      answer: (topic, to, word, deadlineMs, failed = () => undefined) => this.#say(topic, to, word, { deadlineMs: deadlineMs === 0 ? Infinity : deadlineMs, token: undefined, election: undefined }, failed),
+      answer: (topic, to, word, deadlineMs, settling = NOBODY_WAITS) => this.#say(topic, to, word, deadlineMs === 0 ? Infinity : deadlineMs, this.#sentWith, settling),
       failed: (topic, from, code) => this.#logger.warn({ code, topic, from: from.node }, "a handler of a request failed"),
     });
     this.#events = new Events<ChannelEvents>((error, event) => this.#logger.error({ code: "LISTENER_FAILED", event, error: error instanceof Error ? error.message : String(error) }, "a listener of the channel threw"));
@@ -275,6 +269,7 @@ export class Channel {
   /** A new view came. Who is in it no more is not waited for; who is new is dialled. */
   setView(view: ChannelView): void {
     this.#view = view;
+    this.#sentWith = { view: view.version, token: undefined, election: undefined };
     this.#routes = new Map();
     this.#known = new Map(view.members.filter(({ incarnation }) => incarnation !== this.#ports.incarnation).map((member) => [member.incarnation, member]));
     for (const [incarnation, peer] of this.#peers) {
@@ -378,14 +373,19 @@ export class Channel {
    * Asks members, and waits for as many replies as the policy says, or until it cannot be met any more, or the deadline. Who left, failed or refused still counts among those who were asked. Each is asked at most once.
    * Rejects with `INVALID_NAME`, `INVALID_OPTIONS`, `PAYLOAD_INVALID`, `FRAME_TOO_LARGE`, `ABORTED`, `TRANSPORT_CLOSED`. What a handler throws is a reply, not a rejection.
    */
-  async request(topic: string, value: unknown, options: RequestOptions = {}): Promise<RequestReport> {
-    checkTopic(topic);
-    this.#started();
-    const { to = "any", policy = "first", deadlineMs = this.#settings.deadlineMs, signal } = options;
-    if (signal?.aborted === true) throw abortError(signal, "asking");
-    const body = this.#bodyOf("request", topic, value);
-    const { members, missing } = resolveTargets(to, this.#view, this.#ports.incarnation, this.#ports.random);
-    return this.#ask({ topic, ...splitToken(options.token), members, missing, body, policy, deadlineMs, signal });
+  request(topic: string, value: unknown, options: RequestOptions = {}): Promise<RequestReport> {
+    try {
+      this.#routesOf(topic);
+      this.#started();
+      const { to = "any", policy = "first", deadlineMs = this.#settings.deadlineMs, signal } = options;
+      if (signal?.aborted === true) throw abortError(signal, "asking");
+      const body = this.#bodyOf("request", topic, value);
+      const { members, missing } = resolveTargets(to, this.#view, this.#ports.incarnation, this.#ports.random);
+      const { token, election } = splitToken(options.token);
+      return this.#ask({ topic, token, election, members, missing, body, policy, deadlineMs, signal });
+    } catch (error) {
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   /**
@@ -462,37 +462,26 @@ export class Channel {
     if (signal?.aborted === true) throw abortError(signal, "sending");
     const routes = this.#routesOf(topic);
     const { payload, enveloped } = this.#bodyOf("message", topic, value);
-    const { token, election } = splitToken(options.token);
     if (inOneOrder !== undefined && to !== "all") throw new TribuneError("INVALID_OPTIONS", `a message on ${topic} was to be sent to some, and all handle it in one order`, { about: topic, next: "send it to all, or on a topic that is not in totalOrder" });
-    const targets = inOneOrder === undefined ? this.#targets(routes, to) : this.#view.members.map((member) => ({ member, way: undefined }));
-    const hand = (kept: Kept) => (inOneOrder === undefined ? this.#hand(routes, targets, kept, nowMs, signal) : inOneOrder.send(kept, targets.map(({ member }) => member.incarnation), signal));
-    const missing = typeof to === "string" ? [] : to.filter((node) => !this.#view.members.some((member) => member.node === node));
+    const addressed = inOneOrder === undefined ? this.#targets(routes, to) : new Addressed(topic, this.#view.members.map((member) => ({ member, way: undefined })), this.#undelivered);
+    const missing = typeof to === "string" || addressed.targets.length === to.length ? NOBODY : to.filter((node) => !this.#view.members.some((member) => member.node === node));
     const nowMs = this.#ports.clock.monotonicMs();
-    const about = { payload, enveloped, view: this.#view.version, token, election, deadlineMs: nowMs + deadlineMs };
+    const about = options.token === undefined ? this.#sentWith : { view: this.#view.version, ...splitToken(options.token) };
     if (mode === "async") {
-      const taking = hand({ ...about, awaited: false, settle: (incarnation, result) => this.#undelivered(topic, targets, incarnation, result) });
+      const kept = new Kept(payload, enveloped, about, nowMs + deadlineMs, false, addressed);
+      const taking = inOneOrder === undefined ? this.#hand(routes, addressed, kept, nowMs, signal) : inOneOrder.send(kept, addressed.incarnations, signal);
       if (taking === undefined && missing.length === 0) return TAKEN_AT_ONCE;
       return unlessAborted(Promise.resolve(taking), signal).then(() => ({ results: leftAlready(missing), ok: false }));
     }
-    const delivery = new Delivery(targets.map(({ member }) => member.incarnation));
-    const done = new Promise<void>((resolve) => {
-      if (delivery.done) resolve();
-      const settle = (incarnation: string, result: DeliveryResult) => void (delivery.settle(incarnation, result) && delivery.done && resolve());
-      void hand({ ...about, awaited: true, settle });
+    const acknowledged = new Promise<SendReport>((resolve) => {
+      const kept = new Kept(payload, enveloped, about, nowMs + deadlineMs, true, new Acknowledgement(addressed, missing, isMany(to), resolve));
+      void (inOneOrder === undefined ? this.#hand(routes, addressed, kept, nowMs, signal) : inOneOrder.send(kept, addressed.incarnations, signal));
     });
-    return unlessAborted(done, signal).then(() => {
-      const results = leftAlready(missing);
-      const found = delivery.results();
-      for (const { member } of targets) {
-        const result = found.get(member.incarnation);
-        if (result !== undefined) results.set(member.node, result);
-      }
-      return { results, ok: (isMany(to) || results.size > 0) && [...results.values()].every(({ status }) => status === "delivered") };
-    });
+    return unlessAborted(acknowledged, signal);
   }
 
   /** Nothing is waited for before all targets have it or wait for room, each in the order of the calls. Returns what to wait for until all have it. */
-  #hand({ topic, ordered }: Routes, targets: readonly Target[], kept: Kept, nowMs: number, signal: AbortSignal | undefined): Promise<unknown> | undefined {
+  #hand({ topic, ordered }: Routes, { targets }: Addressed, kept: Kept, nowMs: number, signal: AbortSignal | undefined): Promise<unknown> | undefined {
     const waits = this.#settings.whenFull === "wait";
     let waiting: Array<Promise<void>> | undefined;
     let full = false;
@@ -530,11 +519,6 @@ export class Channel {
     return end;
   }
 
-  #undelivered(topic: string, targets: readonly Target[], incarnation: string, result: DeliveryResult): void {
-    const to = targets.find(({ member }) => member.incarnation === incarnation)?.member;
-    if (to !== undefined) this.#events.emit("undelivered", { topic, to: { node: to.node, incarnation }, result });
-  }
-
   #formatOf(topic: string): Format {
     const format = this.#formats.get(topic);
     if (format !== undefined) return format;
@@ -552,22 +536,24 @@ export class Channel {
 
   #routesOf(topic: string): Routes {
     let routes = this.#routes.get(topic);
-    if (routes === undefined) this.#routes.set(checkTopic(topic), (routes = { topic, ordered: !this.#unordered.has(topic), byTargets: new Map() }));
+    if (routes === undefined) this.#routes.set(checkTopic(topic), (routes = { topic, ordered: !this.#unordered.has(topic), byTargets: new Map(), byNode: new Map() }));
     return routes;
   }
 
-  #targets(routes: Routes, to: Targets): readonly Target[] {
-    const name = typeof to === "string" ? to : to.length === 1 ? `node ${to[0]}` : undefined;
-    const known = name === undefined ? undefined : routes.byTargets.get(name);
+  #targets(routes: Routes, to: Targets): Addressed {
+    const name = typeof to === "string" ? to : to.length === 1 ? to[0] : undefined;
+    const kept = typeof to === "string" ? routes.byTargets : routes.byNode;
+    const known = name === undefined ? undefined : kept.get(name);
     if (known !== undefined) return known;
     const { incarnation, random } = this.#ports;
-    const targets = resolveTargets(to, this.#view, incarnation, random).members.map((member): Target => {
+    const targets = resolveTargets(to, this.#view, incarnation, random).members.map((member) => {
       if (member.incarnation === incarnation) return { member, way: undefined };
       const peer = this.#peer(member);
       return { member, way: { peer, flow: peer.flow(routes.topic, routes.ordered) } };
     });
-    if (name !== undefined && name !== "any" && targets.length > 0) routes.byTargets.set(name, targets);
-    return targets;
+    const addressed = new Addressed(routes.topic, targets, this.#undelivered);
+    if (name !== undefined && to !== "any" && targets.length > 0) kept.set(name, addressed);
+    return addressed;
   }
 
   #ask(asking: Asking): Promise<RequestReport> {
@@ -594,33 +580,35 @@ export class Channel {
     }
     const peer = this.#peer(to);
     const nowMs = this.#ports.clock.monotonicMs();
-    const kept = { payload, enveloped: false, view: this.#view.version, ...splitToken(undefined), deadlineMs: nowMs + deadlineMs, awaited: false, settle: (_: string, result: DeliveryResult) => failed(result) };
+    const kept = new Kept(payload, false, this.#sentWith, nowMs + deadlineMs, false, { settle: (_incarnation, result) => failed(result) });
     const taking = peer.send(peer.flow(ORDER_PREFIX + topic, true), kept, nowMs, true, undefined);
     return taking === "full" ? undefined : taking;
   }
 
-  /** A request or an answer, on the flow that is theirs. To who has left, nothing is said. */
-  #say(topic: string, to: PeerIdentity, word: RpcWord, about: { readonly deadlineMs: number; readonly token: number | undefined; readonly election: string | undefined }, failed: (result: DeliveryResult) => void): void {
-    const { deadlineMs, token, election } = about;
-    const payload = encodeRpc(word);
+  /** A request or an answer, on the flow that is theirs. To who has left, nothing is said. `settling` is told if it was given up. */
+  #say(topic: string, to: PeerIdentity, word: RpcWord, deadlineMs: number, { token, election }: Omit<SentWith, "view">, settling: Settling): void {
     const view = this.#view.version;
-    if (to.incarnation === this.#ports.incarnation) return queueMicrotask(() => this.#hear(to, topic, { payload, view, token, election, deadlineMs: Number.isFinite(deadlineMs) ? Math.ceil(deadlineMs) : 0 }));
-    if (!this.#known.has(to.incarnation)) return failed({ status: "left" });
+    if (to.incarnation === this.#ports.incarnation) return queueMicrotask(() => this.#hear(to, topic, { payload: encodeRpc(word), view, token, election, deadlineMs: Number.isFinite(deadlineMs) ? Math.ceil(deadlineMs) : 0 }));
+    if (!this.#known.has(to.incarnation)) return settling.settle(to.incarnation, { status: "left" });
     const peer = this.#peer(to);
     const nowMs = this.#ports.clock.monotonicMs();
+    const lead = isRpcLead(word) ? word : undefined;
+    const kept = new Kept(lead?.payload ?? encodeRpc(word), false, token === undefined ? this.#sentWith : { view, token, election }, nowMs + deadlineMs, false, settling, lead);
     const waits = (word.kind !== "request" && word.kind !== "open") || this.#settings.whenFull === "wait";
-    const taking = peer.send(peer.flow(RPC_PREFIX + topic, true), { payload, enveloped: false, view, token, election, deadlineMs: nowMs + deadlineMs, awaited: false, settle: (_incarnation, result) => failed(result) }, nowMs, waits, undefined);
-    if (taking === "full") failed({ status: "failed", code: "BACKPRESSURE", message: `${to.node} does not keep up with requests on ${topic}` });
+    const taking = peer.send(peer.requestFlow(topic), kept, nowMs, waits, undefined);
+    if (taking === "full") settling.settle(to.incarnation, { status: "failed", code: "BACKPRESSURE", message: `${to.node} does not keep up with requests on ${topic}` });
   }
 
   // ---- receiving ---------------------------------------------------------------------------------------------
 
-  #receive(from: PeerIdentity, word: MessageWord): Outcome | Promise<Outcome> {
+  #receive(from: PeerIdentity, { carries, name }: Flow, word: MessageWord): Outcome | Promise<Outcome> {
     const { topic, payload, enveloped, view, token, election, deadlineMs } = word;
-    if (topic.startsWith(ORDER_PREFIX)) return this.#heardOfOrder(from, topic.slice(ORDER_PREFIX.length), payload, deadlineMs);
-    if (this.#inOneOrder.size > 0 && this.#inOneOrder.has(topic)) return this.#outOfOrder(from, topic);
-    if (!topic.startsWith(RPC_PREFIX)) return this.#handlers.handle({ topic, from, payload, enveloped, view, token, election, deadlineMs });
-    this.#hear(from, topic.slice(RPC_PREFIX.length), word);
+    if (carries === "order") return this.#heardOfOrder(from, name, payload, deadlineMs);
+    if (carries === "messages") {
+      if (this.#inOneOrder.size > 0 && this.#inOneOrder.has(topic)) return this.#outOfOrder(from, topic);
+      return this.#handlers.handle({ topic, from, payload, enveloped, view, token, election, deadlineMs });
+    }
+    this.#hear(from, name, word);
     return DELIVERED;
   }
 
@@ -681,7 +669,7 @@ export class Channel {
         clock: this.#ports.clock,
         limits: this.#settings,
         link: () => (this.#isStopped || this.#endpoint?.ended.aborted === true ? undefined : this.#endpoint?.link(identity)),
-        handle: (word) => this.#receive(identity, word),
+        handle: (flow, word) => this.#receive(identity, flow, word),
         gap: ({ topic, number }) => {
           // Who asked knows that it asked in vain; an order of all is looked at by its own numbers.
           if (!topic.startsWith(RPC_PREFIX) && !topic.startsWith(ORDER_PREFIX)) this.#events.emit("gap", { topic, from: identity, number });
@@ -728,10 +716,6 @@ export class Channel {
 /** Whether a message to them may find nobody, and be delivered all the same. */
 function isMany(to: Targets): boolean {
   return to === "all" || to === "others" || typeof to !== "string";
-}
-
-function leftAlready(missing: readonly string[]): Map<string, DeliveryResult> {
-  return new Map(missing.map((node) => [node, { status: "left" }]));
 }
 
 /** The wait is over when the signal aborts; what was waited for goes on. */

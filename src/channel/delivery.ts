@@ -37,6 +37,11 @@ export class Delivery<Target> {
     return true;
   }
 
+  /** That of a target, by its place; `undefined` as long as there is none. */
+  result(at: number): DeliveryResult | undefined {
+    return this.#results[at];
+  }
+
   /** What has come so far, in the order of the targets; one each, once it is done. */
   results(): ReadonlyMap<Target, DeliveryResult> {
     const results = new Map<Target, DeliveryResult>();

@@ -1,3 +1,4 @@
+import { NumberMap } from "./number-map.ts";
 import { SequenceWindow } from "./window.ts";
 
 /** What is to be done with a message or a gap that came. */
@@ -20,7 +21,7 @@ export class FlowReceiver<Outcome> {
   #next = 1;
   /** The number that the sender was last asked to go back to; 0: none. */
   #asked = 0;
-  readonly #outcomes = new Map<number, Outcome>();
+  readonly #outcomes = new NumberMap<Outcome>();
   #settledBelow = 1;
 
   constructor(options: { readonly ordered: boolean }) {
@@ -71,17 +72,16 @@ export class FlowReceiver<Outcome> {
     return this.#outcomes.get(number);
   }
 
-  /** The outcomes that are kept, for a connection that began. */
-  outcomes(): Iterable<readonly [number: number, outcome: Outcome]> {
+  /** The outcomes that are kept, for a connection that began, by growing numbers. */
+  outcomes(): ReadonlyArray<readonly [number: number, outcome: Outcome]> {
     return this.#outcomes.entries();
   }
 
   /** The sender has all outcomes below, or does not await them. */
   settled(below: number): void {
     if (below <= this.#settledBelow) return;
-    // Mostly it is one number more; a peer may say any number.
-    if (below - this.#settledBelow <= this.#outcomes.size) for (let number = this.#settledBelow; number < below; number++) this.#outcomes.delete(number);
-    else for (const number of this.#outcomes.keys()) if (number < below) this.#outcomes.delete(number);
+    if (below === this.#settledBelow + 1) this.#outcomes.delete(this.#settledBelow);
+    else if (this.#outcomes.size > 0) this.#outcomes.take(this.#settledBelow, below - 1);
     this.#settledBelow = below;
   }
 }

@@ -63,7 +63,8 @@ export class Handlers {
 
   #run(message: Message, notes: Notes | undefined, listeners: readonly Listener[]): Outcome | Promise<Outcome> {
     let outcome = DELIVERED;
-    for (const [at, listener] of listeners.entries()) {
+    for (let at = 0; at < listeners.length; at++) {
+      const listener = listeners[at] as Listener;
       try {
         const returned = this.#call(listener, message, notes);
         if (isThenable(returned)) return this.#runOn(message, notes, returned, listeners.slice(at + 1), outcome);
@@ -103,6 +104,7 @@ export class Handlers {
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+/** Whether it is something to wait for. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }

@@ -3,7 +3,8 @@
  * @module
  */
 export { Channel } from "./channel.ts";
-export type { ChannelCounts, ChannelEvents, ChannelPorts, Pong, Reachability, RequestOptions, SendOptions, SendReport, StreamOptions } from "./channel.ts";
+export type { ChannelCounts, ChannelEvents, ChannelPorts, Pong, Reachability, RequestOptions, SendOptions, StreamOptions } from "./channel.ts";
+export type { SendReport } from "./addressed.ts";
 export type { MessageHandler } from "./handlers.ts";
 export type { Demands, SentToken } from "./demands.ts";
 export type { Interceptor, Notes, Passage, Passed } from "./interceptors.ts";
@@ -39,6 +40,6 @@ export type { ReplyPolicy, Tally } from "./gathering.ts";
 export { comparePositions, OrderLog, START } from "./order-log.ts";
 export type { Entry, Position, Taking } from "./order-log.ts";
 export { Outbox } from "./outbox.ts";
-export type { GivenUp, GiveUpReason, OutboxLimits, Outgoing } from "./outbox.ts";
+export type { GivenUp, GiveUpReason, OutboxLimits } from "./outbox.ts";
 export { SequenceWindow, WINDOW_SIZE } from "./window.ts";
 export type { Seen } from "./window.ts";

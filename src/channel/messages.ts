@@ -100,20 +100,23 @@ const LONGEST_TEXT = 1_024;
 
 const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
-/** What goes before the payload. */
-export function encodeMessageHead(word: Omit<MessageWord, "kind" | "payload">): Uint8Array {
-  const { token, election } = word;
-  const head = Buffer.allocUnsafe(3 + word.topic.length + 6 + 6 + 8 + 4 + (token === undefined ? 0 : 8) + (election === undefined ? 0 : 1 + election.length));
+/** How long the head of a message is. */
+export function messageHeadBytes(topic: string, { token, election }: Pick<MessageWord, "token" | "election">): number {
+  return 3 + topic.length + 6 + 6 + 8 + 4 + (token === undefined ? 0 : 8) + (election === undefined ? 0 : 1 + election.length);
+}
+
+/** Writes what goes before the payload; returns where it ends. Takes its values one by one: this is done for each target of each message. */
+export function writeMessageHead(head: Uint8Array, { topic, ordered }: Pick<MessageWord, "topic" | "ordered">, number: number, settledBelow: number, awaited: boolean, about: Pick<MessageWord, "token" | "election" | "enveloped" | "view">, deadlineMs: number): number {
+  const { token, election } = about;
   head[0] = MESSAGE;
-  head[1] = (word.awaited ? AWAITED : 0) | (token === undefined ? 0 : TOKEN) | (word.ordered ? 0 : UNORDERED) | (election === undefined ? 0 : ELECTION) | (word.enveloped ? ENVELOPED : 0);
-  let at = writeName(head, 2, word.topic);
-  at = writeNumber(head, at, word.number);
-  at = writeNumber(head, at, word.settledBelow);
-  at = writeLarge(head, at, word.view);
-  at = writeUint32(head, at, Math.min(word.deadlineMs, 0xffffffff));
+  head[1] = (awaited ? AWAITED : 0) | (token === undefined ? 0 : TOKEN) | (ordered ? 0 : UNORDERED) | (election === undefined ? 0 : ELECTION) | (about.enveloped ? ENVELOPED : 0);
+  let at = writeName(head, 2, topic);
+  at = writeNumber(head, at, number);
+  at = writeNumber(head, at, settledBelow);
+  at = writeLarge(head, at, about.view);
+  at = writeUint32(head, at, Math.min(deadlineMs, 0xffffffff));
   if (token !== undefined) at = writeLarge(head, at, token);
-  if (election !== undefined) writeName(head, at, election);
-  return head;
+  return election === undefined ? at : writeName(head, at, election);
 }
 
 /** Any other word, as a whole. */
@@ -243,8 +246,7 @@ class WordReader {
   }
 
   number(): number {
-    const at = this.#pass(6);
-    return ((this.#bytes[at] ?? 0) * 256 + (this.#bytes[at + 1] ?? 0)) * 2 ** 32 + readUint32(this.#bytes, at + 2);
+    return readNumber(this.#bytes, this.#pass(6));
   }
 
   milliseconds(): number {
@@ -343,7 +345,8 @@ function writeUint32(into: Uint8Array, at: number, value: number): number {
   return at + 4;
 }
 
-function writeNumber(into: Uint8Array, at: number, value: number): number {
+/** Six bytes, big-endian; returns where the next begins. */
+export function writeNumber(into: Uint8Array, at: number, value: number): number {
   const high = Math.floor(value / 2 ** 32);
   into[at] = high >>> 8;
   into[at + 1] = high;
@@ -352,6 +355,11 @@ function writeNumber(into: Uint8Array, at: number, value: number): number {
 
 function writeLarge(into: Uint8Array, at: number, value: number): number {
   return writeUint32(into, writeUint32(into, at, Math.floor(value / 2 ** 32)), value % 2 ** 32);
+}
+
+/** Six bytes, big-endian. */
+export function readNumber(from: Uint8Array, at: number): number {
+  return ((from[at] ?? 0) * 256 + (from[at + 1] ?? 0)) * 2 ** 32 + readUint32(from, at + 2);
 }
 
 function readUint32(from: Uint8Array, at: number): number {

@@ -14,7 +14,7 @@ export interface ChannelOptions {
   readonly deadlineMs?: number;
   /** How often a message may be sent again because its connection ended. Default 10. */
   readonly maxRetries?: number;
-  /** What is kept for one target and topic until it was received, in bytes; what was given up counts 64 until the target knows. Larger: longer outages are bridged, for more memory. Default 8 MiB. */
+  /** What is kept for one target and topic until it was received, in bytes; what was given up counts 64 until the target knows. Larger: longer outages are bridged, for more memory, and broadcasts that are sent as fast as they are taken cost more, since what lives longer is more work for garbage collection. Default 2 MiB: twice what may be under way on a stream by default. */
   readonly keptBytes?: number;
   /** How many messages may await their outcome, per target and topic. Default 1024. */
   readonly awaited?: number;
@@ -38,7 +38,7 @@ export const DEFAULT_CHANNEL_OPTIONS: ChannelSettings = {
   mode: "ack",
   deadlineMs: 10_000,
   maxRetries: 10,
-  keptBytes: 8 * 2 ** 20,
+  keptBytes: 2 * 2 ** 20,
   awaited: 1_024,
   whenFull: "wait",
   unordered: [],

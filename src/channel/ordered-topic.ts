@@ -11,7 +11,7 @@ import { OrderSender } from "./order-sender.ts";
 import type { Underway } from "./order-sender.ts";
 import { encodeOrder } from "./order-words.ts";
 import type { About, OrderWord } from "./order-words.ts";
-import type { Kept } from "./peer.ts";
+import type { Kept } from "./kept.ts";
 import { Succession } from "./succession.ts";
 import type { Step } from "./succession.ts";
 import type { ChannelView } from "./targets.ts";

@@ -1,4 +1,6 @@
 import { TribuneError } from "../kernel/index.ts";
+import { KeptRing } from "./kept-ring.ts";
+import { NumberMap } from "./number-map.ts";
 
 /** What bounds an outbox. */
 export interface OutboxLimits {
@@ -10,12 +12,6 @@ export interface OutboxLimits {
   readonly maxRetries: number;
 }
 
-/** What is to be sent at one place of a flow. */
-export type Outgoing<Message> =
-  | { readonly kind: "message"; readonly number: number; readonly message: Message; /** It was sent before. */ readonly again: boolean }
-  /** The message of this number was given up: the receiver is to say so, and to go on. */
-  | { readonly kind: "gap"; readonly number: number };
-
 /** Why a message was given up before it was known to be received. */
 export type GiveUpReason = "deadline" | "retries";
 
@@ -24,16 +20,6 @@ export interface GivenUp<Message> {
   readonly number: number;
   readonly message: Message;
   readonly reason: GiveUpReason;
-}
-
-interface Entry<Message> {
-  readonly number: number;
-  /** `undefined`: given up. Its place is kept until the receiver knows. */
-  message: Message | undefined;
-  /** What it counts for in `keptBytes`. */
-  bytes: number;
-  readonly deadlineMs: number;
-  sends: number;
 }
 
 interface Awaited<Message> {
@@ -51,17 +37,15 @@ interface Awaited<Message> {
  */
 export class Outbox<Message> {
   readonly #limits: OutboxLimits;
-  /** By number, without holes from `#firstKept` on: what is not known to be received. */
-  readonly #kept: Entry<Message>[] = [];
-  #head = 0;
-  #lastNumber = 0;
+  /** What is not known to be received, and the places of what was given up. */
+  readonly #kept = new KeptRing<Message>();
   #keptBytes = 0;
   /** Those below are sent on the present connection. */
   #nextToSend = 1;
   /** Those below were sent at some time. */
   #everSentBelow = 1;
-  /** Messages whose outcome is awaited, in the order of numbers. */
-  readonly #awaited = new Map<number, Awaited<Message>>();
+  /** Messages whose outcome is awaited. */
+  readonly #awaited = new NumberMap<Awaited<Message>>();
   #settledBelow = 1;
 
   constructor(limits: OutboxLimits) {
@@ -80,45 +64,51 @@ export class Outbox<Message> {
 
   /** The number that the last message got; 0 if there was none. */
   get lastNumber(): number {
-    return this.#lastNumber;
+    return this.#kept.end - 1;
   }
 
   /** All below are known to be received, or to be gaps that were. */
   get receivedBelow(): number {
-    return this.#kept[this.#head]?.number ?? this.#lastNumber + 1;
+    return this.#kept.first;
   }
 
   /** All below have their outcome, or nobody awaits it: the receiver may forget theirs. */
   get settledBelow(): number {
-    if (this.#awaited.size === 0) this.#settledBelow = this.#lastNumber + 1;
+    if (this.#awaited.size === 0) this.#settledBelow = this.#kept.end;
     else while (!this.#awaited.has(this.#settledBelow)) this.#settledBelow++;
     return this.#settledBelow;
   }
 
-  /** Takes a message; ask `hasRoom` first. `deadlineMs` is on the caller's clock. Returns its number. */
-  add(message: Message, about: { readonly bytes: number; readonly deadlineMs: number; readonly awaited: boolean }): number {
-    const number = ++this.#lastNumber;
-    this.#kept.push({ number, message, bytes: about.bytes, deadlineMs: about.deadlineMs, sends: 0 });
-    this.#keptBytes += about.bytes;
-    if (about.awaited) this.#awaited.set(number, { message, deadlineMs: about.deadlineMs });
+  /** Takes a message; ask `hasRoom` first. `bytes`: what it counts for. `deadlineMs` is on the caller's clock. Returns its number. */
+  add(message: Message, bytes: number, deadlineMs: number, awaited: boolean): number {
+    const number = this.#kept.push(message, bytes, deadlineMs);
+    this.#keptBytes += bytes;
+    if (awaited) this.#awaited.set(number, { message, deadlineMs });
     return number;
   }
 
-  /** What is to be sent next on the present connection; `undefined`: nothing. Say `sent` when the transport has taken it. */
-  due(): Outgoing<Message> | undefined {
-    const entry = this.#entryOf(Math.max(this.#nextToSend, this.receivedBelow));
-    if (entry === undefined) return undefined;
-    if (entry.message === undefined) return { kind: "gap", number: entry.number };
-    return { kind: "message", number: entry.number, message: entry.message, again: entry.sends > 0 };
+  /** The number of what is to be sent next on the present connection; 0: nothing. Say `sent` when the transport has taken it. */
+  get due(): number {
+    const number = this.#next;
+    return number < this.#kept.end ? number : 0;
+  }
+
+  /** A message that is kept. `undefined`, of what is due: it was given up, the receiver is to be told of a gap, and to go on. */
+  message(number: number): Message | undefined {
+    return this.#kept.message(number);
   }
 
   /** The transport has taken what was due. */
   sent(): void {
-    const entry = this.#entryOf(Math.max(this.#nextToSend, this.receivedBelow));
-    if (entry === undefined) return;
-    entry.sends++;
-    this.#nextToSend = entry.number + 1;
+    const number = this.#next;
+    if (number >= this.#kept.end) return;
+    this.#kept.sent(number);
+    this.#nextToSend = number + 1;
     this.#everSentBelow = Math.max(this.#everSentBelow, this.#nextToSend);
+  }
+
+  get #next(): number {
+    return Math.max(this.#nextToSend, this.#kept.first);
   }
 
   /** A connection began: what is not known to be received is due again, from the first on. */
@@ -129,14 +119,7 @@ export class Outbox<Message> {
   /** The receiver has everything below `next`. Throws `PROTOCOL_VIOLATION` for what was never sent. */
   received(next: number): void {
     if (!Number.isSafeInteger(next) || next < 1 || next > this.#everSentBelow) throw violation(`that it received below ${next}, where ${this.#everSentBelow - 1} was the last that was sent`);
-    for (let entry = this.#kept[this.#head]; entry !== undefined && entry.number < next; entry = this.#kept[this.#head]) {
-      this.#keptBytes -= entry.bytes;
-      this.#kept[this.#head++] = GONE;
-    }
-    if (this.#head < this.#kept.length && (this.#head < 1_024 || this.#head * 2 < this.#kept.length)) return;
-    this.#kept.copyWithin(0, this.#head);
-    this.#kept.length -= this.#head;
-    this.#head = 0;
+    while (this.#kept.first < next) this.#keptBytes -= this.#kept.shift();
   }
 
   /** The receiver misses what comes from `next` on: it is due again. */
@@ -152,29 +135,20 @@ export class Outbox<Message> {
 
   /** The outcome of a message came. Returns the message if it was awaited: what comes twice, or too late, is not. Throws `PROTOCOL_VIOLATION` for a number that was never given. */
   settle(number: number): Message | undefined {
-    if (!Number.isSafeInteger(number) || number < 1 || number > this.#lastNumber) throw violation(`an outcome of message ${number}, which does not exist`);
-    const message = this.#awaited.get(number)?.message;
-    this.#awaited.delete(number);
-    return message;
+    if (!Number.isSafeInteger(number) || number < 1 || number >= this.#kept.end) throw violation(`an outcome of message ${number}, which does not exist`);
+    return this.#awaited.delete(number)?.message;
   }
 
   /** One outcome came for all from `first` to `last`. Returns those of them that were awaited. Throws as `settle` does. */
   settleRange(first: number, last: number): Message[] {
     if (first === last) return [this.settle(first)].filter((message) => message !== undefined);
-    if (first < 1 || first > last || last > this.#lastNumber) throw violation(`an outcome of messages ${first} to ${last}, where ${this.#lastNumber} is the last`);
-    const settled: Message[] = [];
-    for (const [number, { message }] of this.#awaited) {
-      if (number > last) break;
-      if (number < first) continue;
-      this.#awaited.delete(number);
-      settled.push(message);
-    }
-    return settled;
+    if (first < 1 || first > last || last >= this.#kept.end) throw violation(`an outcome of messages ${first} to ${last}, where ${this.lastNumber} is the last`);
+    return this.#awaited.take(first, last).map(([, { message }]) => message);
   }
 
   /** Nobody waits any longer. Returns the messages whose outcome was awaited. */
   abandon(): Message[] {
-    const abandoned = Array.from(this.#awaited.values(), ({ message }) => message);
+    const abandoned = this.#awaited.entries().map(([, { message }]) => message);
     this.#awaited.clear();
     return abandoned;
   }
@@ -182,7 +156,7 @@ export class Outbox<Message> {
   /** Messages that were received, or are under way, and whose outcome did not come in time: it is awaited no more. Ask `giveUp` first. */
   overdue(nowMs: number): Message[] {
     const overdue: Message[] = [];
-    for (const [number, { message, deadlineMs }] of this.#awaited) {
+    for (const [number, { message, deadlineMs }] of this.#awaited.entries()) {
       if (nowMs < deadlineMs) continue;
       this.#awaited.delete(number);
       overdue.push(message);
@@ -195,56 +169,46 @@ export class Outbox<Message> {
    */
   giveUp(nowMs: number): Array<GivenUp<Message>> {
     const givenUp: Array<GivenUp<Message>> = [];
-    for (let at = this.#head; at < this.#kept.length; at++) {
-      const entry = this.#kept[at] as Entry<Message>;
-      if (entry.message === undefined) continue;
-      const underWay = entry.number < this.#nextToSend;
-      const reason = nowMs >= entry.deadlineMs ? "deadline" : !underWay && entry.sends > this.#limits.maxRetries ? "retries" : undefined;
+    for (let number = this.#kept.first; number < this.#kept.end; number++) {
+      const message = this.#kept.message(number);
+      if (message === undefined) continue;
+      const underWay = number < this.#nextToSend;
+      const reason = nowMs >= this.#kept.deadlineMs(number) ? "deadline" : !underWay && this.#kept.sends(number) > this.#limits.maxRetries ? "retries" : undefined;
       if (reason === undefined) continue;
-      givenUp.push({ number: entry.number, message: entry.message, reason });
+      givenUp.push({ number, message, reason });
       // What is under way on this connection arrives, or the connection ends: then the gap goes in its place on the next one.
-      this.#makeGap(entry);
+      this.#makeGap(number);
     }
     return givenUp;
   }
 
   /** The transport will never take what is due: its place becomes a gap. Returns the message. */
   refuseDue(): Message | undefined {
-    const entry = this.#entryOf(Math.max(this.#nextToSend, this.receivedBelow));
-    const message = entry?.message;
-    if (entry !== undefined && message !== undefined) this.#makeGap(entry);
+    const number = this.due;
+    const message = this.#kept.message(number);
+    if (message !== undefined) this.#makeGap(number);
     return message;
   }
 
-  #makeGap(entry: Entry<Message>): void {
-    entry.message = undefined;
+  #makeGap(number: number): void {
     // Its place is kept, so it counts: otherwise who gives up soon could fill the memory with the gaps of a peer that is away for long.
-    this.#keptBytes -= Math.max(0, entry.bytes - GAP_BYTES);
-    entry.bytes = Math.min(entry.bytes, GAP_BYTES);
-    this.#awaited.delete(entry.number);
+    this.#keptBytes -= this.#kept.giveUp(number, GAP_BYTES);
+    this.#awaited.delete(number);
   }
 
   /** When `giveUp` or `overdue` has something to do at the latest, on the caller's clock; `Infinity`: never. */
   get earliestDeadlineMs(): number {
     let earliest = Infinity;
-    for (let at = this.#head; at < this.#kept.length; at++) {
-      const entry = this.#kept[at] as Entry<Message>;
-      if (entry.message !== undefined && entry.deadlineMs < earliest) earliest = entry.deadlineMs;
+    for (let number = this.#kept.first; number < this.#kept.end; number++) {
+      if (this.#kept.message(number) !== undefined && this.#kept.deadlineMs(number) < earliest) earliest = this.#kept.deadlineMs(number);
     }
-    for (const { deadlineMs } of this.#awaited.values()) if (deadlineMs < earliest) earliest = deadlineMs;
+    for (const [, { deadlineMs }] of this.#awaited.entries()) if (deadlineMs < earliest) earliest = deadlineMs;
     return earliest;
-  }
-
-  #entryOf(number: number): Entry<Message> | undefined {
-    return this.#kept[this.#head + number - this.receivedBelow];
   }
 }
 
 /** What a gap counts for until it was received. */
 const GAP_BYTES = 64;
-
-/** In the place of what was received, so that its bytes are not held. */
-const GONE: Entry<never> = { number: 0, message: undefined, bytes: 0, deadlineMs: Infinity, sends: 0 };
 
 function violation(found: string): TribuneError {
   return new TribuneError("PROTOCOL_VIOLATION", `the peer said ${found}`, { about: "flow", next: "run the same version of Tribune on all members" });

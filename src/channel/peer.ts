@@ -2,28 +2,14 @@ import { isTribuneError } from "../kernel/index.ts";
 import type { Clock, Timer } from "../kernel/index.ts";
 import { CONTROL_STREAM, FIRST_BULK_STREAM, LAST_STREAM } from "../transport/index.ts";
 import type { Frame, Link } from "../transport/index.ts";
-import type { DeliveryResult } from "./delivery.ts";
 import { Fifo } from "./fifo.ts";
 import { FlowReceiver } from "./flow-receiver.ts";
-import { decodeWord, encodeMessageHead, encodeWord, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
+import type { Kept } from "./kept.ts";
+import { decodeWord, DELIVERED, encodeWord, messageHeadBytes, ORDER_PREFIX, RPC_PREFIX, STATE_PREFIX, writeMessageHead } from "./messages.ts";
 import type { GapWord, MessageWord, Outcome, Word } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxLimits } from "./outbox.ts";
-
-/** A message on its way; the same one for all of its targets. */
-export interface Kept {
-  readonly payload: Uint8Array;
-  readonly view: number;
-  readonly token: number | undefined;
-  readonly election: string | undefined;
-  readonly enveloped: boolean;
-  /** On the clock that was handed in. */
-  readonly deadlineMs: number;
-  /** The sender waits for outcomes. */
-  readonly awaited: boolean;
-  /** Its result at one target came. Not called for messages that nobody awaits, unless they were given up. */
-  settle(incarnation: string, result: DeliveryResult): void;
-}
+import { rpcLeadBytes, writeRpcLead } from "./rpc-words.ts";
 
 /** What a peer's flows need of the channel. */
 export interface PeerPorts {
@@ -32,7 +18,7 @@ export interface PeerPorts {
   /** `undefined` while the channel has no endpoint. */
   link(): Link | undefined;
   /** Runs the handlers of a topic: the outcome, or a promise of it that never rejects. */
-  handle(word: MessageWord): Outcome | Promise<Outcome>;
+  handle(flow: Flow, word: MessageWord): Outcome | Promise<Outcome>;
   /** A sender has given up a message: this is its place in the order. */
   gap(word: GapWord): void;
   /** The peer broke the protocol. */
@@ -50,9 +36,15 @@ const MOST_FLOWS = 4_096;
 
 /** What this member sends to a peer on one topic, and what the peer sends. */
 export interface Flow {
+  /** As it is called on the wire. */
   readonly topic: string;
+  /** What its messages are, and of which topic. */
+  readonly carries: "messages" | "requests" | "order";
+  readonly name: string;
   readonly ordered: boolean;
   readonly stream: number;
+  /** What went before the last message; written over for the next one. */
+  head: Uint8Array;
   readonly outbox: Outbox<Kept>;
   readonly receiver: FlowReceiver<Outcome>;
   /** Waits for the stream to take more. */
@@ -87,6 +79,8 @@ export class PeerFlows {
   readonly #ports: PeerPorts;
   readonly #flows = new Map<string, Flow>();
   readonly #unordered = new Map<string, Flow>();
+  /** Those of requests and answers, by the names of their topics. */
+  readonly #requests = new Map<string, Flow>();
   #link: Link | undefined;
   /** Words on stream 0 that wait for room. They are said anew on the next connection, so they go with this one. */
   #words: Uint8Array[] = [];
@@ -132,10 +126,14 @@ export class PeerFlows {
     const flows = ordered ? this.#flows : this.#unordered;
     let flow = flows.get(topic);
     if (flow === undefined) {
+      const carries = topic.startsWith(RPC_PREFIX) ? "requests" : topic.startsWith(ORDER_PREFIX) ? "order" : "messages";
       flow = {
         topic,
+        carries,
+        name: carries === "messages" ? topic : topic.slice(1),
         ordered,
         stream: streamOf(topic),
+        head: new Uint8Array(0),
         outbox: new Outbox(this.#ports.limits),
         receiver: new FlowReceiver({ ordered }),
         waits: false,
@@ -152,8 +150,15 @@ export class PeerFlows {
     return flow;
   }
 
+  /** Requests on a topic, and answers. */
+  requestFlow(topic: string): Flow {
+    let flow = this.#requests.get(topic);
+    if (flow === undefined) this.#requests.set(topic, (flow = this.flow(RPC_PREFIX + topic, true)));
+    return flow;
+  }
+
   #take(flow: Flow, kept: Kept, nowMs: number): void {
-    flow.outbox.add(kept, { bytes: kept.payload.length + 64, deadlineMs: kept.deadlineMs, awaited: kept.awaited });
+    flow.outbox.add(kept, kept.payload.length + 64, kept.deadlineMs, kept.awaited);
     this.#pump(flow, nowMs);
     this.#watchDeadlines(kept.deadlineMs);
   }
@@ -195,7 +200,7 @@ export class PeerFlows {
     if (word.kind === "missing") outbox.goBackTo(word.next);
     else outbox.received(word.next);
     if (word.kind === "outcome") outbox.settle(word.number)?.settle(this.#incarnation, word.outcome);
-    if (word.kind === "handled") for (const kept of outbox.settleRange(word.first, word.last)) kept.settle(this.#incarnation, { status: "delivered" });
+    if (word.kind === "handled") for (const kept of outbox.settleRange(word.first, word.last)) kept.settle(this.#incarnation, DELIVERED);
     this.#pump(flow);
     this.#roomFor(flow);
   }
@@ -218,24 +223,24 @@ export class PeerFlows {
   // ---- sending -----------------------------------------------------------------------------------------------
 
   #pump(flow: Flow, atMs?: number): void {
-    if (this.#isGone || flow.waits) return;
-    let due = flow.outbox.due();
-    if (due === undefined) return;
+    const { outbox } = flow;
+    if (this.#isGone || flow.waits || outbox.due === 0) return;
     const link = this.#link?.state === "up" ? this.#link : this.#ports.link();
     if (link === undefined) return;
     const nowMs = atMs ?? this.#ports.clock.monotonicMs();
-    for (; due !== undefined; due = flow.outbox.due()) {
+    for (let { due } = outbox; due > 0; { due } = outbox) {
+      const kept = outbox.message(due);
       let outcome;
       try {
-        outcome = link.send(flow.stream, due.kind === "gap" ? encodeWord({ kind: "gap", topic: flow.topic, ordered: flow.ordered, number: due.number, settledBelow: flow.outbox.settledBelow }) : partsOf(flow, due.number, due.message, nowMs));
+        outcome = kept === undefined ? link.send(flow.stream, encodeWord({ kind: "gap", topic: flow.topic, ordered: flow.ordered, number: due, settledBelow: outbox.settledBelow })) : link.send(flow.stream, kept.payload, headOf(flow, due, kept, nowMs));
       } catch (error) {
         if (!isTribuneError(error, "FRAME_TOO_LARGE")) throw error;
         // What is a gap already cannot be made smaller, and would be due again for ever.
-        if (due.kind === "gap") return this.#ports.broken(`a peer that takes no frame of the size of a gap on ${flow.topic}`);
-        flow.outbox.refuseDue()?.settle(this.#incarnation, { status: "failed", code: error.code, message: error.message });
+        if (kept === undefined) return this.#ports.broken(`a peer that takes no frame of the size of a gap on ${flow.topic}`);
+        outbox.refuseDue()?.settle(this.#incarnation, { status: "failed", code: error.code, message: error.message });
         continue;
       }
-      if (outcome === "queued") flow.outbox.sent();
+      if (outcome === "queued") outbox.sent();
       else {
         if (outcome === "full") this.#pumpWhenWritable(flow, link);
         return;
@@ -346,7 +351,7 @@ export class PeerFlows {
     if (this.#isGone) return undefined;
     if (word.kind === "gap") this.#ports.gap(word);
     else {
-      const outcome = this.#ports.handle(word);
+      const outcome = this.#ports.handle(flow, word);
       if (outcome instanceof Promise) return outcome.then((late) => this.#finished(flow, word, frame, late));
       if (word.awaited) this.#outcome(flow, word.number, outcome);
     }
@@ -426,10 +431,15 @@ export class PeerFlows {
   }
 }
 
-function partsOf(flow: Flow, number: number, kept: Kept, nowMs: number): Uint8Array[] {
-  const { topic, ordered, outbox } = flow;
-  const deadlineMs = Number.isFinite(kept.deadlineMs) ? Math.max(1, Math.ceil(kept.deadlineMs - nowMs)) : 0;
-  return [encodeMessageHead({ topic, ordered, number, settledBelow: outbox.settledBelow, awaited: kept.awaited && outbox.awaits(number), view: kept.view, token: kept.token, election: kept.election, enveloped: kept.enveloped, deadlineMs }), kept.payload];
+/** What goes before the payload. The transport copies it, so messages of one flow share the bytes. */
+function headOf(flow: Flow, number: number, kept: Kept, nowMs: number): Uint8Array {
+  const { topic, outbox } = flow;
+  const length = messageHeadBytes(topic, kept) + (kept.lead === undefined ? 0 : rpcLeadBytes(kept.lead));
+  if (flow.head.length !== length) flow.head = new Uint8Array(length);
+  const deadlineMs = kept.deadlineMs === Infinity ? 0 : Math.max(1, Math.ceil(kept.deadlineMs - nowMs));
+  const at = writeMessageHead(flow.head, flow, number, outbox.settledBelow, kept.awaited && outbox.awaits(number), kept, deadlineMs);
+  if (kept.lead !== undefined) writeRpcLead(flow.head, at, kept.lead);
+  return flow.head;
 }
 
 /** The streams of messages are those before the bulk streams, which are for states. */

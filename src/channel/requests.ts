@@ -5,7 +5,9 @@ import type { DeliveryResult } from "./delivery.ts";
 import { gather } from "./gathering.ts";
 import type { ReplyPolicy } from "./gathering.ts";
 import type { Body } from "./interceptors.ts";
+import type { Settling } from "./kept.ts";
 import { codeOf } from "./messages.ts";
+import { NumberMap } from "./number-map.ts";
 import type { RpcWord } from "./rpc-words.ts";
 
 /** What became of a request at one of those who were asked. */
@@ -38,8 +40,8 @@ export interface RequestPorts {
   readonly clock: Clock;
   /** The member of that name. */
   member(node: string): KnownPeer | undefined;
-  /** Keeps a word about a request for a member. `failed` is called if it is given up. */
-  say(asking: Pick<Asking, "topic" | "token" | "election">, member: KnownPeer, word: RpcWord, deadlineMs: number, failed: (result: DeliveryResult) => void): void;
+  /** Keeps a word about a request for a member. `settling` is told if it is given up. */
+  say(asking: Pick<Asking, "topic" | "token" | "election">, member: KnownPeer, word: RpcWord, deadlineMs: number, settling: Settling): void;
   /** What the interceptors leave of a reply. Throws `PAYLOAD_INVALID`. */
   open(topic: string, body: Body): Uint8Array;
   decode(topic: string, payload: Uint8Array): unknown;
@@ -64,18 +66,11 @@ export interface Asking {
 /** How often one request goes on to another member. */
 export const MOST_MOVES = 5;
 
-/** One member that is asked. */
-interface Slot {
-  /** Who was asked first. */
-  readonly node: string;
-  member: KnownPeer;
-  id: number;
-  moves: number;
-  version: number;
-}
-
 /** What answers can be to. */
 export type Answer = Exclude<RpcWord, { readonly kind: "request" | "open" | "cancel" | "more" }>;
+
+/** Whom a word can be said for that nobody asks about again. */
+export const NOBODY_WAITS: Settling = { settle() {} };
 
 /** What waits for answers. */
 export interface Waiting {
@@ -89,8 +84,70 @@ export interface Waiting {
   left(incarnation: string): void;
 }
 
+/** One member that is asked. */
+class Slot implements Waiting, Settling {
+  /** Who was asked first. */
+  readonly node: string;
+  readonly member: KnownPeer;
+  readonly id: number;
+  readonly moves: number;
+  readonly version: number;
+  readonly #request: PendingRequest;
+
+  constructor(request: PendingRequest, node: string, member: KnownPeer, id: number, moves: number, version: number) {
+    this.#request = request;
+    this.node = node;
+    this.member = member;
+    this.id = id;
+    this.moves = moves;
+    this.version = version;
+  }
+
+  get dueMs(): number {
+    return this.#request.dueMs;
+  }
+
+  expire(): void {
+    this.#request.expire();
+  }
+
+  heard(from: PeerIdentity, word: Answer): void {
+    if (this.member.incarnation === from.incarnation) this.#request.heard(this, from, word);
+  }
+
+  left(incarnation: string): void {
+    if (this.member.incarnation === incarnation) this.#request.lost(this, { status: "left" });
+  }
+
+  /** The request was given up before it was received. */
+  settle(_incarnation: string, result: DeliveryResult): void {
+    if (result.status === "timeout") return; // that of the request itself has come, or is about to
+    this.#request.lost(this, result.status === "failed" ? result : { status: "left" });
+  }
+}
+
+/** A reply that came. */
+class CameReply {
+  readonly status = "replied";
+  readonly by: string;
+  readonly payload: Uint8Array;
+  readonly #topic: string;
+  readonly #ports: RequestPorts;
+
+  constructor(by: string, payload: Uint8Array, topic: string, ports: RequestPorts) {
+    this.by = by;
+    this.payload = payload;
+    this.#topic = topic;
+    this.#ports = ports;
+  }
+
+  value(): unknown {
+    return this.#ports.decode(this.#topic, this.payload);
+  }
+}
+
 /** One request, until its policy is met, or cannot be, or its time is over. */
-export class PendingRequest implements Waiting {
+export class PendingRequest {
   readonly #ports: RequestPorts;
   readonly #asking: Asking;
   readonly #register: RequestRegister;
@@ -116,25 +173,33 @@ export class PendingRequest implements Waiting {
 
   /** Rejects with `ABORTED`; the members that were asked are told. */
   run(): Promise<RequestReport> {
-    const { members, missing, signal, policy } = this.#asking;
     return new Promise((resolve, reject) => {
-      const aborted = () => {
-        this.#stop();
-        if (signal !== undefined) reject(abortError(signal, "waiting for replies"));
-      };
-      this.#resolve = (report) => {
-        signal?.removeEventListener("abort", aborted);
-        resolve(report);
-      };
-      signal?.addEventListener("abort", aborted, { once: true });
-      if (policy === "none") {
-        for (const member of members) this.#ask({ node: member.node, member, id: 0, moves: 0, version: -1 });
-        return this.#finish(true);
-      }
-      for (const node of missing) this.#lose(node, { status: "left" });
-      for (const member of members) this.#ask({ node: member.node, member, id: 0, moves: 0, version: -1 });
-      this.#judge();
+      this.#resolve = resolve;
+      const { signal } = this.#asking;
+      if (signal !== undefined) this.#endWith(signal, reject);
+      this.#begin();
     });
+  }
+
+  #endWith(signal: AbortSignal, reject: (error: Error) => void): void {
+    const aborted = () => {
+      this.#stop();
+      reject(abortError(signal, "waiting for replies"));
+    };
+    const resolve = this.#resolve;
+    this.#resolve = (report) => {
+      signal.removeEventListener("abort", aborted);
+      resolve(report);
+    };
+    signal.addEventListener("abort", aborted, { once: true });
+  }
+
+  #begin(): void {
+    const { members, missing, policy } = this.#asking;
+    if (policy !== "none") for (const node of missing) this.#lose(node, { status: "left" });
+    for (const member of members) this.#ask(member.node, member, 0, -1);
+    if (policy === "none") this.#finish(true);
+    else this.#judge();
   }
 
   expire(): void {
@@ -142,29 +207,26 @@ export class PendingRequest implements Waiting {
     this.#finish(false);
   }
 
-  heard(from: PeerIdentity, word: Answer): void {
-    const slot = this.#slots.find(({ id }) => id === word.id);
-    if (slot === undefined || slot.member.incarnation !== from.incarnation || word.kind === "item" || word.kind === "end") return;
-    if (word.kind === "moved" && this.#follow(slot, word.member, word.version)) return;
-    this.#drop(slot);
-    if (word.kind !== "reply") return this.#lose(slot.node, word.kind === "failed" ? { status: "failed", code: word.code, message: word.message } : { status: "moved", member: word.member, version: word.version });
+  /** A word from whom a slot asks. */
+  heard(slot: Slot, from: PeerIdentity, word: Answer): void {
+    if (word.kind === "item" || word.kind === "end" || (word.kind === "moved" && this.#follow(slot, word.member, word.version))) return;
+    if (word.kind === "failed") return this.lost(slot, { status: "failed", code: word.code, message: word.message });
+    if (word.kind === "moved") return this.lost(slot, { status: "moved", member: word.member, version: word.version });
     let payload: Uint8Array;
     try {
       payload = this.#ports.open(this.#asking.topic, word);
     } catch (error) {
-      return this.#lose(slot.node, { status: "failed", code: codeOf(error), message: error instanceof Error ? error.message : String(error) });
+      return this.lost(slot, { status: "failed", code: codeOf(error), message: error instanceof Error ? error.message : String(error) });
     }
-    this.#replies.set(slot.node, { status: "replied", by: from.node, payload, value: () => this.#ports.decode(this.#asking.topic, payload) });
+    this.#drop(slot);
+    this.#replies.set(slot.node, new CameReply(from.node, payload, this.#asking.topic, this.#ports));
     this.#replied++;
     this.#judge();
   }
 
-  left(incarnation: string): void {
-    for (const slot of [...this.#slots]) {
-      if (slot.member.incarnation !== incarnation) continue;
-      this.#drop(slot);
-      this.#lose(slot.node, { status: "left" });
-    }
+  /** No reply will come from whom a slot asks. */
+  lost(slot: Slot, reply: Reply): void {
+    if (this.#drop(slot)) this.#lose(slot.node, reply);
   }
 
   /** Two slots never ask the same member: it would do the work twice, and count twice. */
@@ -174,29 +236,30 @@ export class PendingRequest implements Waiting {
     if (policy !== "first" && this.#count > 1) return false;
     if (member === undefined || this.#asked.includes(member.incarnation) || version < slot.version || slot.moves >= MOST_MOVES) return false;
     this.#drop(slot);
-    this.#ask({ ...slot, member, moves: slot.moves + 1, version });
+    this.#ask(slot.node, member, slot.moves + 1, version);
     return true;
   }
 
-  #ask(slot: Slot): void {
+  #ask(node: string, member: KnownPeer, moves: number, version: number): void {
     if (this.#isOver) return;
-    slot.id = this.#ports.nextId();
-    this.#asked.push(slot.member.incarnation);
+    const slot = new Slot(this, node, member, this.#ports.nextId(), moves, version);
+    this.#asked.push(member.incarnation);
     if (this.#asking.policy !== "none") {
       this.#slots.push(slot);
-      this.#register.add(slot.id, this);
+      this.#register.add(slot.id, slot);
     }
-    const leftMs = Math.max(1, this.dueMs - this.#ports.clock.monotonicMs());
-    this.#ports.say(this.#asking, slot.member, { kind: "request", id: slot.id, ...this.#asking.body }, leftMs, (result) => {
-      if (!this.#slots.includes(slot) || result.status === "timeout") return; // that of the request itself has come, or is about to
-      this.#drop(slot);
-      this.#lose(slot.node, result.status === "failed" ? result : { status: "left" });
-    });
+    const leftMs = Math.max(1, moves === 0 ? this.#asking.deadlineMs : this.dueMs - this.#ports.clock.monotonicMs());
+    const { payload, enveloped } = this.#asking.body;
+    this.#ports.say(this.#asking, member, { kind: "request", id: slot.id, payload, enveloped }, leftMs, slot);
   }
 
-  #drop(slot: Slot): void {
-    this.#slots.splice(this.#slots.indexOf(slot), 1);
+  /** Returns whether it waited. */
+  #drop(slot: Slot): boolean {
+    const at = this.#slots.indexOf(slot);
+    if (at === -1) return false;
+    this.#slots.splice(at, 1);
     this.#register.remove(slot.id);
+    return true;
   }
 
   #lose(node: string, reply: Reply): void {
@@ -222,7 +285,7 @@ export class PendingRequest implements Waiting {
     this.#isOver = true;
     for (const slot of this.#slots) {
       this.#register.remove(slot.id);
-      this.#ports.say(this.#asking, slot.member, { kind: "cancel", id: slot.id }, Math.max(1_000, this.#asking.deadlineMs), () => undefined);
+      this.#ports.say(this.#asking, slot.member, { kind: "cancel", id: slot.id }, Math.max(1_000, this.#asking.deadlineMs), NOBODY_WAITS);
     }
     this.#slots.length = 0;
   }
@@ -231,7 +294,7 @@ export class PendingRequest implements Waiting {
 /** All requests that wait, by the ids of what they have sent; one timer for the deadlines of all. */
 export class RequestRegister {
   readonly #clock: Clock;
-  readonly #requests = new Map<number, Waiting>();
+  readonly #waiting = new NumberMap<Waiting>();
   #timer: { readonly timer: Timer; readonly atMs: number } | undefined;
 
   constructor(clock: Clock) {
@@ -239,21 +302,21 @@ export class RequestRegister {
   }
 
   get(id: number): Waiting | undefined {
-    return this.#requests.get(id);
+    return this.#waiting.get(id);
   }
 
-  add(id: number, request: Waiting): void {
-    this.#requests.set(id, request);
-    this.#watch(request.dueMs);
+  add(id: number, waiting: Waiting): void {
+    this.#waiting.set(id, waiting);
+    this.#watch(waiting.dueMs);
   }
 
   remove(id: number): void {
-    this.#requests.delete(id);
+    this.#waiting.delete(id);
   }
 
   /** A member is gone. */
   left(incarnation: string): void {
-    for (const request of new Set(this.#requests.values())) request.left(incarnation);
+    for (const [, waiting] of this.#waiting.entries()) waiting.left(incarnation);
   }
 
   /** Nobody waits any more. */
@@ -270,9 +333,9 @@ export class RequestRegister {
       this.#timer = undefined;
       const nowMs = this.#clock.monotonicMs();
       let earliestMs = Infinity;
-      for (const request of new Set(this.#requests.values())) {
-        if (request.dueMs <= nowMs) request.expire();
-        else earliestMs = Math.min(earliestMs, request.dueMs);
+      for (const [, waiting] of this.#waiting.entries()) {
+        if (waiting.dueMs <= nowMs) waiting.expire();
+        else earliestMs = Math.min(earliestMs, waiting.dueMs);
       }
       if (earliestMs < Infinity) this.#watch(earliestMs);
     });

@@ -8,8 +8,11 @@ import type { Demands, Doorkeeper } from "./demands.ts";
 import type { Body, Notes, Pipeline } from "./interceptors.ts";
 import { ReceivedMessage } from "./message.ts";
 import type { Message, ReceivedParts } from "./message.ts";
+import { isThenable } from "./handlers.ts";
+import type { Settling } from "./kept.ts";
 import { checkMember, codeOf } from "./messages.ts";
 import { Moved } from "./moved.ts";
+import { NumberMap } from "./number-map.ts";
 import type { RpcWord } from "./rpc-words.ts";
 
 /** A request as its handler gets it. */
@@ -37,7 +40,7 @@ export interface ResponderPorts {
   readonly doorkeeper: Doorkeeper;
   formatOf(topic: string): Format;
   /** Sends an answer; it may wait, it may be lost with its requester. `deadlineMs`: what is left; 0 or `Infinity`: there is no deadline. `failed` is called if it is given up. */
-  answer(topic: string, to: PeerIdentity, word: RpcWord, deadlineMs: number, failed?: (result: DeliveryResult) => void): void;
+  answer(topic: string, to: PeerIdentity, word: RpcWord, deadlineMs: number, settling?: Settling): void;
   /** A handler failed: for the log. */
   failed(topic: string, from: PeerIdentity, code: string): void;
 }
@@ -122,7 +125,7 @@ export class Responders {
   readonly #ports: ResponderPorts;
   readonly #responders = new Map<string, Responder>();
   /** By incarnation of the requester, then by its id. */
-  readonly #running = new Map<string, Map<number, RunningRequest>>();
+  readonly #running = new Map<string, NumberMap<RunningRequest>>();
 
   constructor(ports: ResponderPorts) {
     this.#ports = ports;
@@ -152,25 +155,38 @@ export class Responders {
       return refuse(codeOf(error), error instanceof Error ? error.message : String(error));
     }
     const request = new RunningRequest(parts, opened.payload, this.#ports.formatOf(topic), this.#ports.clock, upTo === undefined ? undefined : new Credit(upTo));
-    let running = this.#running.get(from.incarnation);
-    if (running === undefined) this.#running.set(from.incarnation, (running = new Map()));
+    const answer = this.#work(responder, request, id, opened.notes);
+    if (answer instanceof Promise) this.#answerLater(responder, request, id, answer);
+    else this.#answer(request, id, answer);
+  }
+
+  /** Until it is answered it can be given up, and counts. */
+  #answerLater(responder: Responder, request: RunningRequest, id: number, answer: Promise<Unnumbered>): void {
+    const { incarnation } = request.from;
+    let running = this.#running.get(incarnation);
+    if (running === undefined) this.#running.set(incarnation, (running = new NumberMap()));
     running.set(id, request);
-    if (upTo !== undefined) request.endInTime();
+    if (request.credit !== undefined) request.endInTime();
     responder.running++;
-    void this.#work(responder, request, id, opened.notes).then((answered) => {
+    void answer.then((answered) => {
       responder.running--;
-      request.finished();
       running.delete(id);
-      if (running.size === 0 && this.#running.get(from.incarnation) === running) this.#running.delete(from.incarnation);
-      this.#answer(request, { ...answered, id });
+      if (running.size === 0 && this.#running.get(incarnation) === running) this.#running.delete(incarnation);
+      this.#answer(request, id, answered);
     });
   }
 
+  #answer(request: RunningRequest, id: number, answered: Unnumbered): void {
+    request.finished();
+    this.#tell(request, { ...answered, id });
+  }
+
   /** The end of a stream is told however often connections end: without it the requester would wait. */
-  #answer(request: RunningRequest, word: RpcWord): void {
-    if (request.isGivenUp || request.remainingMs() <= 0) return;
-    const again = (result: DeliveryResult) => result.status === "failed" && result.code === "PEER_UNREACHABLE" && this.#answer(request, word);
-    this.#ports.answer(request.topic, request.from, word, request.remainingMs(), request.credit === undefined ? undefined : again);
+  #tell(request: RunningRequest, word: RpcWord): void {
+    const remainingMs = request.remainingMs();
+    if (request.isGivenUp || remainingMs <= 0) return;
+    const again: Settling = { settle: (_incarnation, result) => void (result.status === "failed" && result.code === "PEER_UNREACHABLE" && this.#tell(request, word)) };
+    this.#ports.answer(request.topic, request.from, word, remainingMs, request.credit === undefined ? undefined : again);
   }
 
   cancel(from: PeerIdentity, id: number): void {
@@ -184,29 +200,44 @@ export class Responders {
 
   /** A requester is no member any more. */
   left(incarnation: string): void {
-    for (const request of this.#running.get(incarnation)?.values() ?? []) request.giveUp("the requester left");
+    for (const [, request] of this.#running.get(incarnation)?.entries() ?? []) request.giveUp("the requester left");
+    this.#running.delete(incarnation);
   }
 
-  /** Never rejects. */
-  async #work(responder: Responder, request: RunningRequest, id: number, notes: Notes | undefined): Promise<Unnumbered> {
-    const { topic, from } = request;
+  /** A promise only if the handler gives one, or has to wait for the schema; it never rejects. */
+  #work(responder: Responder, request: RunningRequest, id: number, notes: Notes | undefined): Unnumbered | Promise<Unnumbered> {
     try {
-      if (this.#ports.formatOf(topic).checks) await request.check();
-      this.#ports.doorkeeper.admit(responder.demands, request);
-      const value = await this.#ports.pipeline.run(responder.handler, request, notes);
-      if (value instanceof Moved) throw value; // returned or thrown, it is never a reply
-      if (request.credit !== undefined) return { kind: "end", number: await this.#stream(request, request.credit, id, value) };
-      if (isAsyncIterable(value)) {
-        void Promise.resolve(value[Symbol.asyncIterator]().return?.()).catch(() => undefined); // it has not begun
-        throw new TribuneError("PAYLOAD_INVALID", `the responder to ${topic} gives a stream of replies, and one reply was asked for`, { about: topic, next: "ask by channel.stream" });
-      }
-      return { kind: "reply", ...this.#encode(topic, value) };
+      if (this.#ports.formatOf(request.topic).checks) return request.check().then(() => this.#run(responder, request, id, notes)).catch((error: unknown) => this.#failed(request, error));
+      const answer = this.#run(responder, request, id, notes);
+      return answer instanceof Promise ? answer.catch((error: unknown) => this.#failed(request, error)) : answer;
     } catch (error) {
-      if (error instanceof Moved && checkMember(error.member) && Number.isSafeInteger(error.version) && error.version >= 0) return { kind: "moved", member: error.member, version: error.version };
-      const code = codeOf(error);
-      if (!request.isGivenUp) this.#ports.failed(topic, from, code);
-      return { kind: "failed", code, message: error instanceof Error ? error.message : String(error) };
+      return this.#failed(request, error);
     }
+  }
+
+  #run({ demands, handler }: Responder, request: RunningRequest, id: number, notes: Notes | undefined): Unnumbered | Promise<Unnumbered> {
+    this.#ports.doorkeeper.admit(demands, request);
+    const value = this.#ports.pipeline.run(handler, request, notes);
+    return isThenable(value) || request.credit !== undefined ? Promise.resolve(value).then((each) => this.#replyTo(request, id, each)) : this.#replyTo(request, id, value);
+  }
+
+  #replyTo(request: RunningRequest, id: number, value: unknown): Unnumbered | Promise<Unnumbered> {
+    if (value instanceof Moved) throw value; // returned or thrown, it is never a reply
+    const { topic, credit } = request;
+    if (credit !== undefined) return this.#stream(request, credit, id, value).then((number) => ({ kind: "end", number }));
+    if (isAsyncIterable(value)) {
+      void Promise.resolve(value[Symbol.asyncIterator]().return?.()).catch(() => undefined); // it has not begun
+      throw new TribuneError("PAYLOAD_INVALID", `the responder to ${topic} gives a stream of replies, and one reply was asked for`, { about: topic, next: "ask by channel.stream" });
+    }
+    const { payload, enveloped } = this.#encode(topic, value);
+    return { kind: "reply", payload, enveloped };
+  }
+
+  #failed({ topic, from, isGivenUp }: RunningRequest, error: unknown): Unnumbered {
+    if (error instanceof Moved && checkMember(error.member) && Number.isSafeInteger(error.version) && error.version >= 0) return { kind: "moved", member: error.member, version: error.version };
+    const code = codeOf(error);
+    if (!isGivenUp) this.#ports.failed(topic, from, code);
+    return { kind: "failed", code, message: error instanceof Error ? error.message : String(error) };
   }
 
   /** Sends what the handler gives, one by one, no faster than it is taken. A generator that nobody wants any more is ended at its `yield`. Resolves to how many there were. */
@@ -219,7 +250,7 @@ export class Responders {
       if (request.isGivenUp || request.lost !== undefined || request.remainingMs() <= 0) break;
       if (each instanceof Moved) throw each;
       number++;
-      this.#ports.answer(topic, from, { kind: "item", id, number, ...this.#encode(topic, each) }, request.remainingMs(), (result) => request.lose(result));
+      this.#ports.answer(topic, from, { kind: "item", id, number, ...this.#encode(topic, each) }, request.remainingMs(), { settle: (_incarnation, result) => request.lose(result) });
       if (!(await credit.allows(number + 1))) break;
     }
     if (request.lost !== undefined) throw request.lost;

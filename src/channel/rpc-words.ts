@@ -1,6 +1,6 @@
 import { TribuneError } from "../kernel/index.ts";
 import type { Body } from "./interceptors.ts";
-import { checkMember, isCode } from "./messages.ts";
+import { checkMember, isCode, readNumber, writeNumber } from "./messages.ts";
 
 /**
  * What a request and its answer are in, as payloads of asynchronous messages on a flow of their own:
@@ -35,30 +35,43 @@ const NUMBER_BYTES = 6;
 /** The longest text of a failure, in bytes. */
 const LONGEST_TEXT = 1_024;
 
+/** Those that carry a payload of a user's. */
+export type RpcLead = Extract<RpcWord, Body>;
+
+/** Whether it carries a payload: then that goes as it is, behind what `writeRpcLead` writes. All others go as `encodeRpc` gives them. */
+export function isRpcLead(word: RpcWord): word is RpcLead {
+  return word.kind === "request" || word.kind === "reply" || word.kind === "open" || word.kind === "item";
+}
+
+/** How long that is which goes before the payload. */
+export function rpcLeadBytes({ kind }: RpcLead): number {
+  return kind === "open" || kind === "item" ? HEAD_BYTES + NUMBER_BYTES : HEAD_BYTES;
+}
+
+/** Writes it; returns where the payload begins. */
+export function writeRpcLead(into: Uint8Array, at: number, word: RpcLead): number {
+  into[at] = KINDS[word.kind] + (word.enveloped ? ENVELOPED : 0);
+  const end = writeNumber(into, at + 1, word.id);
+  return word.kind === "open" || word.kind === "item" ? writeNumber(into, end, word.number) : end;
+}
+
 /** Copies the payload. */
 export function encodeRpc(word: RpcWord): Uint8Array {
   const head = (length: number) => {
     const out = Buffer.allocUnsafe(HEAD_BYTES + length);
     out[0] = KINDS[word.kind];
-    out.writeUIntBE(word.id, 1, 6);
+    writeNumber(out, 1, word.id);
     return out;
   };
   switch (word.kind) {
     case "cancel":
       return head(0);
     case "request":
-    case "reply": {
-      const out = head(word.payload.length);
-      if (word.enveloped) out[0] = KINDS[word.kind] + ENVELOPED;
-      out.set(word.payload, HEAD_BYTES);
-      return out;
-    }
+    case "reply":
     case "open":
     case "item": {
-      const out = head(NUMBER_BYTES + word.payload.length);
-      if (word.enveloped) out[0] = KINDS[word.kind] + ENVELOPED;
-      out.writeUIntBE(word.number, HEAD_BYTES, NUMBER_BYTES);
-      out.set(word.payload, HEAD_BYTES + NUMBER_BYTES);
+      const out = Buffer.allocUnsafe(rpcLeadBytes(word) + word.payload.length);
+      out.set(word.payload, writeRpcLead(out, 0, word));
       return out;
     }
     case "more":
@@ -88,30 +101,25 @@ export function encodeRpc(word: RpcWord): Uint8Array {
 /** The payload stays what it is. Throws `PROTOCOL_VIOLATION`. */
 export function decodeRpc(bytes: Uint8Array): RpcWord {
   if (bytes.length < HEAD_BYTES) throw violation();
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const id = view.readUIntBE(1, 6);
-  const rest = view.subarray(HEAD_BYTES);
+  const id = readNumber(bytes, 1);
   const first = bytes[0] ?? 0;
   const enveloped = first >= ENVELOPED;
-  const number = () => {
-    if (rest.length < NUMBER_BYTES) throw violation();
-    return rest.readUIntBE(0, NUMBER_BYTES);
-  };
   switch (enveloped ? first - ENVELOPED : first) {
     case KINDS.request:
-      return { kind: "request", id, payload: rest, enveloped };
+      return { kind: "request", id, payload: bytes.subarray(HEAD_BYTES), enveloped };
     case KINDS.reply:
-      return { kind: "reply", id, payload: rest, enveloped };
+      return { kind: "reply", id, payload: bytes.subarray(HEAD_BYTES), enveloped };
     case KINDS.open:
-      return { kind: "open", id, number: number(), payload: rest.subarray(NUMBER_BYTES), enveloped };
+      return { kind: "open", id, number: numberIn(bytes), payload: bytes.subarray(HEAD_BYTES + NUMBER_BYTES), enveloped };
     case KINDS.item:
-      return { kind: "item", id, number: number(), payload: rest.subarray(NUMBER_BYTES), enveloped };
+      return { kind: "item", id, number: numberIn(bytes), payload: bytes.subarray(HEAD_BYTES + NUMBER_BYTES), enveloped };
   }
+  const rest = Buffer.from(bytes.buffer, bytes.byteOffset + HEAD_BYTES, bytes.byteLength - HEAD_BYTES);
   switch (first) {
     case KINDS.more:
     case KINDS.end:
       if (rest.length !== NUMBER_BYTES) break;
-      return { kind: first === KINDS.more ? "more" : "end", id, number: number() };
+      return { kind: first === KINDS.more ? "more" : "end", id, number: numberIn(bytes) };
     case KINDS.cancel:
       if (rest.length > 0) break;
       return { kind: "cancel", id };
@@ -130,6 +138,11 @@ export function decodeRpc(bytes: Uint8Array): RpcWord {
     }
   }
   throw violation();
+}
+
+function numberIn(bytes: Uint8Array): number {
+  if (bytes.length < HEAD_BYTES + NUMBER_BYTES) throw violation();
+  return readNumber(bytes, HEAD_BYTES);
 }
 
 function violation(): TribuneError {

@@ -2,7 +2,7 @@ import { abortError, TribuneError } from "../kernel/index.ts";
 import type { KnownPeer, PeerIdentity } from "../transport/index.ts";
 import { Fifo } from "./fifo.ts";
 import { codeOf } from "./messages.ts";
-import { MOST_MOVES } from "./requests.ts";
+import { MOST_MOVES, NOBODY_WAITS } from "./requests.ts";
 import type { Answer, Asking, RequestPorts, RequestRegister, Waiting } from "./requests.ts";
 
 /** One of the replies of a stream. */
@@ -136,10 +136,12 @@ export class ReplyStream implements Waiting {
     this.#register.add(this.#id, this);
     const leftMs = Math.max(1, this.dueMs - this.#ports.clock.monotonicMs());
     const { incarnation } = this.#member;
-    this.#ports.say(this.#asking, this.#member, { kind: "open", id: this.#id, number: this.#upTo, ...this.#asking.body }, leftMs, (result) => {
-      // The stream's own deadline is about to come; or it had arrived, and only the word of that was lost.
-      if (incarnation !== this.#member.incarnation || result.status === "timeout" || this.#next > 1) return;
-      this.#break(result.status === "failed" ? result : { status: "left" }, result.status === "failed"); // it may have arrived all the same
+    this.#ports.say(this.#asking, this.#member, { kind: "open", id: this.#id, number: this.#upTo, ...this.#asking.body }, leftMs, {
+      settle: (_incarnation, result) => {
+        // The stream's own deadline is about to come; or it had arrived, and only the word of that was lost.
+        if (incarnation !== this.#member.incarnation || result.status === "timeout" || this.#next > 1) return;
+        this.#break(result.status === "failed" ? result : { status: "left" }, result.status === "failed"); // it may have arrived all the same
+      },
     });
   }
 
@@ -160,8 +162,10 @@ export class ReplyStream implements Waiting {
 
   /** However often connections end: without the one word the giver would wait for ever, without the other one both would. */
   #say(word: { readonly kind: "cancel"; readonly id: number } | { readonly kind: "more"; readonly id: number; readonly number: number }): void {
-    this.#ports.say(this.#asking, this.#member, word, Math.max(1_000, this.dueMs - this.#ports.clock.monotonicMs()), (result) => {
-      if (result.status === "failed" && result.code === "PEER_UNREACHABLE" && (word.kind === "cancel" || this.#end === undefined)) this.#say(word);
+    this.#ports.say(this.#asking, this.#member, word, Math.max(1_000, this.dueMs - this.#ports.clock.monotonicMs()), {
+      settle: (_incarnation, result) => {
+        if (result.status === "failed" && result.code === "PEER_UNREACHABLE" && (word.kind === "cancel" || this.#end === undefined)) this.#say(word);
+      },
     });
   }
 }

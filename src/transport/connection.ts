@@ -5,8 +5,8 @@ import { borrowBatch, returnBatch } from "./batches.ts";
 import { HEADER_BYTES, PIECE, PIECE_BYTES, PieceReader, readUint32, violation, writeHeader, writeUint32 } from "./frames.ts";
 import type { PeerLimits } from "./hello.ts";
 import type { LinkSettings } from "./options.ts";
-import { LARGEST_PIECE, lengthOf, SendQueues } from "./send-queues.ts";
-import type { Batch, Payload } from "./send-queues.ts";
+import { LARGEST_PIECE, NO_HEAD, SendQueues } from "./send-queues.ts";
+import type { Batch } from "./send-queues.ts";
 import { CONTROL_STREAM, LAST_STREAM } from "./transport.ts";
 import type { DownReason, SendOutcome, Wait } from "./transport.ts";
 import { ReceiveWindows } from "./windows.ts";
@@ -108,9 +108,9 @@ export class Connection {
 
   // ---- sending -----------------------------------------------------------------------------------------------
 
-  send(stream: number, payload: Payload): SendOutcome {
+  send(stream: number, payload: Uint8Array, head: Uint8Array = NO_HEAD): SendOutcome {
     if (this.#state !== "open") return "down";
-    const length = lengthOf(payload);
+    const length = head.length + payload.length;
     this.#checkSend(stream, length);
     if (!this.#blocked) {
       let batch = (this.#batch ??= borrowBatch());
@@ -118,14 +118,14 @@ export class Connection {
         this.#writeBatch();
         batch = this.#batch ??= borrowBatch();
       }
-      if (!this.#blocked && this.#queues.sendNow(stream, payload, length, batch)) {
+      if (!this.#blocked && this.#queues.sendNow(stream, payload, head, batch)) {
         this.#counts.framesSent++;
         this.#scheduleFlush();
         return "queued";
       }
     }
     if (!this.#queues.hasRoom(stream, length)) return "full";
-    this.#queues.add(stream, payload, length);
+    this.#queues.add(stream, payload, head);
     this.#counts.framesSent++;
     this.#scheduleFlush();
     return "queued";

@@ -9,7 +9,6 @@ import { FORMAT_VERSION } from "./frames.ts";
 import { encodeHello, readAnswer } from "./hello.ts";
 import type { Introduction, PeerLimits } from "./hello.ts";
 import type { LinkSettings } from "./options.ts";
-import type { Payload } from "./send-queues.ts";
 import type { ConnectionUp, DownReason, Frame, KnownPeer, Link, LinkCounts, PeerIdentity, SendOutcome, UnreachableReason, Wait } from "./transport.ts";
 import { DialFailure } from "./wire.ts";
 import type { Wire, WireNetwork } from "./wire.ts";
@@ -114,8 +113,8 @@ export class PeerLink implements Link {
     return this.#connection?.wire.security.provedBy ?? null;
   }
 
-  send(stream: number, payload: Payload): SendOutcome {
-    return this.#connection === undefined ? "down" : this.#connection.send(stream, payload);
+  send(stream: number, payload: Uint8Array, head?: Uint8Array): SendOutcome {
+    return this.#connection === undefined ? "down" : this.#connection.send(stream, payload, head);
   }
 
   writable(stream: number, wait: Wait): Promise<void> {

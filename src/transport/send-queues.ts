@@ -2,8 +2,8 @@ import { HEADER_BYTES, PIECE, PIECE_BYTES, TOTAL_BYTES, violation, writeHeader, 
 import { CONTROL_STREAM, FIRST_BULK_STREAM } from "./transport.ts";
 import { costOf } from "./windows.ts";
 
-/** One array, or several that are sent as one. */
-export type Payload = Uint8Array | readonly Uint8Array[];
+/** Nothing goes before the payload. */
+export const NO_HEAD = new Uint8Array(0);
 
 /** What bounds the queues: this side's memory, and what the peer said that it takes. */
 export interface SendLimits {
@@ -33,16 +33,15 @@ const TURN_BYTES = PIECE_BYTES;
 const BULK_TURN = 16;
 
 interface Waiting {
-  readonly parts: readonly Uint8Array[];
+  readonly head: Uint8Array;
+  readonly payload: Uint8Array;
   readonly length: number;
-  /** Of the frame, how much is sent; with the place in `parts` where that is. */
+  /** Of the frame, how much is sent. */
   sent: number;
-  part: number;
-  partAt: number;
 }
 
 /** In the place of a frame that is sent, so that its bytes are not held. */
-const SENT: Waiting = { parts: [], length: 0, sent: 0, part: 0, partAt: 0 };
+const SENT: Waiting = { head: NO_HEAD, payload: NO_HEAD, length: 0, sent: 0 };
 
 class StreamQueue {
   readonly number: number;
@@ -119,22 +118,24 @@ export class SendQueues {
   /**
    * Puts a short frame into the batch at once, past the queues, if nothing waits before it. Returns whether it did. The usual way of a frame when the network keeps up.
    */
-  sendNow(stream: number, payload: Payload, length: number, batch: Batch): boolean {
+  sendNow(stream: number, payload: Uint8Array, head: Uint8Array, batch: Batch): boolean {
+    const length = head.length + payload.length;
     if (length > PIECE_BYTES || this.ready || batch.buffer.length - batch.at < HEADER_BYTES + length) return false;
     const queue = this.#queue(stream);
     if (queue.bytes > 0 || queue.first() !== undefined || queue.credit <= 0) return false;
     if (stream !== CONTROL_STREAM) queue.credit -= costOf(length);
     const at = writeHeader(batch.buffer, batch.at, PIECE.whole, stream, length);
-    if (payload instanceof Uint8Array) batch.buffer.set(payload, at);
-    else copyParts(payload, batch.buffer, at);
+    for (let n = 0; n < head.length; n++) batch.buffer[at + n] = head[n] as number; // a few bytes: a call costs more
+    batch.buffer.set(payload, at + head.length);
     batch.at = at + length;
     return true;
   }
 
   /** Takes a frame; ask `hasRoom` first. */
-  add(stream: number, payload: Payload, length: number): void {
+  add(stream: number, payload: Uint8Array, head: Uint8Array = NO_HEAD): void {
     const queue = this.#queue(stream);
-    queue.frames.push({ parts: payload instanceof Uint8Array ? [payload] : payload, length, sent: 0, part: 0, partAt: 0 });
+    const length = head.length + payload.length;
+    queue.frames.push({ head: head.length === 0 ? head : head.slice(), payload, length, sent: 0 });
     queue.bytes += costOf(length);
     this.#queuedBytes += costOf(length);
     this.#list(queue);
@@ -226,32 +227,10 @@ export class SendQueues {
   }
 }
 
-/** The length of a frame that is given in one array or in several. */
-export function lengthOf(payload: Payload): number {
-  if (payload instanceof Uint8Array) return payload.length;
-  let length = 0;
-  for (const part of payload) length += part.length;
-  return length;
-}
-
-function copyParts(parts: readonly Uint8Array[], into: Uint8Array, at: number): void {
-  for (const part of parts) {
-    into.set(part, at);
-    at += part.length;
-  }
-}
-
-function copyPiece(frame: Waiting, into: Uint8Array, at: number, length: number): void {
-  while (length > 0) {
-    const part = frame.parts[frame.part];
-    if (part === undefined) return;
-    const taken = Math.min(length, part.length - frame.partAt);
-    into.set(taken === part.length ? part : part.subarray(frame.partAt, frame.partAt + taken), at);
-    at += taken;
-    length -= taken;
-    frame.partAt += taken;
-    if (frame.partAt < part.length) return;
-    frame.part++;
-    frame.partAt = 0;
-  }
+/** Copies what comes next of a frame. */
+function copyPiece({ head, payload, sent }: Waiting, into: Uint8Array, at: number, length: number): void {
+  const ofHead = Math.max(0, Math.min(length, head.length - sent));
+  if (ofHead > 0) into.set(head.subarray(sent, sent + ofHead), at);
+  const from = Math.max(0, sent - head.length);
+  into.set(from === 0 && payload.length === length - ofHead ? payload : payload.subarray(from, from + length - ofHead), at + ofHead);
 }

@@ -153,11 +153,11 @@ export interface Link {
   /** Since when the state is what it is, on the monotonic clock that was handed in. */
   readonly sinceMs: number;
   /**
-   * Queues a frame on the present connection: one array, or several that are sent as one. They must not be changed afterwards.
+   * Queues a frame on the present connection: `head`, if there is one, and `payload`. The payload must not be changed afterwards; the head is copied, and is the caller's again at once.
    * `queued`: it is sent in its turn, unless this connection ends. `full`: nothing was taken, the stream's or the link's queue is full; wait for `writable`. `down`: nothing was taken, there is no connection.
    * Throws `FRAME_TOO_LARGE` for more than the peer takes, or more than 16 KiB on stream 0; `INVALID_OPTIONS` for a stream that is not 0–255.
    */
-  send(stream: number, payload: Uint8Array | readonly Uint8Array[]): SendOutcome;
+  send(stream: number, payload: Uint8Array, head?: Uint8Array): SendOutcome;
   /** Resolves when `send` on that stream may take a frame again, or the connection that there is now ends. Rejects with `TRANSPORT_TIMEOUT`, `ABORTED`, `TRANSPORT_CLOSED`. */
   writable(stream: number, wait: Wait): Promise<void>;
   /** The receiver is done with a frame: its bytes no longer count against the stream's window. Needed once for each frame of the streams 1–255; does nothing for stream 0, or if that connection is over. */

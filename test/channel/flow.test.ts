@@ -7,6 +7,7 @@ import { isTribuneError, seededRandom } from "../../src/kernel/index.ts";
 
 const LIMITS = { keptBytes: 1_000_000, awaited: 1_000, maxRetries: 1_000 };
 const ASYNC = { bytes: 1, deadlineMs: Infinity, awaited: false };
+const add = <Message>(outbox: Outbox<Message>, message: Message, { bytes, deadlineMs, awaited }: typeof ASYNC) => outbox.add(message, bytes, deadlineMs, awaited);
 const violates = (error: unknown) => isTribuneError(error, "PROTOCOL_VIOLATION");
 
 describe("a window of numbers", () => {
@@ -48,28 +49,25 @@ describe("a window of numbers", () => {
 describe("an outbox", () => {
   it("that is told that its connection will never take what is due makes that a gap, which counts for no more than any gap", () => {
     const outbox = new Outbox<string>({ keptBytes: 1_000, awaited: 1, maxRetries: 1_000 });
-    outbox.add("too large", { bytes: 5_000, deadlineMs: 10, awaited: true });
+    add(outbox, "too large", { bytes: 5_000, deadlineMs: 10, awaited: true });
     assert.equal(outbox.hasRoom, false);
     assert.equal(outbox.refuseDue(), "too large");
     assert.deepEqual([outbox.keptBytes, outbox.hasRoom, outbox.earliestDeadlineMs, outbox.settledBelow], [64, true, Infinity, 2]);
     assert.equal(outbox.refuseDue(), undefined, "it is a gap by now, and told once");
-    outbox.add("small", { bytes: 1, deadlineMs: Infinity, awaited: false });
-    assert.deepEqual(outbox.due(), { kind: "gap", number: 1 });
-    outbox.sent();
-    assert.deepEqual(outbox.due(), { kind: "message", number: 2, message: "small", again: false });
-    outbox.sent();
+    add(outbox, "small", ASYNC);
+    assert.deepEqual(sendAll(outbox), ["gap 1", "small"]);
     outbox.received(3);
     assert.deepEqual([outbox.keptBytes, outbox.refuseDue()], [0, undefined]);
   });
 
   it("gives out what is kept in order, once per connection, and all that was not received again on the next one", () => {
     const outbox = new Outbox<string>(LIMITS);
-    for (const message of ["a", "b", "c"]) outbox.add(message, ASYNC);
+    for (const message of ["a", "b", "c"]) add(outbox, message, ASYNC);
     assert.deepEqual(sendAll(outbox), ["a", "b", "c"]);
     assert.deepEqual(sendAll(outbox), []);
     outbox.received(2);
     outbox.connectionBegan();
-    assert.deepEqual(outbox.due(), { kind: "message", number: 2, message: "b", again: true });
+    assert.deepEqual([outbox.due, outbox.message(2), outbox.message(1)], [2, "b", undefined]);
     assert.deepEqual(sendAll(outbox), ["b", "c"]);
     outbox.received(4);
     outbox.connectionBegan();
@@ -80,7 +78,7 @@ describe("an outbox", () => {
     const outbox = new Outbox<string>({ keptBytes: 1_000, awaited: 1_000, maxRetries: 1 });
     let taken = 0;
     for (let nowMs = 0; nowMs < 1_000; nowMs++) {
-      if (outbox.hasRoom) taken = outbox.add("soon over", { bytes: 100, deadlineMs: nowMs + 1, awaited: false });
+      if (outbox.hasRoom) taken = add(outbox, "soon over", { bytes: 100, deadlineMs: nowMs + 1, awaited: false });
       outbox.giveUp(nowMs + 1);
     }
     assert.ok(taken > 10 && taken <= 1_000 / 64 + 1, String(taken));
@@ -91,9 +89,9 @@ describe("an outbox", () => {
 
   it("makes a gap of what is past its deadline, at its place, and keeps the place until it was received", () => {
     const outbox = new Outbox<string>(LIMITS);
-    outbox.add("a", ASYNC);
-    outbox.add("b", { ...ASYNC, deadlineMs: 50 });
-    outbox.add("c", ASYNC);
+    add(outbox, "a", ASYNC);
+    add(outbox, "b", { ...ASYNC, deadlineMs: 50 });
+    add(outbox, "c", ASYNC);
     assert.equal(outbox.earliestDeadlineMs, 50);
     assert.deepEqual([outbox.giveUp(49), outbox.giveUp(50), outbox.giveUp(51)], [[], [{ number: 2, message: "b", reason: "deadline" }], []]);
     assert.deepEqual(sendAll(outbox), ["a", "gap 2", "c"]);
@@ -104,7 +102,7 @@ describe("an outbox", () => {
 
   it("gives up what was sent too often, when there is a connection to say so", () => {
     const outbox = new Outbox<string>({ ...LIMITS, maxRetries: 2 });
-    outbox.add("a", ASYNC);
+    add(outbox, "a", ASYNC);
     for (let connection = 1; connection <= 3; connection++) {
       outbox.connectionBegan();
       assert.deepEqual(outbox.giveUp(0), []);
@@ -118,11 +116,11 @@ describe("an outbox", () => {
 
   it("is bounded, by bytes and by what is awaited, and takes one message of any size", () => {
     const outbox = new Outbox<string>({ keptBytes: 10, awaited: 2, maxRetries: 1 });
-    outbox.add("large", { ...ASYNC, bytes: 100 });
+    add(outbox, "large", { ...ASYNC, bytes: 100 });
     assert.equal(outbox.hasRoom, false);
     sendAll(outbox);
     outbox.received(2);
-    for (let n = 0; n < 2; n++) outbox.add("awaited", { bytes: 1, deadlineMs: Infinity, awaited: true });
+    for (let n = 0; n < 2; n++) add(outbox, "awaited", { bytes: 1, deadlineMs: Infinity, awaited: true });
     assert.equal(outbox.hasRoom, false);
     sendAll(outbox);
     outbox.received(4);
@@ -130,9 +128,29 @@ describe("an outbox", () => {
     assert.deepEqual([outbox.settledBelow, outbox.settle(2), outbox.settle(2), outbox.settledBelow, outbox.hasRoom], [2, "awaited", undefined, 3, true]);
   });
 
+  it("keeps thousands in their order, however they come and go, and forgets the room for them", () => {
+    const outbox = new Outbox<number>(LIMITS);
+    const random = seededRandom(8);
+    let [received, last] = [1, 0];
+    for (let round = 0; round < 200; round++) {
+      for (let n = Math.floor(random.next() * 200); n > 0; n--) assert.equal(add(outbox, last + 1, ASYNC), ++last);
+      for (let { due } = outbox; due > 0; { due } = outbox) {
+        assert.equal(outbox.message(due), due);
+        outbox.sent();
+      }
+      received += Math.floor(random.next() ** 2 * (last + 2 - received));
+      outbox.received(received);
+      assert.deepEqual([outbox.receivedBelow, outbox.keptBytes, outbox.message(received)], [received, last + 1 - received, received <= last ? received : undefined]);
+      if (random.next() < 0.1) outbox.connectionBegan();
+    }
+    assert.ok(last > 10_000);
+    outbox.received(last + 1);
+    assert.deepEqual([outbox.keptBytes, add(outbox, last + 1, ASYNC), outbox.message(last + 1)], [0, last + 1, last + 1]);
+  });
+
   it("ends the connection of who says that it has what was never sent", () => {
     const outbox = new Outbox<string>(LIMITS);
-    outbox.add("a", ASYNC);
+    add(outbox, "a", ASYNC);
     for (const next of [2, 3, 0, -1, 1.5, Number.NaN]) assert.throws(() => outbox.received(next), violates, String(next));
     for (const number of [0, 2, 1.5]) assert.throws(() => outbox.settle(number), violates, String(number));
     sendAll(outbox);
@@ -169,11 +187,12 @@ describe("a flow over connections that break", () => {
           const draw = random.next();
           if (draw < 0.2 && added < messages && sender.hasRoom) {
             added++;
-            assert.equal(sender.add(added, { bytes: 10, deadlineMs: random.next() < 0.1 ? step + 50 : Infinity, awaited: added % 2 === 0 }), added);
+            assert.equal(add(sender, added, { bytes: 10, deadlineMs: random.next() < 0.1 ? step + 50 : Infinity, awaited: added % 2 === 0 }), added);
           } else if (draw < 0.5) {
-            const due = sender.due();
-            if (due !== undefined && (due.kind === "gap" || due.message === due.number)) {
-              there.push({ kind: due.kind, number: due.number, settledBelow: sender.settledBelow });
+            const { due } = sender;
+            const message = sender.message(due);
+            if (due > 0 && (message === undefined || message === due)) {
+              there.push({ kind: message === undefined ? "gap" : "message", number: due, settledBelow: sender.settledBelow });
               sender.sent();
             }
           } else if (draw < 0.75) {
@@ -240,8 +259,8 @@ describe("a flow over connections that break", () => {
 
 function sendAll(outbox: Outbox<string>): string[] {
   const said: string[] = [];
-  for (let due = outbox.due(); due !== undefined; due = outbox.due()) {
-    said.push(due.kind === "gap" ? `gap ${due.number}` : due.message);
+  for (let { due } = outbox; due > 0; { due } = outbox) {
+    said.push(outbox.message(due) ?? `gap ${due}`);
     outbox.sent();
   }
   return said;

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { encodeMessageHead, encodeWord } from "../../src/channel/messages.ts";
+import { encodeWord } from "../../src/channel/messages.ts";
 import { encodeRpc } from "../../src/channel/rpc-words.ts";
 import { seededRandom, silentLogger } from "../../src/kernel/index.ts";
 import type { Link } from "../../src/transport/index.ts";
 import { bytes, Members, text } from "./members.ts";
+import { encodeMessageHead } from "./words.ts";
 import type { TestMember } from "./members.ts";
 
 const head = { topic: "t", ordered: true, settledBelow: 1, awaited: true, view: 1, token: undefined, election: undefined, enveloped: false, deadlineMs: 0 } as const;
@@ -13,8 +14,8 @@ const head = { topic: "t", ordered: true, settledBelow: 1, awaited: true, view: 
 /** What a member may say, to be spoiled. */
 const WORDS: readonly Uint8Array[] = [
   Buffer.concat([encodeMessageHead({ ...head, number: 1 }), bytes("{}")]),
-  Buffer.concat([encodeMessageHead({ ...head, topic: ">t", number: 1 }), encodeRpc({ kind: "request", id: 1, payload: bytes("1"), enveloped: false })]),
-  Buffer.concat([encodeMessageHead({ ...head, topic: ">t", number: 2 }), encodeRpc({ kind: "failed", id: 1, code: "X", message: "y" })]),
+  Buffer.concat([encodeMessageHead({ ...head, topic: "~t", number: 1 }), encodeRpc({ kind: "request", id: 1, payload: bytes("1"), enveloped: false })]),
+  Buffer.concat([encodeMessageHead({ ...head, topic: "~t", number: 2 }), encodeRpc({ kind: "failed", id: 1, code: "X", message: "y" })]),
   encodeWord({ kind: "gap", topic: "t", ordered: true, number: 3, settledBelow: 1 }),
   encodeWord({ kind: "received", topic: "t", ordered: true, next: 2 }),
   encodeWord({ kind: "missing", topic: "t", ordered: false, next: 9 }),

@@ -1,3 +1,4 @@
+import { Kept } from "../../src/channel/kept.ts";
 import { OrderedTopic } from "../../src/channel/ordered-topic.ts";
 import { decodeOrder } from "../../src/channel/order-words.ts";
 import type { DeliveryResult } from "../../src/channel/index.ts";
@@ -107,7 +108,7 @@ export class OrderWorld {
     const results = new Map<string, DeliveryResult>();
     from.results.set(name, results);
     const targets = this.views[from.view - 1]?.members.map(({ identity }) => identity.incarnation) ?? [];
-    const kept = { payload: Buffer.from(name), enveloped: false, view: from.view, token: undefined, election: undefined, awaited, deadlineMs: this.clock.monotonicMs() + deadlineMs, settle: (incarnation: string, result: DeliveryResult) => void results.set(incarnation, result) };
+    const kept = new Kept(Buffer.from(name), false, { view: from.view, token: undefined, election: undefined }, this.clock.monotonicMs() + deadlineMs, awaited, { settle: (incarnation, result) => void results.set(incarnation, result) });
     void from.topic.send(kept, targets, undefined);
     return name;
   }

@@ -1,5 +1,6 @@
 import type { Mutant } from "./mutant.ts";
 
+const ADDRESSED = "src/channel/addressed.ts";
 const ADMISSION = "src/transport/admission.ts";
 const CHANNEL = "src/channel/channel.ts";
 const GATHERING = "src/channel/gathering.ts";
@@ -80,7 +81,7 @@ export const channelMutants: readonly Mutant[] = [
     name: "kept-for-too-short",
     wrong: "A sender forgets one message more than the receiver says it has received.",
     profile,
-    changes: [{ file: OUTBOX, from: "entry !== undefined && entry.number < next; entry = this.#kept[this.#head]", to: "entry !== undefined && entry.number <= next; entry = this.#kept[this.#head]" }],
+    changes: [{ file: OUTBOX, from: "while (this.#kept.first < next) this", to: "while (this.#kept.first <= next && this.#kept.first < this.#kept.end) this" }],
   },
   {
     name: "gap-swallowed",
@@ -92,7 +93,7 @@ export const channelMutants: readonly Mutant[] = [
     name: "given-up-in-silence",
     wrong: "A message that nobody awaits and that was given up is told to nobody.",
     profile,
-    changes: [{ file: CHANNEL, from: "    if (to !== undefined) this.#events.emit(\"undelivered\", ", to: "    if (to === undefined) this.#events.emit(\"undelivered\", " }],
+    changes: [{ file: ADDRESSED, from: "    if (to !== undefined) this.#undelivered(", to: "    if (to === undefined) this.#undelivered(" }],
   },
   {
     name: "dead-still-waited-for",
@@ -172,7 +173,7 @@ export const channelMutants: readonly Mutant[] = [
     name: "requests-without-a-deadline",
     wrong: "A request whose deadline has come is not ended.",
     profile,
-    changes: [{ file: REQUESTS, from: "        if (request.dueMs <= nowMs) request.expire();\n        else earliest", to: "        if (request.dueMs > nowMs) earliest" }],
+    changes: [{ file: REQUESTS, from: "        if (waiting.dueMs <= nowMs) waiting.expire();\n        else earliest", to: "        if (waiting.dueMs > nowMs) earliest" }],
   },
   {
     name: "state-page-skipped",
