@@ -19,6 +19,8 @@ export interface GroupPaths {
   readonly terms: string;
   readonly fences: string;
   readonly documents: string;
+  /** The places of those who wait to change the document. */
+  readonly turns: string;
   /** The beat of an incarnation that is alive. */
   beat(incarnation: string): string;
   /** The metadata of an incarnation. */
@@ -52,6 +54,7 @@ export function pathsBelow(root: string): StorePaths {
         terms: `${group}/terms`,
         fences: `${group}/fences`,
         documents: `${group}/documents`,
+        turns: `${group}/turns`,
         beat: (incarnation) => `${group}/beats/${incarnation}`,
         member: (incarnation) => `${group}/members/${incarnation}`,
         segment: (first) => `${group}/events/${String(first).padStart(16, "0")}`,

@@ -14,6 +14,7 @@ export const AUTH_XID = -4;
 export const WATCH_XID = -1;
 
 const EPHEMERAL = 1;
+const SEQUENTIAL = 2;
 /** What a version is where any will do. */
 export const ANY_VERSION = -1;
 
@@ -46,7 +47,7 @@ export interface Stat {
 
 /** A part of a transaction. */
 export type Operation =
-  | { readonly op: "create"; readonly path: string; readonly data: Uint8Array; readonly acl: readonly Acl[]; readonly ephemeral?: boolean }
+  | { readonly op: "create"; readonly path: string; readonly data: Uint8Array; readonly acl: readonly Acl[]; readonly ephemeral?: boolean; /** The server puts the next number of the parent behind the name. */ readonly sequential?: boolean }
   | { readonly op: "delete"; readonly path: string; readonly version: number }
   | { readonly op: "setData"; readonly path: string; readonly data: Uint8Array; readonly version: number }
   | { readonly op: "check"; readonly path: string; readonly version: number };
@@ -75,7 +76,8 @@ export interface Answers {
   readonly sync: null;
   readonly sasl: { readonly token: Buffer };
   readonly closeSession: null;
-  readonly create: { readonly stat: Stat };
+  /** `path`: as it was made. */
+  readonly create: { readonly path: string; readonly stat: Stat };
   readonly delete: null;
   readonly setData: { readonly stat: Stat };
   readonly multi: { readonly results: readonly OperationResult[] };
@@ -185,7 +187,7 @@ function writeOperation(writer: JuteWriter, operation: Operation): void {
     case "create":
       writer.buffer(operation.data);
       writer.list(operation.acl, (list, { permissions, scheme, id }) => list.int(permissions).string(scheme).string(id));
-      writer.int(operation.ephemeral === true ? EPHEMERAL : 0);
+      writer.int((operation.ephemeral === true ? EPHEMERAL : 0) | (operation.sequential === true ? SEQUENTIAL : 0));
       break;
     case "setData":
       writer.buffer(operation.data).int(operation.version);
@@ -218,8 +220,7 @@ export function decodeAnswer(request: Request, body: JuteReader): Answers[Reques
     case "setData":
       return { stat: readStat(body) };
     case "create":
-      body.string();
-      return { stat: readStat(body) };
+      return { path: body.string() ?? "", stat: readStat(body) };
     case "getData": {
       const data = body.buffer() ?? Buffer.alloc(0);
       return { data, stat: readStat(body) };
