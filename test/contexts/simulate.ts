@@ -252,7 +252,7 @@ export async function simulate(seed: number): Promise<Story> {
   group.viewDelayMs = 0;
   group.publish();
   await clock.advance(QUIET_MS / 2);
-  for (const { contexts } of group.nodes) noted(contexts.flush()); // what was touched while its node was away
+  for (const node of group.nodes) flushNow(node, []); // what was touched while its node was away
   await clock.advance(QUIET_MS / 2);
   judge(group, written, winners, complaints);
   for (const node of group.nodes) await group.during(group.leave(node));
