@@ -1,13 +1,13 @@
 import { rm } from "node:fs/promises";
-import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import type { GroupChannel, Message, Request } from "../channel/index.ts";
-import { abortError, Events, guardedLogger, Lifecycle, sleep, toTribuneError, TribuneError } from "../kernel/index.ts";
-import type { Clock, ErrorCode, ListenerErrorHandler, Logger, Random, Timer } from "../kernel/index.ts";
+import { abortError, Events, guardedLogger, Lifecycle, sleep, TribuneError } from "../kernel/index.ts";
+import type { Clock, ListenerErrorHandler, Logger, Random } from "../kernel/index.ts";
 import type { Member, View } from "../membership/index.ts";
 import type { DocumentFence } from "../store/index.ts";
 import { Artifacts } from "./artifacts.ts";
-import type { ArtifactSource } from "./artifacts.ts";
+import { ask, rolledBackError, VERSION_NEXT } from "./asking.ts";
+import type { ChangeOptions, ChangeReport, DeployOptions } from "./change.ts";
 import { FarmCoordinator, membersOf } from "./coordinator.ts";
 import type { Records } from "./coordinator.ts";
 import type { Wish } from "./coordinate.ts";
@@ -20,13 +20,14 @@ import { Follower, RELEASES } from "./follower.ts";
 import type { MemberProgress } from "./follower.ts";
 import { farmSettings } from "./options.ts";
 import type { FarmOptions, FarmSettings } from "./options.ts";
-import { APP_PREFIX, appDocument, decodeApp, decodeReport, encode, NODE_PREFIX, nodeDocument, voteDocument } from "./record.ts";
-import type { AppRecord, AppReport, Change, NodeReport, Outcome, Release, Rolling } from "./record.ts";
+import { APP_PREFIX, appDocument, decodeApp, decodeReport, NODE_PREFIX } from "./record.ts";
+import type { AppRecord, NodeReport, Outcome, Release, Rolling } from "./record.ts";
+import { PROGRESS_TOPIC, Reporting } from "./reporting.ts";
+import { Rounds } from "./rounds.ts";
 import { signRelease, verifyRelease } from "./signature.ts";
 import { statusOf } from "./status.ts";
-import type { FarmStatus, MemberOutcome } from "./status.ts";
+import type { FarmStatus } from "./status.ts";
 import { checkChange, checkFarmName, readWish, WISH_TOPIC } from "./wish.ts";
-import type { NamedWish } from "./wish.ts";
 
 /** What a farm stands on. */
 export interface FarmPorts {
@@ -47,38 +48,6 @@ export interface FarmPorts {
   readonly onListenerError: ListenerErrorHandler;
 }
 
-/** How a change is made. */
-export interface ChangeOptions {
-  /** How long all members have to fetch, prepare and vote, in milliseconds. Default: the farm's. */
-  readonly prepareMs?: number;
-  /** In waves: so many members at a time, or one zone (`metadata.zone`) after the other, each waited for until it is healthy, for up to `waveMs` (default: the farm's `activateMs`). Default: all at once. */
-  readonly rolling?: { readonly by: number | "zone"; readonly waveMs?: number };
-  /** Calls the change off, while it is not decided. */
-  readonly signal?: AbortSignal;
-}
-
-/** What is deployed. */
-export interface DeployOptions extends ChangeOptions {
-  /** 1 to 100 letters, digits, `.`, `_`, `-`. */
-  readonly name: string;
-  /** Likewise. A version names one artifact. */
-  readonly version: string;
-  readonly artifact: ArtifactSource;
-  /** JSON for the handler, up to 16 KiB. Default `null`. */
-  readonly config?: unknown;
-  /** An Ed25519 private key (PEM, or a key object) to sign with. */
-  readonly signWith?: string | KeyObject;
-}
-
-/** How a change has ended, with one row for each member. */
-export interface ChangeReport {
-  readonly name: string;
-  readonly version: string;
-  /** Every member has applied it. */
-  readonly ok: boolean;
-  readonly members: readonly MemberOutcome[];
-}
-
 /** What a farm tells. */
 export interface FarmEvents {
   /** A member has come further with a change that was asked for here. */
@@ -95,18 +64,6 @@ export interface FarmCounts {
   readonly bytesGiven: number;
 }
 
-const PROGRESS_TOPIC = "farm.progress";
-const PROGRESS_EVERY_MS = 250;
-/** Before the store is asked again to take what this member has to tell. */
-const TELL_AGAIN_MS = 200;
-/** Between two looks whether what this member has told is still there. */
-const REPORT_AGAIN_MS = 30_000;
-/** How long a wish is tried, while there is no coordinator. */
-const WISH_MS = 60_000;
-const WISH_TRY_MS = 10_000;
-const WISH_AGAIN_MS = 200;
-/** The answers to a wish that say no; after all others it is asked again. */
-const REFUSALS: readonly string[] = ["FARM_BUSY", "FARM_VERSION_EXISTS", "FARM_NOT_DEPLOYED", "PAYLOAD_INVALID", "INVALID_DOCUMENT"];
 const STOP_MS = 5_000;
 
 /** Deploys artifacts on all members, as one of them. */
@@ -117,24 +74,18 @@ export class Farm {
   readonly #events: Events<FarmEvents>;
   readonly #lifecycle: Lifecycle;
   readonly #artifacts: Artifacts;
+  readonly #rounds: Rounds;
+  readonly #reporting: Reporting;
   readonly #coordinator: FarmCoordinator;
   readonly #appCache: DocumentCache<AppRecord>;
   readonly #reportCache: DocumentCache<NodeReport>;
   readonly #followers = new Map<string, Follower>();
   readonly #outcomes = new Map<string, string>();
-  readonly #told = new Map<string, { readonly phase: string; readonly atMs: number }>();
-  readonly #watchers = new Set<() => void>();
   readonly #offs: (() => void)[] = [];
   #records: Records = new Map();
   #incarnation = "";
   /** The documents were read once, and all names in them have their followers. */
   #isFollowing = false;
-  #turn: Promise<unknown> = Promise.resolve();
-  #isWaiting = false;
-  #timer: Timer | undefined;
-  #reportTurn: Promise<void> = Promise.resolve();
-  #reported = "";
-  #reportedMs = Number.NEGATIVE_INFINITY;
   #counts: FarmCounts = { bytesFetched: 0, bytesGiven: 0 };
 
   /** Throws `INVALID_OPTIONS`. */
@@ -146,6 +97,20 @@ export class Farm {
     this.#lifecycle = new Lifecycle(`the farm of ${ports.node}`);
     this.#artifacts = new Artifacts(join(options.dir, "artifacts"), ports.random, this.#settings.maxArtifactBytes);
     this.#coordinator = new FarmCoordinator({ documents: ports.documents, clock: ports.clock, logger: this.#logger });
+    const { signal } = this.#lifecycle;
+    this.#rounds = new Rounds({ clock: ports.clock, pollMs: this.#settings.pollMs, signal, round: () => this.#round(), failed: (error) => this.#logger.debug({ node: ports.node, error: String(error) }, "the farm will look again") });
+    this.#reporting = new Reporting({
+      node: ports.node,
+      incarnation: () => ports.incarnation(),
+      viewVersion: () => ports.view()?.version ?? 0,
+      apps: () => Object.fromEntries([...this.#followers].map(([name, follower]) => [name, follower.report])),
+      documents: ports.documents,
+      channel: ports.channel,
+      clock: ports.clock,
+      logger: this.#logger,
+      signal,
+      written: () => (ports.fence() === undefined ? undefined : this.#rounds.look()),
+    });
     const unreadable = (name: string, error: unknown) => this.#logger.warn({ document: name, error: String(error) }, "a document of the farm cannot be read");
     this.#appCache = new DocumentCache(ports.documents, decodeApp, unreadable);
     this.#reportCache = new DocumentCache(ports.documents, decodeReport, unreadable);
@@ -169,13 +134,13 @@ export class Farm {
         channel.respond(PIECE_TOPIC, (request) => this.#give(request)),
         channel.respond(WISH_TOPIC, (request) => this.#granted(request)),
         channel.listen(PROGRESS_TOPIC, (message) => this.#heard(message)),
-        this.#ports.onView(() => this.#look()),
-        documents.onHint?.((name) => (name.startsWith(APP_PREFIX) || (name.startsWith("farm.") && (this.#watchers.size > 0 || this.#ports.fence() !== undefined)) ? this.#look() : undefined)) ?? (() => undefined),
+        this.#ports.onView(() => this.#rounds.look()),
+        documents.onHint?.((name) => (name.startsWith(APP_PREFIX) || (name.startsWith("farm.") && (this.#rounds.isWatched || this.#ports.fence() !== undefined)) ? this.#rounds.look() : undefined)) ?? (() => undefined),
       );
       const ends = signal === undefined ? stopping : AbortSignal.any([stopping, signal]);
       const dueMs = clock.monotonicMs() + this.#settings.catchUpMs;
-      this.#look();
-      await this.#until(() => (this.#isFollowing && [...this.#followers.values()].every((each) => each.isSettled)) || clock.monotonicMs() >= dueMs, ends);
+      this.#rounds.look();
+      await this.#rounds.until(() => (this.#isFollowing && [...this.#followers.values()].every((each) => each.isSettled)) || clock.monotonicMs() >= dueMs, ends);
       if (ends.aborted) throw abortError(ends, "starting the farm");
     });
   }
@@ -184,8 +149,7 @@ export class Farm {
   stop(): Promise<void> {
     return this.#lifecycle.stop(async () => {
       for (const off of this.#offs) off();
-      this.#timer?.cancel();
-      this.#wakeAll();
+      this.#rounds.end();
       const { clock } = this.#ports;
       const enough = new AbortController();
       const stopped = Promise.all([...this.#followers.values()].map((each) => each.stop()));
@@ -217,7 +181,7 @@ export class Farm {
       return await this.#change(name, { id, by: this.#ports.node, kind: "deploy", release, prepareMs: options.prepareMs ?? this.#settings.prepareMs, rolling }, signal);
     } finally {
       this.#artifacts.letGo(digest);
-      this.#look();
+      this.#rounds.look();
     }
   }
 
@@ -240,7 +204,7 @@ export class Farm {
   /** What is desired and what each member has, read from the store now. */
   async status(): Promise<readonly FarmStatus[]> {
     this.#assertRunning();
-    await this.#inTurn(() => this.#read());
+    await this.#rounds.inTurn(() => this.#read());
     const reports = await this.#reportCache.refresh(NODE_PREFIX);
     return [...this.#records.values()].map(({ value }) => statusOf(value, this.#members(), reports));
   }
@@ -251,51 +215,26 @@ export class Farm {
     const ends = signal === undefined ? this.#lifecycle.signal : AbortSignal.any([signal, this.#lifecycle.signal]);
     if (ends.aborted) throw abortError(ends, wish.kind);
     try {
-      await this.#ask({ name, wish }, ends);
+      await ask({ name, wish }, this.#ports, ends);
+      this.#rounds.look();
       const outcome = await this.#outcome(name, wish.id, ends);
       if (outcome.result === "rolled-back") throw rolledBackError(name, outcome);
       return await this.#applied(name, outcome, ends);
     } catch (error) {
       if (ends.aborted) {
-        await this.#ask({ name, wish: { id: wish.id, by: this.#ports.node, kind: "cancel" } }, this.#lifecycle.signal).catch(() => undefined);
+        await ask({ name, wish: { id: wish.id, by: this.#ports.node, kind: "cancel" } }, this.#ports, this.#lifecycle.signal).then(
+          () => this.#rounds.look(),
+          () => undefined,
+        );
         throw abortError(ends, wish.kind);
       }
       throw error;
     }
   }
 
-  /** Asks until the coordinator has answered: the same id is the same wish, however often it is asked. */
-  async #ask(named: NamedWish, signal: AbortSignal): Promise<void> {
-    const { clock, channel } = this.#ports;
-    const dueMs = clock.monotonicMs() + WISH_MS;
-    let last = "there is none";
-    while (clock.monotonicMs() < dueMs && !signal.aborted) {
-      const answer = await this.#askOnce(channel, named, signal);
-      if (answer === undefined) return this.#look();
-      if (REFUSALS.includes(answer.code)) throw new TribuneError(answer.code as ErrorCode, answer.message, { about: named.name, next: NEXT[answer.code] });
-      last = `${answer.code}: ${answer.message}`;
-      await sleep(clock, WISH_AGAIN_MS, signal);
-    }
-    if (signal.aborted) throw abortError(signal, named.wish.kind);
-    throw new TribuneError("FARM_NO_COORDINATOR", `no coordinator took it within ${WISH_MS} ms (${last})`, { about: named.name, next: "see tribune status; then look at tribune farm status before you ask again" });
-  }
-
-  async #askOnce(channel: FarmPorts["channel"], named: NamedWish, signal: AbortSignal): Promise<{ readonly code: string; readonly message: string } | undefined> {
-    try {
-      const { replies } = await channel.request(WISH_TOPIC, named, { to: "coordinator", deadlineMs: WISH_TRY_MS, signal });
-      const [reply] = replies.values();
-      if (reply?.status === "replied") return undefined;
-      if (reply?.status === "failed") return reply;
-      return { code: "FARM_NO_COORDINATOR", message: reply === undefined ? "there is none" : reply.status };
-    } catch (error) {
-      const { code, message } = toTribuneError(error, "FARM_NO_COORDINATOR", "asking the coordinator failed");
-      return { code: code === "PAYLOAD_INVALID" ? code : "FARM_NO_COORDINATOR", message };
-    }
-  }
-
   async #outcome(name: string, id: string, signal: AbortSignal): Promise<Outcome> {
     const find = () => this.#record(name)?.outcomes.find((outcome) => outcome.id === id);
-    await this.#until(() => find() !== undefined, signal);
+    await this.#rounds.until(() => find() !== undefined, signal);
     return find() ?? this.#throwAborted(signal, name);
   }
 
@@ -309,7 +248,7 @@ export class Farm {
       const isOver = members.every(({ state }) => state !== "pending") || clock.monotonicMs() >= dueMs;
       if (isOver) return { name, version, ok: members.every(({ state }) => state === "applied"), members };
       if (signal.aborted) throw abortError(signal, kind);
-      await this.#nextRound(signal);
+      await this.#rounds.next(signal);
     }
   }
 
@@ -318,26 +257,6 @@ export class Farm {
   }
 
   // ---- one round: read, follow, coordinate -------------------------------------------------------------------
-
-  /** Soon, and once for all who ask before it begins. */
-  #look(): void {
-    if (this.#isWaiting || this.#lifecycle.signal.aborted) return;
-    this.#isWaiting = true;
-    this.#timer?.cancel();
-    void this.#inTurn(async () => {
-      this.#isWaiting = false;
-      let waitMs = this.#settings.pollMs;
-      try {
-        waitMs = Math.min(waitMs, await this.#round());
-        this.#wakeAll();
-      } catch (error) {
-        this.#logger.debug({ node: this.#ports.node, error: String(error) }, "the farm will look again");
-      }
-      if (this.#isWaiting || this.#lifecycle.signal.aborted) return;
-      this.#timer?.cancel();
-      this.#timer = this.#ports.clock.setTimer(waitMs, () => this.#look());
-    });
-  }
 
   /** Answers when to look again. */
   async #round(): Promise<number> {
@@ -375,12 +294,7 @@ export class Farm {
       if (isNew) follower.revote();
       follower.update(value);
     }
-    const nowMs = this.#ports.clock.monotonicMs();
-    if (!isNew && nowMs - this.#reportedMs < REPORT_AGAIN_MS) return;
-    // A store that went back, or a coordinator that did not know of this member yet, may have lost it.
-    this.#reportedMs = nowMs;
-    this.#reported = "";
-    void this.#report();
+    this.#reporting.lookAgain(isNew);
   }
 
   #newFollower(record: AppRecord): Follower {
@@ -401,47 +315,13 @@ export class Farm {
       clock,
       random,
       logger: this.#logger,
-      vote: (change, cause) => this.#vote(change, cause),
+      vote: (change, cause) => this.#reporting.vote(change, cause),
       changed: () => {
-        void this.#report();
-        this.#wakeAll();
+        void this.#reporting.report();
+        this.#rounds.wakeAll();
       },
-      progress: (change, progress) => this.#tell(change, progress),
+      progress: (change, progress) => this.#reporting.tell(change, progress),
     });
-  }
-
-  /** What this member has is in the store before its vote is: a wave that begins thereupon finds no older failure. */
-  async #vote(change: Change, cause: { readonly code: ErrorCode; readonly why: string } | null): Promise<void> {
-    await this.#report();
-    const incarnation = this.#ports.incarnation();
-    const name = voteDocument(change.id, incarnation);
-    const text = encode({ change: change.id, node: this.#ports.node, incarnation, yes: cause === null, code: cause?.code ?? null, why: cause?.why ?? null });
-    const there = await this.#ports.documents.read(name);
-    await this.#ports.documents.write({ name, expectedVersion: there?.version ?? 0, text });
-    if (this.#ports.fence() !== undefined) this.#look();
-  }
-
-  /** Writes what this member has, if that is not what is there. Never rejects. */
-  #report(): Promise<void> {
-    this.#reportTurn = this.#reportTurn.then(async () => {
-      const { documents, node, clock } = this.#ports;
-      while (!this.#lifecycle.signal.aborted) {
-        const incarnation = this.#ports.incarnation();
-        const apps: Record<string, AppReport> = Object.fromEntries([...this.#followers].map(([name, follower]) => [name, follower.report]));
-        const content = JSON.stringify([incarnation, apps]);
-        if (content === this.#reported) return;
-        try {
-          const there = await documents.read(nodeDocument(node));
-          if (there !== null && says(there.text, content)) this.#reported = content;
-          else if (await documents.write({ name: nodeDocument(node), expectedVersion: there?.version ?? 0, text: encode({ node, incarnation, view: this.#ports.view()?.version ?? 0, apps }) })) this.#reported = content;
-          if (this.#ports.fence() !== undefined) this.#look();
-        } catch (error) {
-          this.#logger.debug({ node, error: String(error) }, "what this member has could not be told yet");
-        }
-        if (this.#reported !== content) await sleep(clock, TELL_AGAIN_MS, this.#lifecycle.signal);
-      }
-    });
-    return this.#reportTurn;
   }
 
   // ---- what others ask ---------------------------------------------------------------------------------------
@@ -456,56 +336,19 @@ export class Farm {
 
   async #granted(request: Request): Promise<{ readonly taken: true }> {
     const { name, wish } = readWish(request.value());
-    await this.#inTurn(async () => {
+    await this.#rounds.inTurn(async () => {
       const fence = this.#ports.fence();
       if (fence === undefined) throw new TribuneError("FARM_NO_COORDINATOR", `${this.#ports.node} is not the coordinator`, { about: this.#ports.node });
       await this.#read();
       await this.#coordinator.wish(fence, this.#records, name, wish);
     });
-    this.#look();
+    this.#rounds.look();
     return { taken: true };
   }
 
   #heard(message: Message): void {
     const { name, version, phase, bytes, ofBytes } = message.value() as MemberProgress;
     this.#events.emit("progress", { node: message.from.node, name, version, phase, bytes, ofBytes });
-  }
-
-  /** To whoever asked for the change; seldom enough, and nobody waits for it. */
-  #tell(change: Change | null, progress: MemberProgress): void {
-    if (change === null) return;
-    const { clock, channel } = this.#ports;
-    const told = this.#told.get(progress.name);
-    const nowMs = clock.monotonicMs();
-    if (told?.phase === progress.phase && nowMs - told.atMs < PROGRESS_EVERY_MS) return;
-    this.#told.set(progress.name, { phase: progress.phase, atMs: nowMs });
-    void channel.send(PROGRESS_TOPIC, progress, { to: [change.by], mode: "async" }).catch(() => undefined);
-  }
-
-  // ---- waiting -----------------------------------------------------------------------------------------------
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work, work);
-    this.#turn = result.catch(() => undefined);
-    return result;
-  }
-
-  /** Resolves when it holds, or the signal aborts. */
-  async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
-    while (!condition() && !signal.aborted) await this.#nextRound(signal);
-  }
-
-  /** After the next reading of the documents, or a poll without one. */
-  async #nextRound(signal: AbortSignal): Promise<void> {
-    const woken = new AbortController();
-    const wake = () => woken.abort();
-    this.#watchers.add(wake);
-    await sleep(this.#ports.clock, this.#settings.pollMs, AbortSignal.any([woken.signal, signal]));
-    this.#watchers.delete(wake);
-  }
-
-  #wakeAll(): void {
-    for (const wake of this.#watchers) wake();
   }
 
   #record(name: string): AppRecord | undefined {
@@ -526,31 +369,4 @@ export class Farm {
   #throwAborted(signal: AbortSignal, name: string): never {
     throw abortError(signal, `a change of ${name}`);
   }
-}
-
-const VERSION_NEXT = "give what you deploy a new version, or go back to that one by rollback";
-
-/** What can be done where a change was refused, or rolled back. */
-const NEXT: Readonly<Partial<Record<string, string>>> = {
-  FARM_VERSION_EXISTS: VERSION_NEXT,
-  FARM_BUSY: "wait until it has ended: tribune farm status shows it",
-  FARM_NOT_DEPLOYED: "see tribune farm status for what there is",
-  FARM_UNSIGNED: "deploy it with signWith (--sign-with), and the key that its members trust",
-  FARM_UNHANDLED: 'give that member a handler for it, or one for "*"',
-  FARM_TIMEOUT: "see whether that member has a farm, and what its handler waits for; or give it more time",
-};
-
-/** Whether the text of a report has what is to be told. */
-function says(text: string, content: string): boolean {
-  try {
-    const { incarnation, apps } = JSON.parse(text) as Partial<NodeReport>;
-    return JSON.stringify([incarnation, apps]) === content;
-  } catch {
-    return false;
-  }
-}
-
-function rolledBackError(name: string, { version, code, why, node, kind }: Outcome): TribuneError {
-  const what = kind === "rollback" ? "going back to" : "deploying";
-  return new TribuneError(code ?? "FARM_PREPARE_FAILED", `${what} ${name} ${version} was rolled back everywhere${node === null ? "" : `, because of ${node}`}: ${why ?? "it was refused"}`, { about: name, next: NEXT[code ?? ""] ?? "mend what that member says, and deploy it as another version" });
 }

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { NodeChannel } from "../../src/channel/index.ts";
 import type { ChannelView } from "../../src/channel/index.ts";
 import { replicatedContexts } from "../../src/contexts/index.ts";
-import type { ContextDocuments, Contexts, ContextsOptions, ReplicatedContexts } from "../../src/contexts/index.ts";
+import type { ContextDocuments, Contexts, ContextsChannel, ContextsOptions, ReplicatedContexts } from "../../src/contexts/index.ts";
 import { seededRandom, silentLogger } from "../../src/kernel/index.ts";
 import type { Clock, Random } from "../../src/kernel/index.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
 import { MemoryNetwork } from "../../src/transport/index.ts";
-import type { KnownPeer } from "../../src/transport/index.ts";
+import type { KnownPeer, LinkOptions } from "../../src/transport/index.ts";
 
 /** Documents of a store in memory, which a test may make fail. */
 export class Documents implements ContextDocuments {
@@ -63,14 +63,18 @@ export class Group {
   nodes: GroupNode[] = [];
   /** How much later each member hears of a view, at most. */
   viewDelayMs = 0;
+  /** Sees every message that a member's contexts hand to its channel, before it goes: to all others, or to some. */
+  onSend: (node: string, topic: string, payload: Uint8Array, isToAll: boolean) => void = () => undefined;
   readonly #options: ContextsOptions;
+  readonly #link: LinkOptions;
   #version = 0;
   #count = 0;
 
-  constructor(seed: number, options: ContextsOptions = {}) {
+  constructor(seed: number, options: ContextsOptions = {}, link: LinkOptions = {}) {
     this.random = seededRandom(seed);
     this.network = new MemoryNetwork({ clock: this.clock, random: this.random });
     this.#options = options;
+    this.#link = link;
   }
 
   async start(count: number): Promise<GroupNode[]> {
@@ -83,11 +87,26 @@ export class Group {
     const { random } = this;
     const clock = skewed(this.clock, skewMs);
     const [node, incarnation] = [`node-${++this.#count}`, random.id()];
-    const channel = new NodeChannel({ group: "g", node, transport: this.network.transport(), clock: this.clock, random, logger: silentLogger });
-    const replicated = replicatedContexts({ channel, documents: this.documents, clock, random, logger: silentLogger }, { ...this.#options, ...options });
+    const channel = new NodeChannel({ group: "g", node, transport: this.network.transport(this.#link), clock: this.clock, random, logger: silentLogger });
+    const replicated = replicatedContexts({ channel: this.#watched(node, channel), documents: this.documents, clock, random, logger: silentLogger }, { ...this.#options, ...options });
     const member: GroupNode = { node, incarnation, channel, replicated, contexts: replicated.contexts };
     await this.#enter(member);
     return member;
+  }
+
+  #watched(node: string, channel: NodeChannel): ContextsChannel {
+    return {
+      on: channel.on.bind(channel),
+      listen: channel.listen.bind(channel),
+      respond: channel.respond.bind(channel),
+      define: channel.define.bind(channel),
+      state: channel.state.bind(channel),
+      request: channel.request.bind(channel),
+      send: (topic, payload, options) => {
+        this.onSend(node, topic, payload as Uint8Array, options?.to === undefined);
+        return channel.send(topic, payload, options);
+      },
+    };
   }
 
   /** It loses its membership, and comes back as another incarnation. */

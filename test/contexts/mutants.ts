@@ -30,6 +30,11 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [{ file: PROPERTIES, from: "    for (const [path, entries] of this.#handedOut) {", to: "    for (const path of batch.paths(only)) for (const [key, { text }] of this.#trees.shared.entries(path)) if (batch.get(path, key) === undefined) writes.push({ path, key, text, value: this.get(path, key) });\n    for (const [path, entries] of this.#handedOut) {" }],
   },
   {
+    name: "untouched-on-the-wire",
+    wrong: "A flush says that it sends what was touched, and sends the rest of those contexts too.",
+    changes: [{ file: NODE, from: "    const messages = this.#encode(changes);\n", to: "    const messages = this.#encode([...this.trees.shared.changes(({ path }) => changes.some((change) => change.path === path))]);\n" }],
+  },
+  {
     name: "removal-unknown-counts",
     wrong: "What was written without knowledge of a removal is merged all the same.",
     changes: [{ file: TREE, from: "    if (known < 0) return false;", to: "    if (known < -1e18) return false;" }],

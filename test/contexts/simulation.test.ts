@@ -8,7 +8,7 @@ const SEEDS = 40;
 
 describe("contexts under cuts, loss, duplicates, delays, joins and deaths", () => {
   it("are the same everywhere after quiet", async () => {
-    const total = { flushes: 0, faults: 0, joins: 0, deaths: 0, rejoins: 0, removals: 0, floors: 0, decided: 0, undecided: 0 };
+    const total = { flushes: 0, faults: 0, joins: 0, deaths: 0, rejoins: 0, removals: 0, floors: 0, decided: 0, undecided: 0, slowWays: 0, sent: 0 };
     for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
       const story = await simulate(seed);
       assert.deepEqual(story.complaints, [], `seed ${seed}`);
