@@ -2,7 +2,7 @@ import { abortError, TribuneError } from "../kernel/index.ts";
 import type { KnownPeer, PeerIdentity } from "../transport/index.ts";
 import { Fifo } from "./fifo.ts";
 import { codeOf } from "./messages.ts";
-import { MOST_MOVES, NOBODY_WAITS } from "./requests.ts";
+import { MOST_MOVES } from "./requests.ts";
 import type { Answer, Asking, RequestPorts, RequestRegister, Waiting } from "./requests.ts";
 
 /** One of the replies of a stream. */
