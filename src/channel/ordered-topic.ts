@@ -29,6 +29,11 @@ export interface OrderPorts {
   gap(from: PeerIdentity, number: number): void;
 }
 
+/** What is kept of a message: also until when its sender waits, on this member's clock, for whoever has to be given it again. */
+interface Ordered extends About {
+  readonly dueMs: number;
+}
+
 /** This member's office as the sequencer. */
 interface Reign {
   readonly epoch: number;
@@ -38,6 +43,15 @@ interface Reign {
   last: Position;
   /** Nothing of the order had come to this member: what it fetches may be for others. */
   readonly isNew: boolean;
+}
+
+/** An outcome for a sender that is in no view of this member yet. */
+interface Owed {
+  readonly to: PeerIdentity;
+  readonly word: OrderWord;
+  readonly dueMs: number;
+  /** The view in which it sent: who is not in that one either has left. */
+  readonly view: number;
 }
 
 interface Waiting {
@@ -52,9 +66,10 @@ interface Waiting {
 export class OrderedTopic {
   readonly #topic: string;
   readonly #ports: OrderPorts;
-  readonly #log: OrderLog<About>;
+  readonly #log: OrderLog<Ordered>;
   readonly #sender: OrderSender<Kept>;
   readonly #waiting = new Fifo<Waiting>();
+  #owed: readonly Owed[] = [];
   #view: ChannelView = { version: 0, members: [], coordinator: null };
   /** The first view that this member was in. */
   #since = 0;
@@ -192,6 +207,9 @@ export class OrderedTopic {
     if (this.#since === 0 && this.#member(self) !== undefined) this.#since = view.version;
     const joined = view.members.filter(({ incarnation }) => incarnation !== self && !before.members.some((member) => member.incarnation === incarnation));
     for (const { incarnation } of before.members) if (this.#member(incarnation) === undefined) this.#left(incarnation);
+    const owed = this.#owed;
+    this.#owed = [];
+    for (const outcome of owed) this.#pay(outcome);
     // Where a view was missed, somebody else may have been the sequencer in between.
     if (view.coordinator !== self) this.#abdicate();
     else if (this.#reign === undefined || view.version > before.version + 1) this.#succeed(view.version);
@@ -271,10 +289,10 @@ export class OrderedTopic {
     reign.succession = undefined;
     reign.last = after;
     this.#log.learn(ordered);
-    const { self, limits } = this.#ports;
+    const { self } = this.#ports;
     for (const [incarnation, { last, since }] of behind) {
       const member = this.#member(incarnation);
-      if (member !== undefined) for (const entry of this.#log.after(last ?? START, last === undefined ? since : 0)) void this.#say(member, this.#wordOf("ordered", reign.epoch, entry), limits.deadlineMs);
+      if (member !== undefined) for (const entry of this.#log.after(last ?? START, last === undefined ? since : 0)) this.#sayAgain(member, "ordered", reign.epoch, entry);
     }
     for (const member of this.#others()) this.#sayBegun(member, reign, after, complete);
     this.#begun(self, { epoch: reign.epoch, after, complete, orderedUpTo: this.#orderedUpTo(self) });
@@ -292,7 +310,7 @@ export class OrderedTopic {
   #welcome(member: PeerIdentity, reign: Reign, version: number): void {
     const from = this.#log.after({ epoch: reign.epoch, number: 0 }, version);
     this.#sayBegun(member, reign, from[0]?.before ?? reign.last, true);
-    for (const entry of from) void this.#say(member, this.#wordOf("ordered", reign.epoch, entry), this.#ports.limits.deadlineMs);
+    for (const entry of from) this.#sayAgain(member, "ordered", reign.epoch, entry);
   }
 
   /** Gives a message its place. Returns what to wait for until there is room for more. */
@@ -302,7 +320,8 @@ export class OrderedTopic {
     const before = reign.last;
     const position = { epoch: reign.epoch, number: before.epoch === reign.epoch ? before.number + 1 : 1 };
     reign.last = position;
-    const entry: Entry<About> = { position, before, sender, n, bytes: about.payload.length + 128, content: ownCopy(sender.incarnation === this.#ports.self.incarnation, about) };
+    const content = { ...ownCopy(sender.incarnation === this.#ports.self.incarnation, about), dueMs: this.#dueMs(deadlineMs) };
+    const entry: Entry<Ordered> = { position, before, sender, n, bytes: about.payload.length + 128, content };
     const word = encodeOrder(this.#wordOf("ordered", reign.epoch, entry));
     const rooms: Array<Promise<unknown>> = [];
     for (const member of this.#others()) {
@@ -322,14 +341,14 @@ export class OrderedTopic {
       case "submit":
         return word.epoch === reign?.epoch ? this.#sequence(from, word.n, word.about, deadlineMs) : undefined;
       case "ordered": {
-        const entry = entryOf(word);
+        const entry = entryOf(word, this.#dueMs(deadlineMs));
         const taking = this.#log.arrive(word.epoch, from.incarnation, entry);
         if (taking === "stale") return this.#refuse(from);
         return taking === "duplicate" ? undefined : this.#handle(entry, taking === "take-after-gap", deadlineMs);
       }
       case "fill": {
         if (word.epoch !== reign?.epoch || reign.succession === undefined) return undefined;
-        const entry = entryOf(word);
+        const entry = entryOf(word, this.#dueMs(deadlineMs));
         const taking = this.#log.take(entry);
         if (taking !== "duplicate" && (!reign.isNew || entry.content.view >= this.#since)) void this.#handle(entry, taking === "take-after-gap", deadlineMs);
         return undefined;
@@ -350,7 +369,7 @@ export class OrderedTopic {
         return undefined;
       case "fetch":
         if (word.epoch !== this.#log.promised || from.incarnation !== this.#log.leader) return undefined;
-        for (const entry of this.#log.after(word.after)) void this.#say(from, this.#wordOf("fill", word.epoch, entry), this.#ports.limits.deadlineMs);
+        for (const entry of this.#log.after(word.after)) this.#sayAgain(from, "fill", word.epoch, entry);
         this.#insist(from, { kind: "fetched", epoch: word.epoch });
         return undefined;
       case "fetched":
@@ -387,23 +406,28 @@ export class OrderedTopic {
   }
 
   /** One after the other, whoever they came from. Resolves when this one was handled. */
-  #handle({ position, sender, n, content }: Entry<About>, afterGap: boolean, deadlineMs: number): Promise<unknown> {
+  #handle({ position, sender, n, content }: Entry<Ordered>, afterGap: boolean, deadlineMs: number): Promise<unknown> {
     const leader = this.#member(this.#log.leader ?? null) ?? sender;
-    const { clock, limits } = this.#ports;
-    const dueMs = clock.monotonicMs() + Math.max(deadlineMs, limits.deadlineMs);
+    const { dueMs, ...about } = content;
     const handled = this.#afterwards(async () => {
       if (this.#isStopped) return;
       if (afterGap) this.#ports.gap(leader, position.number);
-      const outcome = await this.#ports.handle({ topic: this.#topic, from: sender, deadlineMs: Number.isFinite(deadlineMs) ? Math.ceil(deadlineMs) : 0, ...content });
+      const outcome = await this.#ports.handle({ topic: this.#topic, from: sender, deadlineMs: Number.isFinite(deadlineMs) ? Math.ceil(deadlineMs) : 0, ...about });
       if (!content.awaited) return;
       if (sender.incarnation === this.#ports.self.incarnation) void this.heard(sender, { kind: "outcome", n, outcome }, 0);
-      else this.#insist(sender, { kind: "outcome", n, outcome }, dueMs); // as long as it is waited for
+      else this.#pay({ to: sender, word: { kind: "outcome", n, outcome }, dueMs, view: content.view });
     });
     if (sender.incarnation === this.#ports.self.incarnation) {
       this.#sender.ordered(n);
       this.#keepWaiting();
     }
     return handled;
+  }
+
+  /** An outcome is told for as long as it is waited for: also to a sender of whom this member's views, which may be late, have not told yet. */
+  #pay(owed: Owed): void {
+    if (this.#member(owed.to.incarnation) !== undefined || this.#view.version >= owed.view) this.#insist(owed.to, owed.word, owed.dueMs);
+    else if (this.#ports.clock.monotonicMs() < owed.dueMs) this.#owed = [...this.#owed, owed];
   }
 
   #afterwards(work: () => unknown): Promise<unknown> {
@@ -413,7 +437,18 @@ export class OrderedTopic {
 
   // ---- words -------------------------------------------------------------------------------------------------
 
-  #wordOf(kind: "ordered" | "fill", epoch: number, { position, before, sender, n, content }: Entry<About>): OrderWord {
+  /** When nobody waits any more for a message of which so much is left, on this member's clock; generously, for who cannot tell better. */
+  #dueMs(leftMs: number): number {
+    return this.#ports.clock.monotonicMs() + Math.max(leftMs, this.#ports.limits.deadlineMs);
+  }
+
+  /** An entry for a member that has missed it, for as long as its sender may wait for what comes of it. */
+  #sayAgain(to: PeerIdentity, kind: "ordered" | "fill", epoch: number, entry: Entry<Ordered>): void {
+    const { clock, limits } = this.#ports;
+    void this.#say(to, this.#wordOf(kind, epoch, entry), Math.max(limits.deadlineMs, entry.content.dueMs - clock.monotonicMs()));
+  }
+
+  #wordOf(kind: "ordered" | "fill", epoch: number, { position, before, sender, n, content }: Entry<Ordered>): OrderWord {
     return { kind, epoch, position, before, sender: { node: sender.node, incarnation: sender.incarnation }, n, about: content };
   }
 
@@ -428,8 +463,8 @@ export class OrderedTopic {
   }
 }
 
-function entryOf({ position, before, sender, n, about }: Extract<OrderWord, { readonly kind: "ordered" | "fill" }>): Entry<About> {
-  return { position, before, sender, n, bytes: about.payload.length + 128, content: ownCopy(false, about) };
+function entryOf({ position, before, sender, n, about }: Extract<OrderWord, { readonly kind: "ordered" | "fill" }>, dueMs: number): Entry<Ordered> {
+  return { position, before, sender, n, bytes: about.payload.length + 128, content: { ...ownCopy(false, about), dueMs } };
 }
 
 /** What came is a window of what the socket read, which may be much larger, and entries are kept for long. */

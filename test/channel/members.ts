@@ -46,10 +46,11 @@ export class Members {
     return member;
   }
 
-  /** Everybody gets the next view, at once. */
-  publish(members: readonly TestMember[] = this.all): void {
+  /** Everybody gets the next view, at once; those who are `late` get it when the answer is called. */
+  publish(members: readonly TestMember[] = this.all, late: readonly TestMember[] = []): () => void {
     const view: ChannelView = { version: ++this.#version, members: members.map((member): KnownPeer => ({ node: member.node, incarnation: member.incarnation, address: member.channel.address })), coordinator: members[0]?.incarnation ?? null };
-    for (const { channel } of members) channel.setView(view);
+    for (const member of members) if (!late.includes(member)) member.channel.setView(view);
+    return () => late.forEach(({ channel }) => channel.setView(view));
   }
 
   isWhole(): boolean {

@@ -117,6 +117,17 @@ describe("a topic in total order", () => {
     assert.deepEqual([came, seen.get("node-3")], [[5, 6, 7], [0, 1, 2, 3, 4, 5, 6, 7]]);
   });
 
+  it("has an outcome also of a member that has not heard of the sender yet", async () => {
+    const { members, all, seen } = await three(375);
+    const joiner = await members.add();
+    const hears = members.publish(members.all, [all[2]]);
+    const sending = joiner.channel.send("ledger", "first");
+    await members.clock.advanceUntil(() => seen.get("node-3")?.length === 1, 10_000, "who has not heard of the joiner handles what it sent");
+    await members.clock.advance(1_000);
+    hears();
+    assert.equal((await members.outcome(sending, 5_000)).results.get("node-3")?.status, "delivered");
+  });
+
   it("tells a member that was cut off for longer than messages last of its gap, and it goes on with the others", async () => {
     const { members, all, seen } = await three(374, { deadlineMs: 1_000 });
     const [a, b] = all;
