@@ -186,10 +186,12 @@ export const CHANNEL_CASES: Readonly<Record<ChannelCheck, Cases>> = {
       "in time": story(calm(0, ["a", "b"]), of("a", sent(30_000, 1, { deadlineMs: 8_000 }), over(30_010, 1, "delivered")), of("b", began(30_005, 1), ended(30_006, 1)), end(90_000)),
       "not, in faults, and told": story(of("a", sent(1, 1), sent(1, 2, { mode: "async" }), taken(1, 2), over(1_001, 1, "timeout"), at(1_001, "undelivered", { topic: "t", to: "b-i", status: "timeout" })), calm(5_000, ["a", "b"]), end(90_000)),
       "not, to who is gone": story(of("a", sent(1, 1, { mode: "async" }), taken(1, 1)), of("b", at(500, "killed")), of("a", view(900, 2, ["a"])), end(90_000)),
+      "not, in one order that is behind for everybody": story(calm(0, ["a", "b", "c"]), of("a", sent(30_000, 1, { deadlineMs: 8_000, mode: "async", inOneOrder: true, to: ["b-i", "c-i"] }), taken(30_000, 1)), of("c", began(39_000, 1), ended(39_001, 1)), end(90_000)),
       "not known of what was handled too late to tell": story(calm(0, ["a", "b"]), of("a", sent(30_000, 1, { deadlineMs: 8_000 }), over(38_000, 1, "timeout")), of("b", began(37_000, 1), ended(37_000, 1)), end(90_000)),
     },
     bad: {
       "not, though all is well": { history: story(calm(0, ["a", "b"]), of("a", sent(30_000, 1, { deadlineMs: 8_000 }), over(38_000, 1, "timeout")), end(90_000)), says: /was not handled by b-i, though all is well/ },
+      "not, in one order that others handled in time": { history: story(calm(0, ["a", "b", "c"]), of("a", sent(30_000, 1, { deadlineMs: 8_000, mode: "async", inOneOrder: true, to: ["b-i", "c-i"] }), taken(30_000, 1)), of("c", began(31_000, 1), ended(31_001, 1)), end(90_000)), says: /was not handled by b-i, though all is well/ },
       "not, and nobody was told": { history: story(of("a", sent(1, 1, { mode: "async" }), taken(1, 1)), end(90_000)), says: /was not handled by all, and the sender was not told/ },
       "two of three told": { history: story(of("a", sent(1, 1, { mode: "async" }), taken(1, 1), sent(2, 2, { mode: "async" }), taken(2, 2), at(1_001, "undelivered", { topic: "t", to: "b-i", status: "timeout" })), end(90_000)), says: /t 2 of a .* was not told/ },
       "handled, and never heard of": { history: story(of("a", sent(1, 1, { deadlineMs: 60_000 }), over(60_001, 1, "timeout")), of("b", began(2, 1), ended(3, 1)), calm(5_000, ["a", "b"]), end(90_000)), says: /was handled by b-i long before its deadline, and the sender was told timeout/ },

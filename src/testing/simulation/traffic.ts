@@ -73,8 +73,8 @@ const STATE_MS = 20_000;
 /** What nobody needs to wait for longer than, where there are no faults. */
 const CALM_DEADLINE_MS = 8_000;
 
-/** Draws what a run's traffic is like. */
-export function drawTraffic(random: Random): PlannedTraffic {
+/** Draws what a run's traffic is like; `orders`: with messages in one order of all. */
+export function drawTraffic(random: Random, orders: boolean): PlannedTraffic {
   const share = (often: number, from: number, to: number) => (random.next() < often ? between(random, from, to) : 0);
   const tight = random.next() < 0.25;
   return {
@@ -84,7 +84,7 @@ export function drawTraffic(random: Random): PlannedTraffic {
     acked: between(random, 0.2, 0.8),
     unordered: share(0.6, 0.1, 0.4),
     requests: share(0.6, 0.05, 0.3),
-    total: share(0.7, 0.1, 0.6),
+    total: share(orders ? 0.7 : 0, 0.1, 0.6),
     streams: share(0.5, 0.02, 0.15),
     large: share(0.5, 0.01, 0.1),
     hasty: between(random, 0.1, 0.6),

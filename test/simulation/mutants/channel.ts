@@ -196,37 +196,37 @@ export const channelMutants: readonly Mutant[] = [
   {
     name: "sequencers-number-alike",
     wrong: "Places are compared by their number alone: those of two sequencers are taken for the same.",
-    profile,
+    profile: "order",
     changes: [{ file: ORDER_LOG, from: "  return a.epoch - b.epoch || a.number - b.number;", to: "  return a.number - b.number;" }],
   },
   {
     name: "place-given-twice",
     wrong: "A sequencer now and then gives the place that it gave last to another message.",
-    profile,
+    profile: "order",
     changes: [{ file: ORDERED_TOPIC, from: "number: before.epoch === reign.epoch ? before.number + 1 : 1 }", to: "number: before.epoch !== reign.epoch ? 1 : before.number % 5 === 4 ? before.number : before.number + 1 }" }],
   },
   {
     name: "places-downwards",
     wrong: "A member handles whatever place comes, also one before those it has handled.",
-    profile,
+    profile: "order",
     changes: [{ file: ORDER_LOG, from: "    if (last !== undefined && comparePositions(entry.position, last) <= 0) return \"duplicate\";\n", to: "" }],
   },
   {
     name: "deposed-sequencer-is-heard",
     wrong: "What a sequencer orders that has been succeeded is handled as if it had not.",
-    profile,
+    profile: "order",
     changes: [{ file: ORDER_LOG, from: "    return this.promise(epoch, leader) ? this.take(entry) : \"stale\";", to: "    this.promise(epoch, leader);\n    return this.take(entry);" }],
   },
   {
     name: "order-begun-without-asking",
     wrong: "A new sequencer begins without asking anybody what the one before has ordered: what has a place gets another one.",
-    profile,
+    profile: "order",
     changes: [{ file: SUCCESSION, from: "    this.#unheard = new Set(others);", to: "    this.#unheard = new Set([...others].slice(0, 0));" }],
   },
   {
     name: "furthest-is-not-asked",
     wrong: "A new sequencer does not get what others have and it lacks, and begins where it is itself.",
-    profile,
+    profile: "order",
     changes: [
       { file: SUCCESSION, from: "    if (best !== undefined && !this.#isLate) {", to: "    if (best === \"\") {" },
       { file: SUCCESSION, from: "      if (standing.last !== undefined && comparePositions(standing.last, after) > 0) after = standing.last;\n", to: "" },
@@ -235,19 +235,19 @@ export const channelMutants: readonly Mutant[] = [
   {
     name: "interrupted-is-ordered-anew",
     wrong: "What a member that did not answer may have handled is given a place anew.",
-    profile,
+    profile: "order",
     changes: [{ file: ORDER_SENDER, from: "      else if (complete || !message.submitted)", to: "      else if (complete || message.n > 0)" }],
   },
   {
     name: "order-given-up-at-a-failover",
     wrong: "What was on its way when a sequencer died is forgotten by its sender.",
-    profile,
+    profile: "order",
     changes: [{ file: ORDER_SENDER, from: "      else if (complete || !message.submitted) message.submitted = message.ordered = false; // who had handled it has left", to: "      else if (complete || !message.submitted) message.ordered = message.submitted;" }],
   },
   {
     name: "gap-in-the-order-swallowed",
     wrong: "A member goes over places that it lacks, and tells nobody.",
-    profile,
+    profile: "order",
     changes: [
       { file: ORDERED_TOPIC, from: "      if (afterGap) this.#ports.gap(leader, position.number);\n", to: "      if (afterGap) void leader;\n" },
       { file: ORDERED_TOPIC, from: "    if (found === \"gap\" || (!complete", to: "    if ((found === \"gap\" && after.number < 0) || (!complete" },
@@ -256,13 +256,13 @@ export const channelMutants: readonly Mutant[] = [
   {
     name: "order-handled-side-by-side",
     wrong: "A topic's next message in the order is handled although the one before is still being handled.",
-    profile,
+    profile: "order",
     changes: [{ file: ORDERED_TOPIC, from: "    this.#handling = this.#handling.then(work);\n", to: "    this.#handling = Promise.resolve().then(work);\n" }],
   },
   {
     name: "own-messages-overtake",
     wrong: "A sequencer's own message that was waiting for room gets its place, and is handled, in the middle of the one before.",
-    profile,
+    profile: "order",
     changes: [
       { file: ORDERED_TOPIC, from: "    if (leader === undefined || this.#isSubmitting) return;\n", to: "    if (leader === undefined) return;\n" },
       { file: ORDERED_TOPIC, from: "    const handled = this.#afterwards(async () => {\n", to: "    if (sender.incarnation === this.#ports.self.incarnation) {\n      this.#sender.ordered(n);\n      this.#keepWaiting();\n    }\n    const handled = this.#afterwards(async () => {\n" },
@@ -271,7 +271,7 @@ export const channelMutants: readonly Mutant[] = [
   {
     name: "order-handled-after-the-stop",
     wrong: "What has come in the order and waits for the handlers is handled although the channel was stopped.",
-    profile,
+    profile: "order",
     changes: [{ file: ORDERED_TOPIC, from: "      if (this.#isStopped) return;\n", to: "" }],
   },
   {
