@@ -9,8 +9,17 @@ const BEATS = 20;
 
 /** What operations cost the cluster, counted by the server. */
 await describeWithEtcd("what it costs etcd", {}, (cluster) => {
-  /** Requests by method, and entries of the log, since the server began. */
+  /** Requests, and entries of the log, since the server began. It counts an entry a moment after it has answered: so they are read until they stand still. */
   const counted = async () => {
+    let [last, same] = [await read(), 0];
+    while (same < 5) {
+      const now = await read();
+      same = now.requests === last.requests && now.entries === last.entries ? same + 1 : 0;
+      last = now;
+    }
+    return last;
+  };
+  const read = async () => {
     const text = await page(`http://127.0.0.1:${cluster.member.port}/metrics`);
     const requests = [...text.matchAll(/^grpc_server_handled_total\{grpc_code="OK",grpc_method="(\w+)",grpc_service="etcdserverpb\.\w+",grpc_type="unary"\} (\S+)$/gm)].map(([, method, count]) => [method, Number(count)] as const);
     const entries = Number(/^etcd_server_proposals_committed_total (\S+)$/m.exec(text)?.[1]);
