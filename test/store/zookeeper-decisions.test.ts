@@ -9,10 +9,10 @@ import { OPEN_ACL } from "../../src/store/zookeeper/client/records.ts";
 import { NOW, readDocument, writeDocument } from "../../src/store/zookeeper/document.ts";
 import type { GroupDocument } from "../../src/store/zookeeper/document.ts";
 import { leavesUnknown } from "../../src/store/zookeeper/errors.ts";
-import { HINTED_MEMBERS, hintsBetween } from "../../src/store/zookeeper/hints.ts";
+import { hintsBetween } from "../../src/store/zookeeper/hints.ts";
 import { packed, unpacked } from "../../src/store/zookeeper/packing.ts";
 import { pathsBelow } from "../../src/store/zookeeper/paths.ts";
-import { addMember, claim, createElection, evict, leave, makeGroup, oldestKept, pause, resign, resume, setCandidacy } from "../../src/store/zookeeper/statements.ts";
+import { claim, createElection, evict, leave, makeGroup, oldestKept, pause, resign, resume, setCandidacy } from "../../src/store/zookeeper/statements.ts";
 import type { Place } from "../../src/store/zookeeper/statements.ts";
 import { StoreClock } from "../../src/store/zookeeper/store-clock.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
@@ -120,22 +120,6 @@ describe("hints", () => {
     assert.deepEqual(after((document) => (document.viewVersion = 3)), [{ kind: "view" }]);
     assert.deepEqual(after((document) => (document.presence = [])), [], "that the dead are forgotten is no news");
     assert.deepEqual(hintsBetween(undefined, before), [{ kind: "presence" }, { kind: "election", election: "e" }]);
-  });
-
-  it("is told of elections and documents alone in a large group, and of everything again once it is smaller", () => {
-    const document = group();
-    for (let n = 2; n <= HINTED_MEMBERS; n++) addMember(PLACE, document, { ...JOIN, incarnation: `i${n}`, node: `n${n}` });
-    const smaller = structuredClone(document);
-    addMember(PLACE, document, { ...JOIN, incarnation: "one more", node: "one more" });
-    document.viewVersion += 1;
-    assert.deepEqual(hintsBetween(smaller, document), []);
-    createElection(PLACE, document, "f");
-    document.documents.push({ name: "d", version: 1 });
-    assert.deepEqual(hintsBetween(smaller, document), [{ kind: "election", election: "f" }, { kind: "document", name: "d" }]);
-    const larger = structuredClone(document);
-    leave(PLACE, document, "one more", { value: { beat: 0, viewSeen: 0 }, version: 0, modifiedMs: 0 });
-    document.viewVersion += 1;
-    assert.deepEqual(hintsBetween(larger, document), [{ kind: "presence" }, { kind: "view" }]);
   });
 });
 

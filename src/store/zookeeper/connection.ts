@@ -52,7 +52,6 @@ export class ConnectionSource {
   /** With what znodes are made. */
   readonly acl: readonly Acl[];
   readonly #left: LeftSession[] = [];
-  readonly #strays = new Set<string>();
   readonly #acknowledged = new Map<string, Acknowledged>();
   /** What servers have said about themselves, by their address. */
   readonly facts = new Map<string, ServerFacts>();
@@ -108,18 +107,10 @@ export class ConnectionSource {
     this.#failed = undefined;
   }
 
-  /** A connection has broken: whoever opens one next, before the server forgets the session, goes on in it, on another server if there is one. `places`: those in queues that it held. */
-  leave({ key, server, sessionTimeoutMs }: ZookeeperClient, clock: Clock, places: readonly string[] = []): void {
+  /** A connection has broken: whoever opens one next, before the server forgets the session, goes on in it, on another server if there is one. */
+  leave({ key, server, sessionTimeoutMs }: ZookeeperClient, clock: Clock): void {
     this.#failed = server;
-    for (const place of places) this.#strays.add(place);
     this.putBack({ key, untilMs: clock.monotonicMs() + sessionTimeoutMs });
-  }
-
-  /** Places in queues that were held in sessions which others go on in: to be given back by the next one. */
-  takeStrays(): readonly string[] {
-    const strays = [...this.#strays];
-    this.#strays.clear();
-    return strays;
   }
 
   /** A session that was left and has not expired by what we know; each is given to one at a time. */

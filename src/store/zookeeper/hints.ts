@@ -1,18 +1,14 @@
 import type { Hint } from "../index.ts";
 import type { GroupDocument, PresenceEntry } from "./document.ts";
 
-/** In a group of more members than these nobody is hinted at who comes and goes, nor at a view: everybody would read that at once, the view with everybody's metadata, in place of the few whose beat is due. */
-export const HINTED_MEMBERS = 100;
-
 /** What the step from one document to a later one is to tell. Of a group that was not known before: everything. */
 export function hintsBetween(before: GroupDocument | undefined, after: GroupDocument): readonly Hint[] {
   const hints: Hint[] = [];
-  const isLarge = after.presence.filter(({ state }) => state === "alive").length > HINTED_MEMBERS;
-  if (!isLarge && presenceChanged(before, after)) hints.push({ kind: "presence" });
+  if (presenceChanged(before, after)) hints.push({ kind: "presence" });
   for (const { row } of after.elections) {
     if (before === undefined || row.version > before.electionsVersion) hints.push({ kind: "election", election: row.election });
   }
-  if (!isLarge && after.viewVersion !== (before?.viewVersion ?? 0)) hints.push({ kind: "view" });
+  if (after.viewVersion !== (before?.viewVersion ?? 0)) hints.push({ kind: "view" });
   for (const name of changedDocuments(before, after)) hints.push({ kind: "document", name });
   return hints;
 }

@@ -19,8 +19,6 @@ export interface GroupPaths {
   readonly terms: string;
   readonly fences: string;
   readonly documents: string;
-  /** The places of those who wait to change the document. */
-  readonly turns: string;
   /** The beat of an incarnation that is alive. */
   beat(incarnation: string): string;
   /** The metadata of an incarnation. */
@@ -54,7 +52,6 @@ export function pathsBelow(root: string): StorePaths {
         terms: `${group}/terms`,
         fences: `${group}/fences`,
         documents: `${group}/documents`,
-        turns: `${group}/turns`,
         beat: (incarnation) => `${group}/beats/${incarnation}`,
         member: (incarnation) => `${group}/members/${incarnation}`,
         segment: (first) => `${group}/events/${String(first).padStart(16, "0")}`,

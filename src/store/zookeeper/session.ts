@@ -38,12 +38,11 @@ import type {
 } from "../index.ts";
 import type { ZookeeperClient } from "./client/client.ts";
 import { isZookeeperError } from "./client/codes.ts";
-import { ANY_VERSION } from "./client/records.ts";
 import type { Operation, Stat } from "./client/records.ts";
 import { closeConnection } from "./connection.ts";
 import type { Connection, ConnectionSource } from "./connection.ts";
 import { electionIn, presenceIn, readData, readDocument, readText, stamp, stampedEvents, stampTerm, writeData, writeDocument } from "./document.ts";
-import type { BeatData, ElectionEntry, GroupDocument, MemberData } from "./document.ts";
+import type { BeatData, GroupDocument, MemberData } from "./document.ts";
 import { beginEpoch } from "./epoch.ts";
 import { endsSession, LARGEST_REQUEST_BYTES, mapZookeeperError, sizeOf, tooLarge } from "./errors.ts";
 import { hintsBetween } from "./hints.ts";
@@ -78,15 +77,12 @@ import {
 } from "./statements.ts";
 import type { FenceState, Place, Step, Versioned } from "./statements.ts";
 import type { StoreClock } from "./store-clock.ts";
-import { Turns } from "./turns.ts";
 
 /** How often a change is tried again after somebody else's came first. */
 const ATTEMPTS = 60;
-/** After so many attempts that were refused, also in its turn, something else than others is in the way, and it is given time. */
-const UNHURRIED_ATTEMPTS = 4;
 /** How often a reading is begun again because what belongs together changed in between. */
 const READINGS = 30;
-/** Pauses between attempts are chosen by chance, so that those who meet come apart; the longest grows with each attempt by this, up to the longest. */
+/** The pauses between attempts are chosen by chance, so that those who meet come apart; the longest grows with each attempt by what that took, and by this at least, up to the longest. */
 const PAUSE_STEP_MS = 4;
 const LONGEST_PAUSE_MS = 1_000;
 /** No attempt is begun after this part of a call's time: that it was in vain is to be answered before the deadline, which would end the session. */
@@ -94,12 +90,6 @@ const TRYING_SHARE = 0.7;
 /** In a group of more members than these, who hears that the document has changed reads it within so much for each of them: a change wakes everybody, and in a burst of changes one reading serves for many. */
 const PROMPT_MEMBERS = 50;
 const SPREAD_PER_MEMBER_MS = 4;
-/** The same where one such reading has just been made for another change: what all of them read together is to stay what machines bear, however long the burst. */
-const SPREAD_IN_BURST_PER_MEMBER_MS = 16;
-/** Whoever has changed the document itself mostly looks at the store next, and watches it by that; else it does so after this. */
-const AFTER_OWN_CHANGE_MS = 10;
-/** In a group of no more members than these, who contends for an election is told at once that something has changed, before it is read here what: the look that follows reads it anyway, and a hand-over waits for one answer less. */
-const FEW_MEMBERS = 10;
 /** A session beats for one incarnation; a few more are remembered where somebody tries things out. */
 const BEATS_REMEMBERED = 16;
 
@@ -143,7 +133,6 @@ export class ZookeeperSession implements StoreSession {
   readonly #gate: SessionGate;
   readonly #storeClock: StoreClock;
   readonly #open: OpenTransactions;
-  readonly #turns: Turns;
   readonly #listeners = new Set<(hint: Hint) => void>();
   readonly #ownBeats = new Map<string, Versioned<BeatData>>();
   #root: Root;
@@ -152,18 +141,7 @@ export class ZookeeperSession implements StoreSession {
   /** A watch is set that tells of the next change of the document as it is known, before any answer that was given after that change. */
   #watches = false;
   #changesHeard = 0;
-  /** How often the document was asked for. */
-  #fetches = 0;
-  /** Of which election it was told already that it may have changed, by a hint that had the document read. */
-  #toldAtOnce: string | undefined;
-  /** The earlier terms of elections that are contended for here, with the last term that they come before. */
-  readonly #termsAhead = new Map<string, { readonly token: number; readonly reading: Promise<Versioned<readonly TermRow[]> | undefined> }>();
-  /** Somebody else has changed the document since it was read here. */
-  #outdated = false;
-  /** Changes of this session that are under way: they read what they need, and the rest is seen to afterwards. */
-  #changing = 0;
   #readSoon: Timer | undefined;
-  #caughtUpMs = Number.NEGATIVE_INFINITY;
   /** Changes of one session take turns: they would only be in each other's way. */
   #turn: Promise<unknown> = Promise.resolve();
   #saysGoodbye = false;
@@ -188,10 +166,8 @@ export class ZookeeperSession implements StoreSession {
       warnings: [],
       evidence: { held: false, why: "ZooKeeper has no evidence of death: a session ends by silence" },
     };
-    this.#turns = new Turns({ client: this.#client, clock: context.clock, path: this.#paths.turns, acl: source.acl, ended: this.ended });
-    this.#client.onWatch = (event) => (event.path === this.#paths.group ? this.#documentChanged() : this.#turns.heard(event));
+    this.#client.onWatch = ({ path }) => (path === this.#paths.group ? this.#documentChanged() : undefined);
     this.#client.onBroken = (error) => this.#gate.end(mapZookeeperError(error, "the session", this.#label));
-    for (const place of source.takeStrays()) this.#turns.leave(place);
     this.#follow();
   }
 
@@ -210,22 +186,19 @@ export class ZookeeperSession implements StoreSession {
     const { incarnation, node, settings } = input;
     return this.#run("join", call, async (untilMs) => {
       for (let attempt = 1; this.#mayTry(attempt, untilMs); attempt++) {
-        // Whether it is up to date is seen to below.
-        if (this.#known === undefined && !(await this.#refresh())) {
+        if (!(await this.#refresh())) {
           const { document, operations } = makeGroup(this.#place(), input);
           const joined: JoinResult = { outcome: "joined", joinOrder: document.joinOrder, epoch: this.#root.data.epoch };
           if ((await this.#transact("join", operations)) !== undefined) return joined;
           await this.#pause(attempt);
           continue;
         }
-        let added = false;
-        const joined = await this.#change<JoinResult | "no group", Versioned<BeatData> | undefined>("join", untilMs, {
+        return await this.#change("join", untilMs, {
           more: async (document) => {
             const other = aliveOfNode(document, node);
             return other === undefined ? undefined : await this.#beatOf(other.incarnation);
           },
-          decide: (place, draft, beat) => {
-            added = false;
+          decide: (place, draft, beat): Step<JoinResult> => {
             if (draft.settings !== settings) return { answer: { outcome: "settings-mismatch", settings: draft.settings } };
             const known = presenceIn(draft, incarnation);
             const epoch = place.epoch.epoch;
@@ -234,16 +207,9 @@ export class ZookeeperSession implements StoreSession {
             const other = aliveOfNode(draft, node);
             if (other !== undefined) return { answer: { outcome: "name-taken", by: presenceRowOf(other, beat, this.#storeClock.nowMs()) } };
             const operations = addMember(place, draft, input);
-            added = true;
             return { answer: { outcome: "joined", joinOrder: draft.joinOrder, epoch }, operations };
           },
-          withoutGroup: "no group",
         });
-        if (joined === "no group") continue;
-        // The znode of its beats is as it was made: the first beat need not read it.
-        const joinedAtMs = this.#known === undefined ? undefined : presenceIn(this.#known.document, incarnation)?.joinedAtMs;
-        if (added && joinedAtMs !== undefined) this.#rememberBeat(incarnation, { value: { beat: 0, viewSeen: 0 }, version: 0, modifiedMs: joinedAtMs });
-        return joined;
       }
       throw this.#busy("join");
     });
@@ -360,7 +326,7 @@ export class ZookeeperSession implements StoreSession {
     let andPass = input.andPass === true;
     return this.#run("claim", call, async (untilMs) =>
       this.#change("claim", untilMs, {
-        more: async (document) => await this.#termsBefore(electionIn(document, input.election)),
+        more: async (document) => (electionIn(document, input.election) === undefined ? undefined : await this.#earlierTerms(input.election)),
         decide: (place, draft, terms): Step<ClaimResult | null> => {
           const step = claim(place, draft, { ...input, andPass }, terms);
           // Should it not be taken as it is, a transaction that is open may be why.
@@ -536,8 +502,7 @@ export class ZookeeperSession implements StoreSession {
     this.#readSoon?.cancel();
     this.#rememberSeen();
     if (this.#saysGoodbye) return;
-    // Where a place in the queue may be left that nobody knows of, it has to go with its session.
-    if (!this.#turns.isEntering) this.#source.leave(this.#client, this.#context.clock, this.#turns.held);
+    this.#source.leave(this.#client, this.#context.clock);
     this.#client.destroy();
   }
 
@@ -561,70 +526,42 @@ export class ZookeeperSession implements StoreSession {
   }
 
   /**
-   * Decides on a copy of the document as it is known, and writes it where its version is still that one; else it is read again, and who meets others twice queues. An answer that
+   * Decides on a copy of the document as it is known, and writes it where its version is still that one; else it is read again. An answer that
    * needs nothing written is given only on what was read during this call.
    */
   async #attempt<T, More>(operation: string, untilMs: number, change: Change<T, More>): Promise<T> {
     let fresh = false;
-    let meetsOthers = false;
-    let place: string | undefined;
-    this.#changing += 1;
-    try {
-      for (let attempt = 1; this.#mayTry(attempt, untilMs); attempt++) {
-        if (!fresh && (this.#known === undefined || this.#outdated)) {
-          meetsOthers = this.#outdated;
-          await this.#refresh();
-          fresh = true;
-        }
-        const known = this.#known;
-        if (known === undefined) {
-          if (change.withoutGroup !== undefined) return change.withoutGroup;
-          throw this.#groupUnknown();
-        }
-        const draft = structuredClone(known.document);
-        const more = await change.more(draft);
-        const { answer, operations } = change.decide(this.#place(), draft, more);
-        if (operations === undefined && fresh) return answer;
-        if (operations === undefined) {
-          await this.#refresh();
-          fresh = true;
-          continue;
-        }
+    for (let attempt = 1; this.#mayTry(attempt, untilMs); attempt++) {
+      if (this.#known === undefined && !fresh) {
+        await this.#refresh();
+        fresh = true;
+      }
+      const known = this.#known;
+      if (known === undefined) {
+        if (change.withoutGroup !== undefined) return change.withoutGroup;
+        throw this.#groupUnknown();
+      }
+      const beganMs = this.#context.clock.monotonicMs();
+      const draft = structuredClone(known.document);
+      const more = await change.more(draft);
+      const { answer, operations } = change.decide(this.#place(), draft, more);
+      if (operations === undefined && fresh) return answer;
+      if (operations !== undefined) {
         const document: Operation = { op: "setData", path: this.#paths.group, data: writeDocument(draft), version: known.version };
-        const leaving: readonly Operation[] = place === undefined ? [] : [{ op: "delete", path: place, version: ANY_VERSION }];
-        const stat = (await this.#transact(operation, [document, ...operations, ...leaving]))?.[0];
+        const stat = (await this.#transact(operation, [document, ...operations]))?.[0];
         if (stat !== undefined && stat !== null) {
-          if (place !== undefined) this.#turns.left(place);
-          place = undefined;
           this.#storeClock.seeOwn(stat.modifiedMs);
           stamp(draft, stat.modifiedMs);
           this.#adopt({ document: draft, version: stat.version, zxid: stat.modifiedZxid });
-          // The watch was on the version before, and so told of nothing but this.
-          this.#outdated = false;
           return answer;
         }
-        // What refused it was the ensemble as it is: what this server shows behind that answer is no older.
-        if (attempt > UNHURRIED_ATTEMPTS) await this.#pause(attempt);
-        if (meetsOthers) place = await this.#queue(place, untilMs);
-        else await this.#fetch();
-        meetsOthers = true;
-        fresh = true;
+        if (attempt > 1) await this.#pause(attempt, this.#context.clock.monotonicMs() - beganMs);
       }
-    } finally {
-      if (place !== undefined) this.#turns.leave(place);
-      this.#changing -= 1;
-      if (!this.#watches && this.#known !== undefined) this.#catchUp(AFTER_OWN_CHANGE_MS);
+      await this.#refresh();
+      fresh = true;
     }
     if (change.lost !== undefined) return change.lost;
     throw this.#busy(operation);
-  }
-
-  /** Waits for the turn of this place, or takes one first, and reads the document. */
-  async #queue(place: string | undefined, untilMs: number): Promise<string> {
-    for (let mine = place; ; mine = undefined) {
-      mine ??= await this.#turns.enter();
-      if (await this.#turns.untilNext(mine, untilMs, async () => await this.#fetch())) return mine;
-    }
   }
 
   /**
@@ -677,11 +614,9 @@ export class ZookeeperSession implements StoreSession {
   async #fetch(): Promise<boolean> {
     const path = this.#paths.group;
     const heard = this.#changesHeard;
-    this.#fetches += 1;
     try {
       const { data, stat } = await this.#client.request({ op: "getData", path, watch: true });
       this.#watches = heard === this.#changesHeard;
-      if (this.#watches) this.#outdated = false;
       this.#storeClock.see(stat.modifiedMs);
       if (this.#known?.zxid !== stat.modifiedZxid) this.#adopt({ document: readDocument(data, stat.modifiedMs, path), version: stat.version, zxid: stat.modifiedZxid });
       return true;
@@ -693,19 +628,10 @@ export class ZookeeperSession implements StoreSession {
     }
   }
 
-  /** Asks to be told of the next change, where the document is as this session wrote it itself. Answers whether it still is: then it need not be read. */
-  async #watchKnown(): Promise<boolean> {
-    if (this.#known === undefined || this.#outdated) return false;
-    const heard = this.#changesHeard;
-    const { stat } = await this.#client.request({ op: "exists", path: this.#paths.group, watch: true });
-    this.#watches = heard === this.#changesHeard && stat.modifiedZxid === this.#known?.zxid;
-    return this.#watches;
-  }
-
   /** Keeps what is known up to date from now on, for hints and for the next change. What fails here shows with the next operation. */
   #follow(): void {
     const follow = async () => {
-      if ((await this.#watchKnown()) || (await this.#fetch())) return;
+      if (await this.#fetch()) return;
       await this.#client.request({ op: "exists", path: this.#paths.group, watch: true }); // throws where it still is not there, and is told when it is
       await this.#fetch();
     };
@@ -715,56 +641,21 @@ export class ZookeeperSession implements StoreSession {
   /** Told by the watch, which is over with that. */
   #documentChanged(): void {
     this.#watches = false;
-    this.#outdated = true;
-    this.#toldAtOnce = undefined;
     this.#changesHeard += 1;
-    if (this.#changing === 0 && !this.#tellAtOnce()) this.#catchUp();
-  }
-
-  /** Hints at an election that is contended for, whichever has changed: answers whether that had the document read. */
-  #tellAtOnce(): boolean {
-    const document = this.#known?.document;
-    if (document === undefined || aliveCount(document) > FEW_MEMBERS) return false;
-    const before = this.#fetches;
-    for (const { row } of this.#contended(document)) {
-      this.#tell({ kind: "election", election: row.election });
-      if (this.#fetches === before) continue;
-      this.#toldAtOnce = row.election;
-      return true;
-    }
-    return false;
-  }
-
-  #tell(hint: Hint): void {
-    for (const listener of [...this.#listeners]) listener(hint);
-  }
-
-  /** Has the document read again, and watched, soon. */
-  #catchUp(atLeastMs = 0): void {
-    if (this.ended.aborted) return;
     const { clock, random } = this.#context;
-    const members = this.#known === undefined ? 0 : aliveCount(this.#known.document);
+    const members = this.#known?.document.presence.filter(({ state }) => state === "alive").length ?? 0;
+    if (members <= PROMPT_MEMBERS) return this.#follow();
     this.#readSoon?.cancel();
-    this.#readSoon = undefined;
-    if (members <= PROMPT_MEMBERS && atLeastMs === 0) return this.#follow();
-    const isBurst = clock.monotonicMs() - this.#caughtUpMs < members * SPREAD_IN_BURST_PER_MEMBER_MS;
-    const spreadMs = members <= PROMPT_MEMBERS ? 0 : members * (isBurst ? SPREAD_IN_BURST_PER_MEMBER_MS : SPREAD_PER_MEMBER_MS);
-    this.#readSoon = clock.setTimer(Math.max(atLeastMs, random.next() * spreadMs), () => {
-      this.#readSoon = undefined;
-      if (this.#watches) return; // whoever has read it meanwhile, for a beat, watches again
-      this.#caughtUpMs = clock.monotonicMs();
-      this.#follow();
-    });
+    // Whoever has read it meanwhile, for a beat, watches again.
+    this.#readSoon = clock.setTimer(random.next() * members * SPREAD_PER_MEMBER_MS, () => (this.#watches ? undefined : this.#follow()));
   }
 
   #adopt(next: Known): void {
     const before = this.#known;
     if (before !== undefined && next.zxid <= before.zxid) return;
     this.#known = next;
-    const told = this.#toldAtOnce;
-    this.#toldAtOnce = undefined;
-    if (this.#listeners.size > 0) for (const hint of hintsBetween(before?.document, next.document)) if (hint.kind !== "election" || hint.election !== told) this.#tell(hint);
-    this.#readAhead(next.document);
+    if (this.#listeners.size === 0) return;
+    for (const hint of hintsBetween(before?.document, next.document)) for (const listener of [...this.#listeners]) listener(hint);
   }
 
   /** A reading of what the ensemble has now. */
@@ -817,32 +708,6 @@ export class ZookeeperSession implements StoreSession {
 
   async #beatOf(incarnation: string): Promise<Versioned<BeatData> | undefined> {
     return await this.#data<BeatData>(this.#paths.beat(incarnation));
-  }
-
-  /** Each claim changes them, and the last term with them: so what was read ahead is out of date only where the document is. It serves for one attempt. */
-  async #termsBefore(entry: ElectionEntry | undefined): Promise<Versioned<readonly TermRow[]> | undefined> {
-    if (entry === undefined) return undefined;
-    const { election } = entry.row;
-    const ahead = this.#termsAhead.get(election);
-    this.#termsAhead.delete(election);
-    return ahead !== undefined && ahead.token === entry.term?.token ? await ahead.reading : await this.#earlierTerms(election);
-  }
-
-  /** Reads what a claim will need, as soon as somebody else's term has begun. */
-  #readAhead(document: GroupDocument): void {
-    if (aliveCount(document) > FEW_MEMBERS) return;
-    for (const { row, term } of this.#contended(document)) {
-      const { election, holder } = row;
-      if (term === null || holder === null || this.#ownBeats.has(holder.incarnation) || this.#termsAhead.get(election)?.token === term.token) continue;
-      const reading = this.#earlierTerms(election);
-      reading.catch(() => undefined);
-      this.#termsAhead.set(election, { token: term.token, reading });
-    }
-  }
-
-  /** The elections that this session's incarnation contends for. */
-  #contended(document: GroupDocument): readonly ElectionEntry[] {
-    return document.elections.filter(({ candidates }) => candidates.some(({ incarnation }) => this.#ownBeats.has(incarnation)));
   }
 
   async #earlierTerms(election: string): Promise<Versioned<readonly TermRow[]> | undefined> {
@@ -919,9 +784,9 @@ export class ZookeeperSession implements StoreSession {
     return attempt === 1 || (attempt <= ATTEMPTS && this.#context.clock.monotonicMs() < untilMs);
   }
 
-  async #pause(attempt: number): Promise<void> {
+  async #pause(attempt: number, tookMs = 0): Promise<void> {
     const { clock, random } = this.#context;
-    await sleep(clock, random.next() * Math.min(LONGEST_PAUSE_MS, PAUSE_STEP_MS * attempt), this.ended);
+    await sleep(clock, random.next() * Math.min(LONGEST_PAUSE_MS, Math.max(PAUSE_STEP_MS, tookMs) * attempt), this.ended);
   }
 
   #place(): Place {
@@ -940,10 +805,6 @@ export class ZookeeperSession implements StoreSession {
   #throwUnknown(): never {
     throw this.#groupUnknown();
   }
-}
-
-function aliveCount({ presence }: GroupDocument): number {
-  return presence.filter(({ state }) => state === "alive").length;
 }
 
 /** Whose beats a look shows. */

@@ -80,7 +80,7 @@ export function makeGroup(place: Place, input: JoinInput): { readonly document: 
     events: [],
   };
   const member = addMember(place, document, input);
-  const folders = [paths.beats, paths.members, paths.events, paths.terms, paths.fences, paths.documents, paths.turns].map((path) => create(path, acl));
+  const folders = [paths.beats, paths.members, paths.events, paths.terms, paths.fences, paths.documents].map((path) => create(path, acl));
   return { document, operations: [create(paths.group, acl, writeDocument(document)), create(paths.view, acl), ...folders, ...member] };
 }
 

@@ -101,40 +101,4 @@ await describeWithServer("what it costs ZooKeeper", {}, (server) => {
     });
     assert.equal(cost.written, 3);
   });
-
-  it("a first beat reads nothing of its own: the znode is as joining made it", async (t) => {
-    const scene = sceneOn(t, zookeeper({ url: server.url }));
-    await scene.member();
-    const member = await scene.member();
-    const cost = await during(async () => assert.equal((await member.beat({ watch: [] })).accepted, true));
-    assert.ok(cost.requests <= 3 && cost.written === 1, JSON.stringify(cost)); // the document, and its watch, beside the beat
-  });
-
-  it("in a small group who contends is told of a resignation before anything is read, and then looks once and claims, reading no more", async (t) => {
-    const scene = sceneOn(t, zookeeper({ url: server.url }));
-    const [holder, successor] = [await scene.member(), await scene.member()];
-    const token = await holder.lead("e");
-    const { incarnation, node, session, call } = successor;
-    await session.setCandidacy({ election: "e", incarnation, candidacy: { priority: 0, fit: true } }, call);
-    const seen = await successor.beat({ watch: [] });
-    assert.equal(seen.elections.find(({ election }) => election === "e")?.token, token);
-    const claimed = new Promise<unknown>((resolve, reject) => {
-      const off = session.onHint((hint) => {
-        if (hint.kind !== "election" || hint.election !== "e") return;
-        off();
-        const looking = session.look({ watch: [], cursor: cursorOf(seen) }, call);
-        looking.then(async ({ elections, epoch }) => {
-          assert.equal(elections.find(({ election }) => election === "e")?.holder, null);
-          return await session.claim({ election: "e", incarnation, node, expectedToken: token, epoch, tokenSeen: token, andPass: true }, call);
-        }).then(resolve, reject);
-      });
-    });
-    const cost = await during(async () => {
-      assert.equal(await holder.resign("e", token), true);
-      assert.deepEqual(await claimed, { token: token + 1, passed: true });
-    });
-    assert.equal(cost.written, 2);
-    // Two transactions, the look's three, and what both have to ask to be told of the next change.
-    assert.ok(cost.requests <= 2 + 3 + 3, `${cost.requests} requests`);
-  });
 });

@@ -14,7 +14,6 @@ export const AUTH_XID = -4;
 export const WATCH_XID = -1;
 
 const EPHEMERAL = 1;
-const SEQUENTIAL = 2;
 /** What a version is where any will do. */
 export const ANY_VERSION = -1;
 
@@ -47,7 +46,7 @@ export interface Stat {
 
 /** A part of a transaction. */
 export type Operation =
-  | { readonly op: "create"; readonly path: string; readonly data: Uint8Array; readonly acl: readonly Acl[]; readonly ephemeral?: boolean; /** The server puts the next number of the parent behind the name. */ readonly sequential?: boolean }
+  | { readonly op: "create"; readonly path: string; readonly data: Uint8Array; readonly acl: readonly Acl[]; readonly ephemeral?: boolean }
   | { readonly op: "delete"; readonly path: string; readonly version: number }
   | { readonly op: "setData"; readonly path: string; readonly data: Uint8Array; readonly version: number }
   | { readonly op: "check"; readonly path: string; readonly version: number };
@@ -76,8 +75,7 @@ export interface Answers {
   readonly sync: null;
   readonly sasl: { readonly token: Buffer };
   readonly closeSession: null;
-  /** `path`: as it was made. */
-  readonly create: { readonly path: string; readonly stat: Stat };
+  readonly create: { readonly stat: Stat };
   readonly delete: null;
   readonly setData: { readonly stat: Stat };
   readonly multi: { readonly results: readonly OperationResult[] };
@@ -187,7 +185,7 @@ function writeOperation(writer: JuteWriter, operation: Operation): void {
     case "create":
       writer.buffer(operation.data);
       writer.list(operation.acl, (list, { permissions, scheme, id }) => list.int(permissions).string(scheme).string(id));
-      writer.int((operation.ephemeral === true ? EPHEMERAL : 0) | (operation.sequential === true ? SEQUENTIAL : 0));
+      writer.int(operation.ephemeral === true ? EPHEMERAL : 0);
       break;
     case "setData":
       writer.buffer(operation.data).int(operation.version);
@@ -220,7 +218,8 @@ export function decodeAnswer(request: Request, body: JuteReader): Answers[Reques
     case "setData":
       return { stat: readStat(body) };
     case "create":
-      return { path: body.string() ?? "", stat: readStat(body) };
+      body.string();
+      return { stat: readStat(body) };
     case "getData": {
       const data = body.buffer() ?? Buffer.alloc(0);
       return { data, stat: readStat(body) };
