@@ -1,0 +1,70 @@
+import type { Mutant } from "../simulation/mutants/mutant.ts";
+
+const [COORDINATE, COORDINATOR, FOLLOW, FOLLOWER, FARM] = ["src/farm/coordinate.ts", "src/farm/coordinator.ts", "src/farm/follow.ts", "src/farm/follower.ts", "src/farm/farm.ts"] as const;
+
+/** Known-bad variants of the room, each of which a story of `simulate.ts` has to catch. `node test/farm/main.ts --mutants` plays them. */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "no-vote-counted",
+    wrong: "The coordinator decides without the votes that are not there yet.",
+    changes: [{ file: COORDINATE, from: "({ incarnation }) => votes.get(incarnation) === undefined);", to: "() => false);" }],
+  },
+  {
+    name: "a-no-is-no-matter",
+    wrong: "A member that cannot is taken for one that can.",
+    changes: [{ file: COORDINATE, from: "if (vote?.yes === false)", to: 'if (vote?.yes === false && vote.why === "never")' }],
+  },
+  {
+    name: "commit-before-stored",
+    wrong: "The coordinator applies its decision before it is in the store.",
+    changes: [
+      { file: COORDINATOR, from: '      if (step.kind === "write") wrote =', to: '      if (step.kind === "write") (records as Map<string, Understood<AppRecord>>).set(appDocument(name), { version, value: step.record });\n      if (step.kind === "write") globalThis.dispatchEvent(new Event(`hasty ${fence.incarnation}`));\n      if (step.kind === "write") wrote =' },
+      { file: FARM, from: "    const { wrote, waitMs } = await", to: "    globalThis.addEventListener(`hasty ${fence.incarnation}`, () => this.#follow(), { once: true });\n    const { wrote, waitMs } = await" },
+    ],
+  },
+  {
+    name: "proposal-applied",
+    wrong: "A member applies what is only proposed.",
+    changes: [{ file: FOLLOW, from: 'return change?.phase === "rolling" && change.admitted.includes(node) ? change.release : current;', to: "return change !== null && node !== undefined ? change.release : current;" }],
+  },
+  {
+    name: "newcomer-skipped",
+    wrong: "A member that starts does not apply what was decided before.",
+    changes: [{ file: FOLLOW, from: "  if (differs && pauseMs <= 0) {\n", to: "  if (differs && pauseMs <= 0 && (local.voted !== null || local.active !== null)) {\n" }],
+  },
+  {
+    name: "decision-not-reread",
+    wrong: "A coordinator writes what it decided over what another one has decided meanwhile, and under no term.",
+    changes: [{ file: COORDINATOR, from: "expectedVersion, text: encode(record), fence });", to: "expectedVersion: (await this.#ports.documents.read(appDocument(record.name)))?.version ?? expectedVersion, text: encode(record), ...(fence.token < 0 ? { fence } : {}) });" }],
+  },
+  {
+    name: "unfenced",
+    wrong: "A coordinator whose term is over may still decide, while nobody else has.",
+    changes: [{ file: COORDINATOR, from: "expectedVersion, text: encode(record), fence });", to: "expectedVersion, text: encode(record), ...(fence.token < 0 ? { fence } : {}) });" }],
+  },
+  {
+    name: "voted-before-prepared",
+    wrong: "A member votes yes, and prepares when it has to apply it.",
+    changes: [{ file: FOLLOWER, from: "      await this.#prepare(change.release, change, signal);\n", to: "      if (change.id === \"never\") await this.#prepare(change.release, change, signal);\n" }],
+  },
+  {
+    name: "patience-without-end",
+    wrong: "A vote that does not come is waited for, for ever.",
+    changes: [{ file: COORDINATE, from: "  if (waitedMs < change.prepareMs) return", to: "  if (waitedMs < 1e12) return" }],
+  },
+  {
+    name: "wave-not-waited-for",
+    wrong: "The next wave begins before this one is healthy.",
+    changes: [{ file: COORDINATE, from: "  if (pending.length === 0) return", to: "  if (pending.length < 1_000) return" }],
+  },
+  {
+    name: "wave-not-taken-back",
+    wrong: "Members of a wave that was taken back keep what they have.",
+    changes: [{ file: FOLLOW, from: "  const differs = release?.id !== local.active?.id;", to: '  const differs = release?.id !== local.active?.id && !(local.active !== null && record.outcomes[0]?.result === "rolled-back");' }],
+  },
+  {
+    name: "never-discarded",
+    wrong: "What was prepared in vain is kept.",
+    changes: [{ file: FOLLOW, from: 'return { kind: "discard", release: each };', to: "break;" }],
+  },
+];

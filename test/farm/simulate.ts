@@ -1,0 +1,386 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createCluster } from "../../src/cluster/index.ts";
+import type { Cluster } from "../../src/cluster/index.ts";
+import type { AppRecord, Artifact, FarmHandler, HandlerContext } from "../../src/farm/index.ts";
+import { isTribuneError, seededRandom, silentLogger, sleep, TribuneError } from "../../src/kernel/index.ts";
+import type { Random } from "../../src/kernel/index.ts";
+import { MemoryProvider } from "../../src/store/memory/index.ts";
+import type { MemoryTransaction } from "../../src/store/memory/index.ts";
+import type { OpenContext, StoreProvider, StoreSession, WriteDocumentInput } from "../../src/store/index.ts";
+import { MemoryNetwork } from "../../src/transport/index.ts";
+import { Checker } from "./checker.ts";
+import { DiskClock, ProcessClock } from "./disk-clock.ts";
+
+/** What happened, and what was wrong with it. */
+export interface Story {
+  readonly complaints: readonly string[];
+  readonly changes: number;
+  readonly committed: number;
+  readonly rolledBack: number;
+  readonly waves: number;
+  /** Votes that said no. */
+  readonly refusals: number;
+  readonly faults: number;
+  readonly deaths: number;
+  /** Coordinators that were killed with a decision in their hands: before it was stored, or after. */
+  readonly deathsAtDecision: number;
+  readonly newcomers: number;
+  readonly activations: number;
+}
+
+/** How long a story is, in virtual milliseconds, and the quiet after it. */
+const STORY_MS = 45_000;
+const QUIET_MS = 90_000;
+const GROUP = "g";
+const FOLDER = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+const NAMES = ["app", "web"] as const;
+
+/** How a release behaves on one node. */
+interface Temper {
+  readonly prepare: "well" | "refuses" | "hangs" | "slowly";
+  /** So many times activating fails first, and health says no. */
+  failures: number;
+  sick: number;
+}
+
+/** One run of one node. */
+export class Process {
+  readonly node: string;
+  readonly clock: ProcessClock;
+  readonly cluster: Cluster<MemoryTransaction>;
+  readonly #world: FarmWorld;
+  readonly #sessions = new Set<StoreSession>();
+  /** To the store. */
+  link: "up" | "cut" = "up";
+  /** Its start has resolved. */
+  isUp = false;
+
+  constructor(world: FarmWorld, node: string) {
+    this.#world = world;
+    this.node = node;
+    this.clock = new ProcessClock(world.clock);
+    const { kind, label, capabilities, fenced, schema } = world.store;
+    const store: StoreProvider<MemoryTransaction> = { kind, label, capabilities, fenced, schema, open: (context) => this.#open(context), close: () => Promise.resolve() };
+    this.cluster = createCluster<MemoryTransaction>({
+      group: GROUP,
+      node,
+      store,
+      preset: "fast",
+      crashDetection: "lease",
+      logger: { ...silentLogger, warn: (fields) => world.checker.warned(this, fields) },
+      clock: this.clock,
+      random: seededRandom(Math.floor(world.random.next() * 2 ** 31)),
+      channel: { transport: world.network.transport() },
+      farm: { dir: join(world.folder, node), handlers: { "*": world.handler(this) }, pollMs: 700, pieceBytes: 4_096, prepareMs: 8_000, activateMs: 3_000, catchUpMs: 20_000 },
+    });
+  }
+
+  get isAlive(): boolean {
+    return this.clock.state !== "killed";
+  }
+
+  cut(): void {
+    this.link = "cut";
+    for (const session of this.#sessions) session.destroy(new TribuneError("STORE_SESSION_ENDED", "the link was cut"));
+    this.#sessions.clear();
+  }
+
+  async #open(context: OpenContext): Promise<StoreSession> {
+    await this.#travel();
+    if (this.link === "cut") throw new TribuneError("STORE_UNREACHABLE", "the link is cut");
+    const session = await this.#world.store.open(context);
+    this.#sessions.add(session);
+    return new Proxy(session, { get: (target, name) => this.#over(target, name) });
+  }
+
+  /** A property of a session at the end of a wire: what is asked takes its time, and so does the answer; it may be that nobody is there any more to hear it. */
+  #over(target: StoreSession, name: string | symbol): unknown {
+    const value: unknown = Reflect.get(target, name, target);
+    if (typeof value !== "function") return value;
+    const method = (value as (...args: unknown[]) => unknown).bind(target);
+    if (name === "onHint") return (listener: (hint: unknown) => void) => method((hint: unknown) => (this.clock.state === "running" ? listener(hint) : undefined));
+    if (name === "destroy" || name === "attend" || name === "close") return method;
+    return async (...args: unknown[]) => {
+      if (name === "listDocuments") this.#world.checker.asked(this, (args[0] as { readonly prefix: string }).prefix);
+      await this.#travel();
+      const before = name === "writeDocument" ? this.#world.beforeWrite(this, args[0] as WriteDocumentInput) : "done";
+      if (before === "never") return await new Promise(() => undefined);
+      const answer = await method(...args);
+      if (name === "writeDocument" && answer === true) this.#world.checker.written(this, args[0] as WriteDocumentInput);
+      if (before === "last") this.#world.kill(this);
+      await this.#travel();
+      return answer;
+    };
+  }
+
+  #travel(): Promise<void> {
+    return sleep(this.clock, 0.5 + this.#world.random.next() * 6);
+  }
+}
+
+/** Nodes with farms on one store and one network, on virtual time. */
+export class FarmWorld {
+  readonly clock = new DiskClock();
+  readonly random: Random;
+  readonly store: MemoryProvider;
+  readonly network: MemoryNetwork;
+  readonly folder = mkdtempSync(join(FOLDER, "tribune-farm-story-"));
+  readonly checker: Checker;
+  readonly processes: Process[] = [];
+  readonly count = { changes: 0, faults: 0, deaths: 0, deathsAtDecision: 0, newcomers: 0 };
+  /** By name, version and node. */
+  readonly #tempers = new Map<string, Temper>();
+  /** Opened when faults are over. */
+  readonly #over = Promise.withResolvers<void>();
+  /** How likely a coordinator is killed at a decision. */
+  deadlyDecisions = 0;
+
+  constructor(seed: number) {
+    this.random = seededRandom(seed);
+    this.store = new MemoryProvider({ clock: this.clock });
+    this.network = new MemoryNetwork({ clock: this.clock, random: this.random });
+    this.checker = new Checker(() => this.store.engine.fence(GROUP, "coordinator"));
+  }
+
+  get alive(): Process[] {
+    return this.processes.filter(({ isAlive }) => isAlive);
+  }
+
+  chance(share: number): boolean {
+    return this.random.next() < share;
+  }
+
+  pick<T>(from: readonly T[]): T {
+    return from[Math.floor(this.random.next() * from.length)] as T;
+  }
+
+  start(node: string): Process {
+    const process = new Process(this, node);
+    this.processes.push(process);
+    const fromMs = this.clock.monotonicMs();
+    process.cluster.start().then(
+      () => {
+        process.isUp = true;
+        if (process.isAlive && this.clock.monotonicMs() - fromMs < 15_000) this.checker.started(process, fromMs);
+      },
+      (error: unknown) => {
+        // It may be that its name is still taken by its run before: then it ends, and is started again.
+        process.clock.state = "killed";
+        if (!isTribuneError(error, "NODE_NAME_TAKEN")) this.checker.complain(`${node} could not start: ${String(error)}`);
+      },
+    );
+    return process;
+  }
+
+  /** As SIGKILL: nothing of it runs any more, and its kernel resets its connections. */
+  kill(process: Process): void {
+    if (!process.isAlive) return;
+    process.clock.state = "killed";
+    this.network.crash(process.node);
+    this.checker.ended(process);
+    this.count.deaths++;
+  }
+
+  /** Whether a write of this process comes about: it may die before it, or after it. */
+  beforeWrite(process: Process, { name, text }: WriteDocumentInput): "done" | "never" | "last" {
+    if (this.deadlyDecisions === 0 || !name.startsWith("farm.app.") || !this.checker.isDecision(JSON.parse(text) as AppRecord) || !this.chance(this.deadlyDecisions)) return "done";
+    this.count.deathsAtDecision++;
+    if (this.chance(0.5)) return "last";
+    this.kill(process);
+    return "never";
+  }
+
+  /** Before a release is asked for: how it will behave where. */
+  temper(name: string, version: string): void {
+    for (const node of new Set(this.processes.map((each) => each.node))) {
+      const prepare = this.chance(0.05) ? "refuses" : this.chance(0.05) ? "hangs" : this.chance(0.2) ? "slowly" : "well";
+      this.#tempers.set(`${name} ${version} ${node}`, { prepare, failures: this.chance(0.07) ? 1 : 0, sick: this.chance(0.1) ? 1 + Math.floor(this.random.next() * 3) : 0 });
+    }
+  }
+
+  handler(process: Process): FarmHandler {
+    const { checker } = this;
+    const temperOf = ({ name, version }: Artifact): Temper => this.#tempers.get(`${name} ${version} ${process.node}`) ?? { prepare: "well", failures: 0, sick: 0 };
+    // Nothing of a process that was killed goes on.
+    const inLife = async (work: () => unknown): Promise<unknown> => (process.isAlive ? await work() : await new Promise(() => undefined));
+    const slowly = (signal: AbortSignal) => sleep(process.clock, this.random.next() * 5_000, signal);
+    return {
+      prepare: (artifact: Artifact, _dir: string, { signal }: HandlerContext) =>
+        inLife(async () => {
+          const { prepare } = temperOf(artifact);
+          checker.preparing(process, artifact, readFileSync(artifact.path, "utf8") === content(artifact.name, artifact.version));
+          if (prepare === "hangs") await this.#over.promise;
+          if (prepare === "slowly") await slowly(signal);
+          if (prepare === "refuses" && this.deadlyDecisions > 0) throw new Error("it cannot run here");
+          if (process.isAlive && !signal.aborted) checker.prepared(process, artifact);
+        }),
+      activate: (artifact: Artifact) =>
+        inLife(() => {
+          checker.activating(process, artifact);
+          const temper = temperOf(artifact);
+          if (temper.failures-- > 0) throw new Error("the port is taken");
+          checker.activated(process, artifact);
+        }),
+      health: (artifact: Artifact) => inLife(() => temperOf(artifact).sick-- <= 0),
+      deactivate: (artifact: Artifact) => inLife(() => checker.deactivated(process, artifact)),
+      discard: (artifact: Artifact) => inLife(() => checker.discarded(process, artifact)),
+    };
+  }
+
+  /** Whatever hung hangs no more, and whoever refused refuses no more. */
+  mend(): void {
+    this.deadlyDecisions = 0;
+    this.#over.resolve();
+  }
+
+  end(): void {
+    for (const process of this.alive) process.clock.state = "killed";
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** What is in the artifact of a version. */
+export function content(name: string, version: string): string {
+  return `${name} ${version} `.repeat(1 + (version.length * 7 + Number(version)) % 900);
+}
+
+/**
+ * Three members, and later more, that deploy, go back and undeploy, all at once and in waves, while preparing is refused or hangs, activating fails, links to each other and to the store are cut, and members freeze, die, with a decision in their hands too, and come back. Of one seed always the same story.
+ *
+ * Judged while it happens by a {@link Checker}; and after quiet all members have what is desired, nothing is under way, nothing is kept prepared, and one more deployment comes to everybody.
+ */
+export async function simulate(seed: number): Promise<Story> {
+  const world = new FarmWorld(seed);
+  try {
+    return await play(world);
+  } finally {
+    world.end();
+  }
+}
+
+async function play(world: FarmWorld): Promise<Story> {
+  const { clock, random, network, count, checker, pick, chance } = bound(world);
+  let versions = 0;
+  const reverts = new Set<() => void>();
+  const later = (ms: number, undo: () => void): void => {
+    const once = () => {
+      if (reverts.delete(once)) undo();
+    };
+    reverts.add(once);
+    clock.setTimer(ms, once);
+  };
+
+  const change = (): void => {
+    const from = pick(world.alive.filter(({ isUp }) => isUp));
+    if ((from as Process | undefined) === undefined) return;
+    count.changes++;
+    const { farm } = from.cluster;
+    const name = chance(0.8) ? NAMES[0] : NAMES[1];
+    const dice = random.next();
+    const calledOff = new AbortController();
+    if (chance(0.1)) clock.setTimer(random.next() * 4_000, () => calledOff.abort());
+    const options = { signal: calledOff.signal, ...(chance(0.3) ? { rolling: { by: 1, waveMs: 4_000 } } : {}) };
+    if (dice < 0.8) {
+      const version = String(++versions);
+      world.temper(name, version);
+      checker.judge(farm.deploy({ name, version, artifact: new Uint8Array(Buffer.from(content(name, version))), ...options }), { name, version, calledOff: calledOff.signal });
+    } else if (dice < 0.93) checker.judge(farm.rollback(name, options), undefined);
+    else checker.judge(farm.undeploy(name, { signal: calledOff.signal }), undefined);
+  };
+
+  const others = (process: Process): string[] => [...new Set(world.processes.map(({ node }) => node))].filter((node) => node !== process.node);
+  const fault = (): void => {
+    const process = pick(world.alive);
+    if ((process as Process | undefined) === undefined) return;
+    count.faults++;
+    const other = pick(others(process));
+    const ms = random.next() * 5_000;
+    const dice = random.next();
+    if (dice < 0.2) {
+      process.cut();
+      later(ms, () => (process.link = "up"));
+    } else if (dice < 0.4) {
+      if (process.clock.state !== "running") return;
+      process.clock.state = "frozen";
+      for (const each of others(process)) network.cut(each, process.node);
+      later(ms, () => {
+        process.clock.thaw();
+        for (const each of others(process)) network.heal(each, process.node);
+      });
+    } else if (dice < 0.55) network.break(process.node, other, chance(0.5) ? "lost" : "arrive");
+    else if (dice < 0.7) {
+      network.cut(process.node, other);
+      later(ms, () => network.heal(process.node, other));
+    } else if (dice < 0.85) {
+      network.delay(process.node, other, random.next() * 1_000);
+      later(ms, () => network.heal(process.node, other));
+    } else {
+      network.bar(process.node, other);
+      later(ms, () => network.unbar(process.node, other));
+    }
+  };
+
+  /** Those who are dead come back, sooner or later. */
+  const comeBack = (share: number): void => {
+    for (const node of new Set(world.processes.map((each) => each.node))) if (!world.alive.some((each) => each.node === node) && chance(share)) world.start(node);
+  };
+  const death = (): void => {
+    if (world.alive.length < 2) return;
+    world.kill(pick(world.alive));
+  };
+
+  for (const node of ["a", "b", "c"]) {
+    world.start(node);
+    await clock.advance(2_500);
+  }
+  world.deadlyDecisions = 0.06;
+  let known = world.processes.length;
+  for (const endMs = clock.monotonicMs() + STORY_MS; clock.monotonicMs() < endMs; ) {
+    await clock.advance(random.next() * 1_400);
+    const dice = random.next();
+    if (dice < 0.45) change();
+    else if (dice < 0.75) fault();
+    else if (dice < 0.8) death();
+    else if (dice < 0.83 && known < 5) {
+      count.newcomers++;
+      world.start("abcdefgh"[known++] ?? "h");
+    }
+    comeBack(0.12);
+  }
+
+  for (const each of [...reverts]) each();
+  world.mend();
+  for (const endMs = clock.monotonicMs() + QUIET_MS; clock.monotonicMs() < endMs; await clock.advance(5_000)) comeBack(1);
+  judgeQuiet(world);
+  const first = world.alive[0];
+  if (first !== undefined && first.isUp) {
+    let report: unknown = "no answer";
+    const last = String(++versions);
+    first.cluster.farm.deploy({ name: NAMES[0], version: last, artifact: new Uint8Array(Buffer.from(content(NAMES[0], last))) }).then(
+      ({ ok, members }) => (report = ok && members.length === world.alive.length ? "ok" : members),
+      (error: unknown) => (report = String(error)),
+    );
+    await clock.advance(30_000);
+    if (report !== "ok") checker.complain(`a deployment after quiet came to ${JSON.stringify(report)}`);
+    judgeQuiet(world);
+  } else checker.complain("a member has not started after quiet");
+  const { complaints, committed, rolledBack, waves, refusals, activations } = checker;
+  return { complaints, ...count, committed, rolledBack, waves, refusals, activations };
+}
+
+function bound(world: FarmWorld) {
+  const { clock, random, network, count, checker } = world;
+  return { clock, random, network, count, checker, pick: <T>(from: readonly T[]) => world.pick(from), chance: (share: number) => world.chance(share) };
+}
+
+function judgeQuiet({ alive, checker }: FarmWorld): void {
+  const nodes = alive.map(({ node }) => node);
+  if (new Set(nodes).size !== nodes.length) checker.complain(`two processes of one node: ${nodes.join()}`);
+  for (const process of alive) {
+    if (!process.isUp) checker.complain(`${process.node} has not started`);
+    else if (process.cluster.view.members.length !== nodes.length) checker.complain(`${process.node} sees ${process.cluster.view.members.length} members of ${nodes.length}`);
+    checker.quiet(process);
+  }
+}
