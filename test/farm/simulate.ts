@@ -247,7 +247,7 @@ export function content(name: string, version: string): string {
 }
 
 /**
- * Three members, and later more, that deploy, go back and undeploy, all at once and in waves, while preparing is refused or hangs, activating fails, links to each other and to the store are cut, and members freeze, die, with a decision in their hands too, and come back. Of one seed always the same story.
+ * Three members, and later more, that deploy, go back and undeploy, all at once and in waves, while preparing is refused or hangs, activating fails, links to each other and to the store are cut, and members freeze, die, with a decision in their hands too, and come back. Of one seed the same choices; files are real ones, so it is not the same story to the millisecond.
  *
  * Judged while it happens by a {@link Checker}; and after quiet all members have what is desired, nothing is under way, nothing is kept prepared, and one more deployment comes to everybody.
  */
