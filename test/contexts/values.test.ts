@@ -10,7 +10,8 @@ const encode = (value: unknown) => encodeValue(value, "config: limits", 1_000);
 
 describe("a value", () => {
   it("comes out as it went in", () => {
-    fc.assert(fc.property(fc.jsonValue(), (value) => assert.deepEqual(decodeValue(encodeValue(value, "x: k", 1_000_000), "x: k"), JSON.parse(JSON.stringify(value)))));
+    const values = fc.jsonValue().filter((value) => !JSON.stringify(value).includes('"__proto__":')); // which is refused, below
+    fc.assert(fc.property(values, (value) => assert.deepEqual(decodeValue(encodeValue(value, "x: k", 1_000_000), "x: k"), JSON.parse(JSON.stringify(value)))));
   });
 
   it("that would not is refused, by its place", () => {
