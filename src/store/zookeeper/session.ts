@@ -218,20 +218,17 @@ export class ZookeeperSession implements StoreSession {
   beat(input: BeatInput, call: Call): Promise<BeatReply> {
     const { incarnation, generation, cursor } = input;
     return this.#run("beat", call, async (untilMs) => {
-      let fresh = false;
       for (let attempt = 1; this.#mayTry(attempt, untilMs); attempt++) {
-        if (this.#known === undefined || !this.#ownBeats.has(incarnation)) {
-          await this.#readOwn(incarnation);
-          fresh = true;
-        }
+        const remembered = this.#known === undefined ? undefined : this.#ownBeats.get(incarnation);
+        // What was read is used as it was answered: a beat beside this one may have forgotten it again.
+        const own = remembered ?? (await this.#readOwn(incarnation));
         const document = this.#documentOrThrow();
         if (mustRaise(document, this.#root.data, generation)) {
           await this.#change("beat", untilMs, { more: async () => undefined, decide: (place, draft) => raise(place, draft, generation) });
           continue;
         }
-        const own = this.#ownBeats.get(incarnation);
         const counts = own !== undefined && own.value.evicted !== true && own.value.beat < input.beat && (cursor.epoch === "" || cursor.epoch === this.#root.data.epoch);
-        const reply = counts ? await this.#beatAndLook(input, own) : fresh ? await this.#refuse(input) : undefined;
+        const reply = counts ? await this.#beatAndLook(input, own) : remembered === undefined ? await this.#refuse(input) : undefined;
         if (reply !== undefined) return reply;
         // Somebody else changed what was known; so it is read again.
         this.#ownBeats.delete(incarnation);
@@ -729,7 +726,7 @@ export class ZookeeperSession implements StoreSession {
   }
 
   /** Reads what a beat goes by; and looks whether the store still has the last beat that was acknowledged. */
-  async #readOwn(incarnation: string): Promise<void> {
+  async #readOwn(incarnation: string): Promise<Versioned<BeatData> | undefined> {
     const path = this.#paths.beat(incarnation);
     // As of before the reading is asked for: beats beside it may be acknowledged before its answer is here.
     const acknowledged = this.#source.acknowledged(path);
@@ -748,6 +745,7 @@ export class ZookeeperSession implements StoreSession {
     }
     if (own === undefined) this.#ownBeats.delete(incarnation);
     else this.#rememberBeat(incarnation, own);
+    return own;
   }
 
   #rememberBeat(incarnation: string, own: Versioned<BeatData>): void {
