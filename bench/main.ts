@@ -3,6 +3,8 @@ import { writeFileSync } from "node:fs";
 import { beats, beatsText } from "./beats/beats.ts";
 import { channel } from "./channel/channel.ts";
 import { channelText } from "./channel/text.ts";
+import { contexts } from "./contexts/contexts.ts";
+import { contextsText } from "./contexts/text.ts";
 import { cut, cutText } from "./cut/cut.ts";
 import { failover, failoverText } from "./failover/failover.ts";
 import { fence, fenceText } from "./fence/fence.ts";
@@ -34,9 +36,13 @@ const RUN: Readonly<Record<Benchmark, (options: BenchOptions, progress: Progress
     const result = await channel(options, progress);
     return { result, text: channelText(result) };
   },
+  contexts: async (options, progress) => {
+    const result = await contexts(options, progress);
+    return { result, text: contextsText(result) };
+  },
 };
 
-const HAVE_PEERS: readonly Benchmark[] = ["failover", "cut", "channel"];
+const HAVE_PEERS: readonly Benchmark[] = ["failover", "cut", "channel", "contexts"];
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));

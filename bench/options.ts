@@ -1,22 +1,23 @@
 import { parseArgs } from "node:util";
 import { CARRIERS } from "./channel/protocol.ts";
+import { KEEPERS } from "./contexts/protocol.ts";
 import { PEERS } from "./failover/peers.ts";
 import { DEPARTURES } from "./failover/rounds.ts";
 import type { Departure } from "./failover/rounds.ts";
 import { STORES } from "./stores.ts";
 
-export const BENCHMARKS = ["failover", "cut", "beats", "fence", "channel"] as const;
+export const BENCHMARKS = ["failover", "cut", "beats", "fence", "channel", "contexts"] as const;
 export type Benchmark = (typeof BENCHMARKS)[number];
 
-/** Peers by name, of whatever benchmark: of leaders, and of what carries messages. */
-const PEER_NAMES = [...PEERS.map(({ name }) => name), ...CARRIERS.filter(({ kind }) => kind === "peer").map(({ name }) => name)];
+/** Peers by name, of whatever benchmark: of leaders, of what carries messages, and of what keeps a map. */
+const PEER_NAMES = [...PEERS.map(({ name }) => name), ...[...CARRIERS, ...KEEPERS].filter(({ kind }) => kind === "peer").map(({ name }) => name)];
 
 /** What a run is asked to measure. */
 export interface BenchOptions {
   readonly benchmarks: readonly Benchmark[];
   /** Names of {@link STORES}. */
   readonly stores: readonly string[];
-  /** Names of {@link PEERS}, and of carriers of the channel's benchmark that are peers. */
+  /** Names of {@link PEERS}, and of those that carry messages, or keep a map, in the benchmarks of the channel and of contexts. */
   readonly peers: readonly string[];
   /** Ways of going away that failover measures. */
   readonly departures: readonly Departure[];
@@ -40,6 +41,7 @@ export const USAGE = `usage: npm run bench -- [${BENCHMARKS.join(" | ")} | all].
   beats      what members and elections cost the store
   fence      what term.transaction costs over a bare transaction
   channel    broadcasts, acknowledged broadcasts and requests between three processes
+  contexts   100,000 properties in three processes: what a flush takes and sends, and what who joins waits for
   all        all of them (default)
 
   --store A,B      of ${STORES.map(({ name }) => name).join(", ")} (default: all that are here)
@@ -47,7 +49,7 @@ export const USAGE = `usage: npm run bench -- [${BENCHMARKS.join(" | ")} | all].
   --departure A,B  of ${DEPARTURES.join(", ")}: what failover measures (default: all)
   --members A,B    sizes of groups that beats measures (default: 1 to 2000), and
   --elections A,B  numbers of elections that one of two members leads; with one of the two options, only that is measured
-  --runs N         rounds of each thing of ours (failover: 50; cut: 5; channel: 7)
+  --runs N         rounds of each thing of ours (failover: 50; cut: 5; channel: 7; contexts: 3)
   --peer-runs N    rounds of each thing of a peer (failover: 10)
   --json FILE      results with every single measurement
   --trace FILE     what each process did in each round of failover, one line of JSON for each; tracing takes time itself

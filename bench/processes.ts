@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
 /**
@@ -39,4 +40,18 @@ let ticks: number | undefined;
 
 function ticksPerSecond(): number {
   return (ticks ??= Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" })));
+}
+
+/** What a child says next. Rejects where it ends instead, says that it failed, or says something else. */
+export function reportOf<Report extends { readonly kind: string }, Kind extends Report["kind"]>(child: ChildProcess, kind: Kind): Promise<Extract<Report, { readonly kind: Kind }>> {
+  return new Promise((resolve, reject) => {
+    const exited = (code: number | null, signal: string | null) => reject(new Error(`a process of the round ended: ${code ?? signal}`));
+    child.once("exit", exited);
+    child.once("message", (message) => {
+      child.off("exit", exited);
+      const report = message as Report | { readonly kind: "failed"; readonly message: string };
+      if (report.kind === kind) resolve(report as Extract<Report, { readonly kind: Kind }>);
+      else reject(new Error("message" in report ? report.message : `${report.kind} was said where ${kind} was expected`));
+    });
+  });
 }

@@ -2,6 +2,7 @@ import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { reportOf } from "../processes.ts";
 import { quantile } from "../statistics.ts";
 import type { CarrierName, Operation, Orders, Report } from "./protocol.ts";
 
@@ -41,12 +42,12 @@ export async function round(carrier: CarrierName, given: RoundOrders): Promise<R
   try {
     const receivers = RECEIVERS.map((name) => ({ name, child: start({ ...given, carrier, name, role: "receiver", targets: [] }) }));
     const targets = [];
-    for (const { name, child } of receivers) targets.push({ name, address: (await reportOf(child, "listening")).address });
-    const { broadcastMs, times } = await reportOf(start({ ...given, carrier, name: "sender", role: "sender", targets }), "done");
+    for (const { name, child } of receivers) targets.push({ name, address: (await reportOf<Report, "listening">(child, "listening")).address });
+    const { broadcastMs, times } = await reportOf<Report, "done">(start({ ...given, carrier, name: "sender", role: "sender", targets }), "done");
     let received = 0;
     for (const { child } of receivers) {
       child.send("how many?");
-      received += (await reportOf(child, "received")).messages;
+      received += (await reportOf<Report, "received">(child, "received")).messages;
     }
     const sent = given.messages + Math.ceil(given.messages * 0.2);
     return {
@@ -59,15 +60,4 @@ export async function round(carrier: CarrierName, given: RoundOrders): Promise<R
     for (const each of children) each.kill("SIGKILL");
     await Promise.all(children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null).map((child) => once(child, "exit")));
   }
-}
-
-function reportOf<Kind extends Report["kind"]>(child: ChildProcess, kind: Kind): Promise<Extract<Report, { readonly kind: Kind }>> {
-  return new Promise((resolve, reject) => {
-    child.once("exit", (code, signal) => reject(new Error(`a process of the round ended: ${code ?? signal}`)));
-    child.once("message", (message) => {
-      const report = message as Report;
-      if (report.kind === kind) resolve(report as Extract<Report, { readonly kind: Kind }>);
-      else reject(new Error(report.kind === "failed" ? report.message : `${report.kind} was said where ${kind} was expected`));
-    });
-  });
 }

@@ -1,4 +1,4 @@
-import { plain, table } from "../markdown.ts";
+import { plain, ranged, table, whole } from "../markdown.ts";
 import type { Spread } from "../statistics.ts";
 import type { ChannelResult } from "./channel.ts";
 import { carrierOf, delivered, limitOf, overRounds, p50Of, rateOf, ratioOverRounds } from "./figures.ts";
@@ -61,15 +61,6 @@ function besideTribes({ rows }: ChannelResult): string {
       return [title, order, `${whole(perSecond)}${p50Us === undefined ? "" : `, ${micros(p50Us)}`}`, ...ours("channel-plaintext"), ...ours("channel-keys")];
     }),
   );
-}
-
-function ranged({ count, p50, min, max }: Spread, say: (value: number) => string): string {
-  if (Number.isNaN(p50)) return "";
-  return count < 2 || min === max ? say(p50) : `${say(p50)} [${say(min)}–${say(max)}]`;
-}
-
-function whole(value: number): string {
-  return Number.isFinite(value) ? Math.round(value).toLocaleString("en") : "–";
 }
 
 function micros(value: number): string {

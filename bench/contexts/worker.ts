@@ -1,62 +1,55 @@
-import { createCluster } from "../../src/cluster/index.ts";
-import type { Order, Report } from "./protocol.ts";
+import { join } from "./ours.ts";
+import type { Beginning, Change, Copy, Order, Report } from "./protocol.ts";
 
-/** A member as a process of its own. */
-const [, , node = "", store = "", security = ""] = process.argv;
+/** One process with a copy of all properties; see protocol.ts. */
+const beginning = JSON.parse(process.argv[2] ?? "{}") as Beginning;
 
-const cluster = createCluster({ group: "bench", node, store, preset: "calm", crashDetection: "lease", channel: { host: "127.0.0.1", ...(security === "plaintext" ? { security: "plaintext" } : {}) }, contexts: true });
-const [beganMs, cpu] = [performance.now(), process.cpuUsage()];
-await cluster.start();
-say({ kind: "started", startMs: performance.now() - beganMs, cpuMs: since(cpu), properties: cluster.contexts.stats.properties });
+process.once("disconnect", () => process.exit(0));
+run().catch(failed);
 
-process.on("message", (order: Order) => void obey(order));
-
-async function obey(order: Order): Promise<void> {
-  if (order.order === "stop") {
-    await cluster.stop();
-    process.disconnect();
-  } else if (order.order === "count") say({ kind: "counted", properties: cluster.contexts.stats.properties, rssMb: process.memoryUsage().rss / 2 ** 20 });
-  else if (order.order === "fill") await fill(order);
-  else await flush(order);
+async function run(): Promise<void> {
+  const begin = beginning.keeper.startsWith("contexts") ? join : ((await import(`../peers/${beginning.keeper}.mjs`)) as { readonly join: typeof join }).join;
+  const [copy, { ms, cpuMs }] = await timed(async () => await begin(beginning));
+  let rounds = 0;
+  process.on("message", (order: Order) => void obey(copy, order, rounds++).catch(failed));
+  say({ kind: "started", startMs: ms, cpuMs, properties: copy.count(), address: copy.address });
 }
 
-async function fill({ contexts, properties, bytes }: Extract<Order, { order: "fill" }>): Promise<void> {
-  const [fromMs, cpu] = [performance.now(), process.cpuUsage()];
-  await cluster.contexts.create("root");
-  let sizeBytes = 0;
-  let ok = true;
-  for (let c = 0; c < contexts; c++) {
-    const context = await cluster.contexts.create(`root/context-${c}`);
-    for (let p = 0; p < properties; p++) context.set(`property-${p}`, value(bytes, p));
-    const report = await context.flush();
-    sizeBytes += report.sizeBytes;
-    ok &&= report.ok;
+async function obey(copy: Copy, order: Order, round: number): Promise<void> {
+  switch (order.order) {
+    case "fill": {
+      const value = (p: number) => `${p}`.padEnd(order.bytes, "x");
+      const [payloadBytes, times] = await timed(async () => {
+        let sum = 0;
+        for (let c = 0; c < order.contexts; c++) sum += await copy.set(Array.from({ length: order.properties }, (_, p) => ({ c, p, value: value(p) })));
+        return sum;
+      });
+      return say({ kind: "done", payloadBytes, ...times });
+    }
+    case "flush": {
+      const changes = Array.from({ length: order.touched }, (_, n): Change => ({ c: n % order.contexts, p: Math.floor(n / order.contexts), value: `${round}/${n}`.padEnd(order.bytes, "y") }));
+      const [payloadBytes, times] = await timed(async () => await copy.set(changes));
+      return say({ kind: "done", payloadBytes, ...times });
+    }
+    case "count":
+      return say({ kind: "counted", properties: copy.count(), rssMib: process.memoryUsage.rss() / 2 ** 20 });
+    case "stop":
+      await copy.stop();
+      process.disconnect();
   }
-  say({ kind: "done", ms: performance.now() - fromMs, cpuMs: since(cpu), sizeBytes, ok });
 }
 
-/** Touches properties all over the tree, and flushes. */
-async function flush({ touched, bytes }: Extract<Order, { order: "flush" }>): Promise<void> {
-  const all = cluster.contexts.list("root");
-  const chosen = Array.from({ length: touched }, (_, n) => ({ path: all[n % all.length] ?? "", key: `property-${Math.floor(n / all.length)}` }));
-  for (const { path, key } of chosen) cluster.contexts.get(path)?.set(key, value(bytes, ++changes));
+async function timed<T>(work: () => Promise<T>): Promise<readonly [T, { readonly ms: number; readonly cpuMs: number }]> {
   const [fromMs, cpu] = [performance.now(), process.cpuUsage()];
-  const { sizeBytes, ok, results } = await cluster.contexts.flush();
-  if (!ok) console.error([...results].map(([name, result]) => `${name}: ${JSON.stringify(result)}`).join(", "));
-  say({ kind: "done", ms: performance.now() - fromMs, cpuMs: since(cpu), sizeBytes, ok });
-}
-
-let changes = 0;
-
-function value(bytes: number, n: number): string {
-  return `${n}`.padEnd(bytes, "x");
-}
-
-function since(cpu: NodeJS.CpuUsage): number {
+  const result = await work();
   const { user, system } = process.cpuUsage(cpu);
-  return (user + system) / 1_000;
+  return [result, { ms: performance.now() - fromMs, cpuMs: (user + system) / 1_000 }];
 }
 
 function say(report: Report): void {
   process.send?.(report);
+}
+
+function failed(error: unknown): void {
+  say({ kind: "failed", message: String(error instanceof Error ? error.stack : error) });
 }

@@ -19,6 +19,7 @@ interface Results {
     { readonly benchmark: string; readonly rows: ReadonlyArray<{ readonly members: number; readonly trusted: number; readonly beatMs: { readonly count: number } }> },
     { readonly benchmark: string; readonly rows: ReadonlyArray<{ readonly ratio: { readonly p50: number } }> },
     { readonly benchmark: string; readonly rows: ReadonlyArray<{ readonly carrier: string; readonly rounds: ReadonlyArray<{ readonly deliveredPerSecond: number; readonly lost: number; readonly times: ReadonlyArray<{ readonly operation: string; readonly lanes: number; readonly p50Us: number }> }> }>; readonly leftOut: readonly unknown[] },
+    { readonly benchmark: string; readonly rows: ReadonlyArray<{ readonly keeper: string; readonly rounds: ReadonlyArray<{ readonly flushes: ReadonlyArray<{ readonly touched: number; readonly ms: number; readonly payloadBytes: number }>; readonly join: { readonly ms: number } }> }>; readonly leftOut: readonly unknown[] },
   ];
 }
 
@@ -30,11 +31,11 @@ describe("npm run bench", () => {
   it("measures everything in a quick run, and tells it as tables and as JSON", async () => {
     const json = join(folder, "results.json");
     const { stdout } = await bench("all", "--quick", "--store", "sqlite", "--peers", "none", "--json", json);
-    for (const heading of ["## Failover", "## Cut", "## Beats", "## Fence", "## Channel"]) assert.ok(stdout.includes(heading), heading);
+    for (const heading of ["## Failover", "## Cut", "## Beats", "## Fence", "## Channel", "## Contexts"]) assert.ok(stdout.includes(heading), heading);
     const { machine, results } = JSON.parse(await readFile(json, "utf8")) as Results;
     assert.ok(machine.cores > 0 && machine.loadAtStart.length === 3);
-    const [failover, cut, beats, fence, channel] = results;
-    assert.deepEqual([failover.benchmark, cut.benchmark, beats.benchmark, fence.benchmark, channel.benchmark], ["failover", "cut", "beats", "fence", "channel"]);
+    const [failover, cut, beats, fence, channel, contexts] = results;
+    assert.deepEqual([failover.benchmark, cut.benchmark, beats.benchmark, fence.benchmark, channel.benchmark, contexts.benchmark], ["failover", "cut", "beats", "fence", "channel", "contexts"]);
     assert.deepEqual([cut.rows, cut.leftOut.map(({ who }) => who)], [[], ["SQLite"]], "there is no way to cut");
     assert.deepEqual(failover.rows.map(({ departure }) => departure), ["resign", "kill"]);
     for (const { rounds } of failover.rows) assert.ok(rounds.length === 1 && rounds.every(({ tookMs }) => tookMs > 0), JSON.stringify(rounds));
@@ -46,6 +47,11 @@ describe("npm run bench", () => {
       assert.ok(round !== undefined && more.length === 0 && round.deliveredPerSecond > 0 && round.lost === 0, carrier);
       assert.deepEqual(new Set(round.times.map(({ operation }) => operation)), new Set(carrier.startsWith("channel") ? ["echo", "acknowledged", "request", "requestAll"] : ["echo", "acknowledged", "requestAll"]));
       assert.ok(round.times.every(({ p50Us }) => p50Us > 0), carrier);
+    }
+    assert.deepEqual([contexts.rows.map(({ keeper }) => keeper), contexts.leftOut], [["contexts-keys", "contexts-plaintext"], []]);
+    for (const [round] of contexts.rows.map(({ rounds }) => rounds)) {
+      assert.deepEqual(round?.flushes.map(({ touched }) => touched), [1, 100]);
+      assert.ok((round?.join.ms ?? 0) > 0 && round?.flushes.every(({ ms, payloadBytes }) => ms > 0 && payloadBytes > 0) === true, JSON.stringify(round));
     }
   });
 
@@ -61,8 +67,8 @@ describe("npm run bench", () => {
 describe("the options of npm run bench", () => {
   it("are everything by default", () => {
     const options = readOptions([]);
-    assert.deepEqual(options?.benchmarks, ["failover", "cut", "beats", "fence", "channel"]);
-    assert.ok(options.stores.includes("sqlite") && options.peers.includes("etcd3") && options.peers.includes("nats"));
+    assert.deepEqual(options?.benchmarks, ["failover", "cut", "beats", "fence", "channel", "contexts"]);
+    assert.ok(options.stores.includes("sqlite") && options.peers.includes("etcd3") && ["nats", "redis", "yjs"].every((name) => options.peers.includes(name)));
   });
 
   it("choose", () => {
