@@ -154,7 +154,14 @@ export class OrderedTopic {
     const about: About = { payload, view, token, election, enveloped, awaited };
     const leftMs = Math.max(1, content.deadlineMs - nowMs);
     if (leader.incarnation === this.#ports.self.incarnation) this.#spread(payload.length, this.#sequence(this.#ports.self, n, about, leftMs));
-    else void this.#say(leader, { kind: "submit", epoch: this.#open, n, about }, leftMs, (result) => result.status === "left" || this.#giveUp(n, result));
+    else this.#submitTo(leader, this.#open, n, about, leftMs);
+  }
+
+  #submitTo(leader: PeerIdentity, epoch: number, n: number, about: About, leftMs: number): void {
+    void this.#say(leader, { kind: "submit", epoch, n, about }, leftMs, (result) => {
+      // Once another sequencer has begun it has been given to that one, or nobody may have it.
+      if (result.status !== "left" && this.#open === epoch) this.#giveUp(n, result);
+    });
   }
 
   /** What this member puts into the order itself counts against its bounds until all members have room for it: it has its place at once. */
@@ -166,6 +173,11 @@ export class OrderedTopic {
       this.#spreading.bytes -= bytes;
       this.#keepWaiting();
     });
+  }
+
+  #settle(n: number, target: string, outcome: Outcome): void {
+    this.#sender.settle(n, target)?.content.settle(target, outcome);
+    this.#keepWaiting();
   }
 
   #giveUp(n: number, result: DeliveryResult): void {
@@ -325,7 +337,7 @@ export class OrderedTopic {
     const word = encodeOrder(this.#wordOf("ordered", reign.epoch, entry));
     const rooms: Array<Promise<unknown>> = [];
     for (const member of this.#others()) {
-      const room = this.#ports.say(member, word, deadlineMs, () => undefined);
+      const room = this.#ports.say(member, word, deadlineMs, (result) => this.#missed(entry, member, result));
       if (room !== undefined) rooms.push(room);
     }
     if (this.#log.arrive(reign.epoch, this.#ports.self.incarnation, entry) !== "stale") rooms.push(this.#handle(entry, false, deadlineMs));
@@ -354,8 +366,10 @@ export class OrderedTopic {
         return undefined;
       }
       case "outcome":
-        this.#sender.settle(word.n, from.incarnation)?.content.settle(from.incarnation, word.outcome);
-        this.#keepWaiting();
+        this.#settle(word.n, from.incarnation, word.outcome);
+        return undefined;
+      case "missed":
+        this.#settle(word.n, word.incarnation, word.outcome);
         return undefined;
       case "recover":
         if (!this.#log.promise(word.epoch, from.incarnation)) return this.#refuse(from);
@@ -430,6 +444,14 @@ export class OrderedTopic {
     else if (this.#ports.clock.monotonicMs() < owed.dueMs) this.#owed = [...this.#owed, owed];
   }
 
+  /** A message could not be given to a member: its sender would wait for that one until the deadline. With the deadline itself, and of who has left, it knows by itself. Own ones not at once: what a result makes room for would get its place while the one before it is still being said. */
+  #missed({ sender, n, content }: Entry<Ordered>, { incarnation }: PeerIdentity, result: DeliveryResult): void {
+    if (!content.awaited || result.status !== "failed") return;
+    const word: OrderWord = { kind: "missed", n, incarnation, outcome: result };
+    if (sender.incarnation === this.#ports.self.incarnation) queueMicrotask(() => void this.heard(sender, word, 0));
+    else this.#pay({ to: sender, word, dueMs: content.dueMs, view: content.view });
+  }
+
   #afterwards(work: () => unknown): Promise<unknown> {
     this.#handling = this.#handling.then(work);
     return this.#handling;
@@ -445,7 +467,7 @@ export class OrderedTopic {
   /** An entry for a member that has missed it, for as long as its sender may wait for what comes of it. */
   #sayAgain(to: PeerIdentity, kind: "ordered" | "fill", epoch: number, entry: Entry<Ordered>): void {
     const { clock, limits } = this.#ports;
-    void this.#say(to, this.#wordOf(kind, epoch, entry), Math.max(limits.deadlineMs, entry.content.dueMs - clock.monotonicMs()));
+    void this.#say(to, this.#wordOf(kind, epoch, entry), Math.max(limits.deadlineMs, entry.content.dueMs - clock.monotonicMs()), (result) => this.#missed(entry, to, result));
   }
 
   #wordOf(kind: "ordered" | "fill", epoch: number, { position, before, sender, n, content }: Entry<Ordered>): OrderWord {

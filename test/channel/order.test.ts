@@ -101,6 +101,15 @@ describe("what a member sends in one order", () => {
     assert.deepEqual([sender.begun(false, 2).map(({ content }) => content), sender.due().map(({ content }) => content)], [["three"], ["four"]]);
   });
 
+  it("is given up when it cannot be given to the sequencer, unless it was seen in its place", () => {
+    const sender = new OrderSender<string>({ keptBytes: 100, awaited: 100 });
+    for (const each of ["one", "two"]) sender.add(each, { ...about, awaited: true });
+    sender.due();
+    sender.ordered(1);
+    assert.deepEqual([sender.giveUp(1), sender.giveUp(2)?.content, sender.giveUp(2)], [undefined, "two", undefined]);
+    assert.equal(sender.settle(1, "a")?.content, "one");
+  });
+
   it("is gone with its place if nobody waits, with its last outcome, its deadline, or its last target", () => {
     const sender = new OrderSender<string>({ keptBytes: 100, awaited: 1 });
     const full = () => !sender.hasRoom;
@@ -131,6 +140,7 @@ describe("words about one order", () => {
     fc.record({ kind: fc.constant("standing" as const), epoch, since: epoch, last: fc.option(place, { nil: undefined }), ordered: fc.array(fc.tuple(name, number), { maxLength: 30 }) }),
     fc.record({ kind: fc.constant("fetch" as const), epoch, after: place }),
     fc.record({ kind: fc.constant("begin" as const), epoch, after: place, complete: fc.boolean(), orderedUpTo: fc.integer({ min: 0, max: 2 ** 48 - 1 }) }),
+    fc.record({ kind: fc.constant("missed" as const), n: number, incarnation: name, outcome: fc.record({ status: fc.constant("failed" as const), code: fc.stringMatching(/^[A-Z][A-Z0-9_]{0,30}$/), message: fc.string({ maxLength: 50 }) }) }),
   );
 
   it("are read as they were written", () => {
