@@ -11,7 +11,7 @@ export type About = Pick<MessageWord, "view" | "token" | "election" | "enveloped
 type Failure = Extract<Outcome, { readonly status: "failed" }>;
 
 /**
- * What keeps one order of all, as payloads of asynchronous messages on a flow of its own for each topic:
+ * What keeps one order of all, as payloads of asynchronous messages on two flows of its own for each topic, of which one is for `outcome` and `missed`:
  *
  *     submit:   1 · epoch · n · about                                        sender → sequencer
  *     ordered:  2 · epoch · place · before · node · incarnation · n · about  sequencer → all

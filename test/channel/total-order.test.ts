@@ -172,6 +172,16 @@ describe("a topic in total order", () => {
     assert.deepEqual(shown(await members.outcome(sending, 10_000)), { "node-1": "delivered", "node-2": "delivered", "node-3": "delivered" });
   });
 
+  it("is told of as handled also by who has much to send that waits for its place", async () => {
+    const members = new Members(381, { totalOrder: ["ledger"] });
+    const [a, b, c] = (await members.start(3)) as Three;
+    a.channel.listen("ledger", () => new Promise<void>((resolve) => void members.clock.setTimer(100, resolve)));
+    for (const { channel } of [b, c]) channel.listen("ledger", () => undefined);
+    for (let n = 0; n < 50; n++) void b.channel.send("ledger", n, { mode: "async", deadlineMs: 60_000 });
+    await members.clock.advance(50);
+    for (const { channel } of [a, c]) assert.deepEqual(shown(await members.outcome(channel.send("ledger", "one", { deadlineMs: 2_000 }))), { "node-1": "delivered", "node-2": "delivered", "node-3": "delivered" });
+  });
+
   it("is not disturbed by a view that is given twice", async () => {
     const { members, all, seen } = await three(378);
     const [a, b] = all;
