@@ -17,7 +17,7 @@ import type { Body } from "./interceptors.ts";
 import { OrderedTopic } from "./ordered-topic.ts";
 import { decodeOrder, encodeOrder } from "./order-words.ts";
 import type { OrderWord } from "./order-words.ts";
-import { checkTopic, DELIVERED, ORDER_PREFIX, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
+import { checkTopic, DELIVERED, ORDER_PREFIX, OUTCOMES_PREFIX, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
 import type { MessageWord, Outcome } from "./messages.ts";
 import { channelSettings } from "./options.ts";
 import type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
@@ -566,14 +566,15 @@ export class Channel {
       clock,
       self: { node, incarnation },
       limits: this.#settings,
-      say: (to, payload, deadlineMs, failed) => this.#sayOfOrder(topic, to, payload, deadlineMs, failed),
+      say: (to, payload, deadlineMs, failed) => this.#sayOfOrder(ORDER_PREFIX + topic, to, payload, deadlineMs, failed),
+      tell: (to, payload, deadlineMs, failed) => this.#sayOfOrder(OUTCOMES_PREFIX + topic, to, payload, deadlineMs, failed),
       handle: (parts) => this.#handlers.handle(parts),
       gap: (from, number) => this.#events.emit("gap", { topic, from, number }),
     });
   }
 
-  /** A word about the one order of a topic. Returns what to wait for until there is room for it. */
-  #sayOfOrder(topic: string, to: PeerIdentity, payload: Uint8Array, deadlineMs: number, failed: (result: DeliveryResult) => void): Promise<void> | undefined {
+  /** A word about the one order of a topic, on one of its flows. Returns what to wait for until there is room for it. */
+  #sayOfOrder(flow: string, to: PeerIdentity, payload: Uint8Array, deadlineMs: number, failed: (result: DeliveryResult) => void): Promise<void> | undefined {
     if (!this.#known.has(to.incarnation)) {
       failed({ status: "left" });
       return undefined;
@@ -581,7 +582,7 @@ export class Channel {
     const peer = this.#peer(to);
     const nowMs = this.#ports.clock.monotonicMs();
     const kept = new Kept(payload, false, this.#sentWith, nowMs + deadlineMs, false, { settle: (_incarnation, result) => failed(result) });
-    const taking = peer.send(peer.flow(ORDER_PREFIX + topic, true), kept, nowMs, true, undefined);
+    const taking = peer.send(peer.flow(flow, true), kept, nowMs, true, undefined);
     return taking === "full" ? undefined : taking;
   }
 
@@ -627,8 +628,8 @@ export class Channel {
   #heardOfOthersOrder(from: PeerIdentity, topic: string, word: OrderWord): Outcome {
     this.#misorders(from, topic, "a topic has one order of all senders there, and not here: give all members the same totalOrder");
     const { deadlineMs } = this.#settings;
-    if (word.kind === "recover") void this.#sayOfOrder(topic, from, encodeOrder({ kind: "standing", epoch: word.epoch, since: Number.MAX_SAFE_INTEGER, last: undefined, ordered: [] }), Infinity, () => undefined);
-    if (word.kind === "ordered" && word.about.awaited) void this.#sayOfOrder(topic, word.sender, encodeOrder({ kind: "outcome", n: word.n, outcome: this.#mismatch(topic) }), deadlineMs, () => undefined);
+    if (word.kind === "recover") void this.#sayOfOrder(ORDER_PREFIX + topic, from, encodeOrder({ kind: "standing", epoch: word.epoch, since: Number.MAX_SAFE_INTEGER, last: undefined, ordered: [] }), Infinity, () => undefined);
+    if (word.kind === "ordered" && word.about.awaited) void this.#sayOfOrder(OUTCOMES_PREFIX + topic, word.sender, encodeOrder({ kind: "outcome", n: word.n, outcome: this.#mismatch(topic) }), deadlineMs, () => undefined);
     return DELIVERED;
   }
 

@@ -13,7 +13,7 @@ import { checkName, TribuneError } from "../kernel/index.ts";
  *     outcome:  5 · flags · topic · next · number · status · code · text
  *     handled:  6 · flags · topic · next · first · last
  *
- * Requests and answers (`rpc-words.ts`) are payloads of messages whose topic has `~` before it, or `~=` where it is a state's; what keeps one order of all (`order-words.ts`) of those that have `!`. Topics, elections and codes are a length (1 byte) and ASCII, texts a length (2) and UTF-8, numbers 6 bytes, views and tokens 8, milliseconds 4; all big-endian.
+ * Requests and answers (`rpc-words.ts`) are payloads of messages whose topic has `~` before it, or `~=` where it is a state's; what keeps one order of all (`order-words.ts`) of those that have `!`, or `!<` where it is an outcome. Topics, elections and codes are a length (1 byte) and ASCII, texts a length (2) and UTF-8, numbers 6 bytes, views and tokens 8, milliseconds 4; all big-endian.
  */
 export type Word = MessageWord | GapWord | ReceivedWord | OutcomeWord | HandledWord;
 
@@ -208,6 +208,9 @@ export const RPC_PREFIX = "~";
 /** What goes before the name of a topic whose flow keeps one order of all senders: no topic of a user's can be called so either. */
 export const ORDER_PREFIX = "!";
 
+/** The same, of the flow that carries the outcomes of what has its place in that order. */
+export const OUTCOMES_PREFIX = "!<";
+
 /** What goes before the name of a state, as a topic of requests for it. */
 export const STATE_PREFIX = "=";
 
@@ -231,7 +234,7 @@ export function codeOf(error: unknown): string {
   return typeof code === "string" && CODE.test(code) ? code : "HANDLER_FAILED";
 }
 
-const PREFIXED = new RegExp(`^(?:${RPC_PREFIX}${STATE_PREFIX}?|${ORDER_PREFIX})(.*)$`, "s");
+const PREFIXED = new RegExp(`^(?:${RPC_PREFIX}${STATE_PREFIX}?|${OUTCOMES_PREFIX}|${ORDER_PREFIX})(.*)$`, "s");
 
 class WordReader {
   readonly #bytes: Uint8Array;

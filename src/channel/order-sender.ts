@@ -108,10 +108,11 @@ export class OrderSender<Content> {
     return waited;
   }
 
-  /** Given up, with the targets that it is still waited for; gone. */
+  /** It could not be given to the sequencer: returned with the targets that it is still waited for, and gone. Not if it was seen in its place: then it had arrived, and what became of it is told by those who handle it. */
   giveUp(n: number): Underway<Content> | undefined {
     const message = this.#underway.get(n);
-    if (message !== undefined) this.#remove(message);
+    if (message === undefined || message.ordered) return undefined;
+    this.#remove(message);
     return message;
   }
 

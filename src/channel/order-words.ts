@@ -8,8 +8,10 @@ import type { Standing } from "./succession.ts";
 /** What is said of a message whoever carries it. */
 export type About = Pick<MessageWord, "view" | "token" | "election" | "enveloped" | "awaited" | "payload">;
 
+type Failure = Extract<Outcome, { readonly status: "failed" }>;
+
 /**
- * What keeps one order of all, as payloads of asynchronous messages on a flow of its own for each topic:
+ * What keeps one order of all, as payloads of asynchronous messages on two flows of its own for each topic, of which one is for `outcome` and `missed`:
  *
  *     submit:   1 · epoch · n · about                                        sender → sequencer
  *     ordered:  2 · epoch · place · before · node · incarnation · n · about  sequencer → all
@@ -21,6 +23,7 @@ export type About = Pick<MessageWord, "view" | "token" | "election" | "enveloped
  *     fetched:  8 · epoch
  *     begin:    9 · epoch · place · complete · n                             sequencer → all
  *     refused: 10 · epoch                                                    all → who has been succeeded
+ *     missed:  11 · n · incarnation · code · text                            who could not give it to that member → its sender
  *
  * Places are an epoch and a number; epochs, views and tokens 8 bytes, numbers 6; names a length (1) and ASCII. `about` is flags (1), view, the token and its election where the flags say so, and the payload.
  */
@@ -31,9 +34,10 @@ export type OrderWord =
   | { readonly kind: "recover" | "fetched" | "refused"; readonly epoch: number }
   | ({ readonly kind: "standing"; readonly epoch: number } & Standing)
   | { readonly kind: "fetch"; readonly epoch: number; readonly after: Position }
-  | { readonly kind: "begin"; readonly epoch: number; readonly after: Position; readonly complete: boolean; readonly orderedUpTo: number };
+  | { readonly kind: "begin"; readonly epoch: number; readonly after: Position; readonly complete: boolean; readonly orderedUpTo: number }
+  | { readonly kind: "missed"; readonly n: number; readonly incarnation: string; readonly outcome: Failure };
 
-const KINDS = ["submit", "ordered", "fill", "outcome", "recover", "standing", "fetch", "fetched", "begin", "refused"] as const;
+const KINDS = ["submit", "ordered", "fill", "outcome", "recover", "standing", "fetch", "fetched", "begin", "refused", "missed"] as const;
 
 const [AWAITED, TOKEN, ELECTION, ENVELOPED] = [1, 2, 4, 8];
 const LONGEST_TEXT = 1_024;
@@ -50,7 +54,7 @@ export function encodeOrder(word: OrderWord): Uint8Array {
     case "outcome": {
       const { outcome } = word;
       writer.number(word.n);
-      return outcome.status === "delivered" ? writer.byte(0).end() : writer.byte(1).name(outcome.code).end(Buffer.from(outcome.message).subarray(0, LONGEST_TEXT));
+      return outcome.status === "delivered" ? writer.byte(0).end() : writer.byte(1).failure(outcome);
     }
     case "recover":
     case "fetched":
@@ -65,6 +69,8 @@ export function encodeOrder(word: OrderWord): Uint8Array {
       return writer.large(word.epoch).place(word.after).end();
     case "begin":
       return writer.large(word.epoch).place(word.after).byte(word.complete ? 1 : 0).number(word.orderedUpTo).end();
+    case "missed":
+      return writer.number(word.n).name(word.incarnation).failure(word.outcome);
   }
 }
 
@@ -88,7 +94,7 @@ function read(reader: Reader): OrderWord {
       return { kind, epoch: reader.large(), position: reader.place(), before: reader.place(), sender: { node: reader.member(), incarnation: reader.name() }, n: reader.count(), about: reader.about() };
     case "outcome": {
       const [n, failed] = [reader.count(), reader.flag()];
-      return reader.last({ kind, n, outcome: failed ? { status: "failed", code: reader.code(), message: reader.text() } : { status: "delivered" } });
+      return reader.last({ kind, n, outcome: failed ? reader.failure() : { status: "delivered" } });
     }
     case "recover":
     case "fetched":
@@ -105,6 +111,8 @@ function read(reader: Reader): OrderWord {
       return reader.last({ kind, epoch: reader.large(), after: reader.place() });
     case "begin":
       return reader.last({ kind, epoch: reader.large(), after: reader.place(), complete: reader.flag(), orderedUpTo: reader.number() });
+    case "missed":
+      return reader.last({ kind, n: reader.count(), incarnation: reader.name(), outcome: reader.failure() });
     case undefined:
   }
   throw new RangeError("unknown kind");
@@ -141,6 +149,10 @@ class Writer {
     this.byte(text.length);
     this.#at += this.#room(text.length).write(text, this.#at, "latin1");
     return this;
+  }
+
+  failure({ code, message }: Failure): Uint8Array {
+    return this.name(code).end(Buffer.from(message).subarray(0, LONGEST_TEXT));
   }
 
   about({ awaited, view, token, election, enveloped, payload }: About): Uint8Array {
@@ -227,6 +239,10 @@ class Reader {
     const length = this.#bytes.length - this.#at;
     if (length > LONGEST_TEXT) throw new RangeError("too long");
     return this.#bytes.toString("utf8", this.#pass(length));
+  }
+
+  failure(): Failure {
+    return { status: "failed", code: this.code(), message: this.text() };
   }
 
   about(): About {

@@ -11,6 +11,7 @@ import { OrderSender } from "./order-sender.ts";
 import type { Underway } from "./order-sender.ts";
 import { encodeOrder } from "./order-words.ts";
 import type { About, OrderWord } from "./order-words.ts";
+import { Owed } from "./owed.ts";
 import type { Kept } from "./kept.ts";
 import { Succession } from "./succession.ts";
 import type { Step } from "./succession.ts";
@@ -23,6 +24,8 @@ export interface OrderPorts {
   readonly limits: { readonly deadlineMs: number; readonly keptBytes: number; readonly awaited: number; readonly whenFull: "wait" | "reject" };
   /** Keeps a word for a member on the flow of the topic, in the order of the calls. Returns what to wait for until there is room for it. `failed`: it was given up. */
   say(to: PeerIdentity, word: Uint8Array, deadlineMs: number, failed: (result: DeliveryResult) => void): Promise<unknown> | undefined;
+  /** The same on a flow for outcomes alone: on the other one they would wait until what was sent before them has its place, or was handled. */
+  tell(to: PeerIdentity, word: Uint8Array, deadlineMs: number, failed: (result: DeliveryResult) => void): Promise<unknown> | undefined;
   /** Runs the handlers. Never rejects. */
   handle(parts: ReceivedParts): Outcome | Promise<Outcome>;
   /** Something before this place in the order will not be handled here; number 0: perhaps. */
@@ -45,8 +48,8 @@ interface Reign {
   readonly isNew: boolean;
 }
 
-/** An outcome for a sender that is in no view of this member yet. */
-interface Owed {
+/** An outcome for a sender that may be in no view of this member yet. */
+interface OwedOutcome {
   readonly to: PeerIdentity;
   readonly word: OrderWord;
   readonly dueMs: number;
@@ -69,7 +72,7 @@ export class OrderedTopic {
   readonly #log: OrderLog<Ordered>;
   readonly #sender: OrderSender<Kept>;
   readonly #waiting = new Fifo<Waiting>();
-  #owed: readonly Owed[] = [];
+  readonly #owed = new Owed<OwedOutcome>();
   #view: ChannelView = { version: 0, members: [], coordinator: null };
   /** The first view that this member was in. */
   #since = 0;
@@ -154,7 +157,14 @@ export class OrderedTopic {
     const about: About = { payload, view, token, election, enveloped, awaited };
     const leftMs = Math.max(1, content.deadlineMs - nowMs);
     if (leader.incarnation === this.#ports.self.incarnation) this.#spread(payload.length, this.#sequence(this.#ports.self, n, about, leftMs));
-    else void this.#say(leader, { kind: "submit", epoch: this.#open, n, about }, leftMs, (result) => result.status === "left" || this.#giveUp(n, result));
+    else this.#submitTo(leader, this.#open, n, about, leftMs);
+  }
+
+  #submitTo(leader: PeerIdentity, epoch: number, n: number, about: About, leftMs: number): void {
+    void this.#say(leader, { kind: "submit", epoch, n, about }, leftMs, (result) => {
+      // Once another sequencer has begun it has been given to that one, or nobody may have it.
+      if (result.status !== "left" && this.#open === epoch) this.#giveUp(n, result);
+    });
   }
 
   /** What this member puts into the order itself counts against its bounds until all members have room for it: it has its place at once. */
@@ -166,6 +176,11 @@ export class OrderedTopic {
       this.#spreading.bytes -= bytes;
       this.#keepWaiting();
     });
+  }
+
+  #settle(n: number, target: string, outcome: Outcome): void {
+    this.#sender.settle(n, target)?.content.settle(target, outcome);
+    this.#keepWaiting();
   }
 
   #giveUp(n: number, result: DeliveryResult): void {
@@ -207,9 +222,7 @@ export class OrderedTopic {
     if (this.#since === 0 && this.#member(self) !== undefined) this.#since = view.version;
     const joined = view.members.filter(({ incarnation }) => incarnation !== self && !before.members.some((member) => member.incarnation === incarnation));
     for (const { incarnation } of before.members) if (this.#member(incarnation) === undefined) this.#left(incarnation);
-    const owed = this.#owed;
-    this.#owed = [];
-    for (const outcome of owed) this.#pay(outcome);
+    for (const outcome of this.#owed.take()) this.#pay(outcome);
     // Where a view was missed, somebody else may have been the sequencer in between.
     if (view.coordinator !== self) this.#abdicate();
     else if (this.#reign === undefined || view.version > before.version + 1) this.#succeed(view.version);
@@ -325,7 +338,7 @@ export class OrderedTopic {
     const word = encodeOrder(this.#wordOf("ordered", reign.epoch, entry));
     const rooms: Array<Promise<unknown>> = [];
     for (const member of this.#others()) {
-      const room = this.#ports.say(member, word, deadlineMs, () => undefined);
+      const room = this.#ports.say(member, word, deadlineMs, (result) => this.#missed(entry, member, result));
       if (room !== undefined) rooms.push(room);
     }
     if (this.#log.arrive(reign.epoch, this.#ports.self.incarnation, entry) !== "stale") rooms.push(this.#handle(entry, false, deadlineMs));
@@ -354,8 +367,10 @@ export class OrderedTopic {
         return undefined;
       }
       case "outcome":
-        this.#sender.settle(word.n, from.incarnation)?.content.settle(from.incarnation, word.outcome);
-        this.#keepWaiting();
+        this.#settle(word.n, from.incarnation, word.outcome);
+        return undefined;
+      case "missed":
+        this.#settle(word.n, word.incarnation, word.outcome);
         return undefined;
       case "recover":
         if (!this.#log.promise(word.epoch, from.incarnation)) return this.#refuse(from);
@@ -425,9 +440,17 @@ export class OrderedTopic {
   }
 
   /** An outcome is told for as long as it is waited for: also to a sender of whom this member's views, which may be late, have not told yet. */
-  #pay(owed: Owed): void {
+  #pay(owed: OwedOutcome): void {
     if (this.#member(owed.to.incarnation) !== undefined || this.#view.version >= owed.view) this.#insist(owed.to, owed.word, owed.dueMs);
-    else if (this.#ports.clock.monotonicMs() < owed.dueMs) this.#owed = [...this.#owed, owed];
+    else this.#owed.add(owed, this.#ports.clock.monotonicMs());
+  }
+
+  /** A message could not be given to a member: its sender would wait for that one until the deadline. With the deadline itself, and of who has left, it knows by itself. Own ones not at once: what a result makes room for would get its place while the one before it is still being said. */
+  #missed({ sender, n, content }: Entry<Ordered>, { incarnation }: PeerIdentity, result: DeliveryResult): void {
+    if (!content.awaited || result.status !== "failed") return;
+    const word: OrderWord = { kind: "missed", n, incarnation, outcome: result };
+    if (sender.incarnation === this.#ports.self.incarnation) queueMicrotask(() => void this.heard(sender, word, 0));
+    else this.#pay({ to: sender, word, dueMs: content.dueMs, view: content.view });
   }
 
   #afterwards(work: () => unknown): Promise<unknown> {
@@ -445,7 +468,7 @@ export class OrderedTopic {
   /** An entry for a member that has missed it, for as long as its sender may wait for what comes of it. */
   #sayAgain(to: PeerIdentity, kind: "ordered" | "fill", epoch: number, entry: Entry<Ordered>): void {
     const { clock, limits } = this.#ports;
-    void this.#say(to, this.#wordOf(kind, epoch, entry), Math.max(limits.deadlineMs, entry.content.dueMs - clock.monotonicMs()));
+    void this.#say(to, this.#wordOf(kind, epoch, entry), Math.max(limits.deadlineMs, entry.content.dueMs - clock.monotonicMs()), (result) => this.#missed(entry, to, result));
   }
 
   #wordOf(kind: "ordered" | "fill", epoch: number, { position, before, sender, n, content }: Entry<Ordered>): OrderWord {
@@ -453,7 +476,8 @@ export class OrderedTopic {
   }
 
   #say(to: PeerIdentity, word: OrderWord, deadlineMs: number, failed: (result: DeliveryResult) => unknown = () => undefined): Promise<unknown> | undefined {
-    return this.#ports.say(to, encodeOrder(word), deadlineMs, failed);
+    const isOutcome = word.kind === "outcome" || word.kind === "missed";
+    return isOutcome ? this.#ports.tell(to, encodeOrder(word), deadlineMs, failed) : this.#ports.say(to, encodeOrder(word), deadlineMs, failed);
   }
 
   /** Until it was received, or the member has left, or its time is over, however often connections end. */

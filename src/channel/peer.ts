@@ -5,7 +5,7 @@ import type { Frame, Link } from "../transport/index.ts";
 import { Fifo } from "./fifo.ts";
 import { FlowReceiver } from "./flow-receiver.ts";
 import type { Kept } from "./kept.ts";
-import { decodeWord, DELIVERED, encodeWord, messageHeadBytes, ORDER_PREFIX, RPC_PREFIX, STATE_PREFIX, writeMessageHead } from "./messages.ts";
+import { decodeWord, DELIVERED, encodeWord, messageHeadBytes, ORDER_PREFIX, OUTCOMES_PREFIX, RPC_PREFIX, STATE_PREFIX, writeMessageHead } from "./messages.ts";
 import type { GapWord, MessageWord, Outcome, Word } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxLimits } from "./outbox.ts";
@@ -130,7 +130,7 @@ export class PeerFlows {
       flow = {
         topic,
         carries,
-        name: carries === "messages" ? topic : topic.slice(1),
+        name: carries === "messages" ? topic : topic.slice(topic.startsWith(OUTCOMES_PREFIX) ? OUTCOMES_PREFIX.length : 1),
         ordered,
         stream: streamOf(topic),
         head: new Uint8Array(0),

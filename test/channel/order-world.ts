@@ -70,10 +70,8 @@ export class OrderWorld {
         clock: this.clock,
         self: identity,
         limits: { deadlineMs: 2_000, keptBytes: 1_000_000, awaited: 1_000, whenFull: "wait" },
-        say: (to, word, _deadlineMs, failed) => {
-          this.#say(participant, to, word, failed);
-          return undefined;
-        },
+        say: (to, word, _deadlineMs, failed) => this.#say("order", participant, to, word, failed),
+        tell: (to, word, _deadlineMs, failed) => this.#say("outcomes", participant, to, word, failed),
         handle: ({ payload }) => {
           const handled = () => {
             seen.push(Buffer.from(payload).toString());
@@ -133,16 +131,20 @@ export class OrderWorld {
     }
   }
 
-  #say(from: Participant, to: PeerIdentity, word: Uint8Array, failed: (result: DeliveryResult) => void): void {
+  #say(flow: string, from: Participant, to: PeerIdentity, word: Uint8Array, failed: (result: DeliveryResult) => void): undefined {
     const target = this.all.find(({ identity }) => identity.incarnation === to.incarnation);
-    if (target === undefined || !from.isAlive) return;
-    if (this.random.next() < this.weather.lost) return void this.clock.setTimer(30, () => failed({ status: "failed", code: "PEER_UNREACHABLE", message: "lost" }));
-    const key = `${from.identity.node} ${to.node}`;
+    if (target === undefined || !from.isAlive) return undefined;
+    if (this.random.next() < this.weather.lost) {
+      this.clock.setTimer(30, () => failed({ status: "failed", code: "PEER_UNREACHABLE", message: "lost" }));
+      return undefined;
+    }
+    const key = `${flow} ${from.identity.node} ${to.node}`;
     const queue = this.#underWay.get(key) ?? [];
     this.#underWay.set(key, queue);
     const soonMs = this.clock.monotonicMs() + this.random.next() * 5;
     const atMs = this.random.next() < this.weather.overtaking ? soonMs + 40 : Math.max(soonMs, this.weather.overtaking === 0 ? (queue.at(-1)?.atMs ?? 0) : 0);
     queue.push({ from, to: target, word, atMs });
+    return undefined;
   }
 }
 

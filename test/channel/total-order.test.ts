@@ -141,6 +141,47 @@ describe("a topic in total order", () => {
     assert.deepEqual([seen.get("node-2"), seen.get("node-3")], [["before", "meanwhile", "after"], ["before", "gap in ledger", "after"]]);
   });
 
+  it("ends its sender's wait for a member that it could not be given to long before the deadline", async () => {
+    for (const sender of [0, 1] as const) {
+      const { members, all, seen } = await three(379, { maxRetries: 0 });
+      const { network } = members;
+      await members.outcome(all[1].channel.send("ledger", "before"));
+      network.cut("node-1", "node-3");
+      const sending = all[sender].channel.send("ledger", "lost", { deadlineMs: 60_000 });
+      await members.clock.advanceUntil(() => seen.get("node-2")?.includes("lost") === true, 1_000, "it has its place");
+      network.heal("node-1", "node-3");
+      network.break("node-1", "node-3");
+      assert.deepEqual(shown(await members.outcome(sending, 10_000)), { "node-1": "delivered", "node-2": "delivered", "node-3": "PEER_UNREACHABLE" });
+      await members.outcome(all[1].channel.send("ledger", "after"));
+      assert.deepEqual(seen.get("node-3"), ["before", "gap in ledger", "after"]);
+    }
+  });
+
+  it("goes by what the present sequencer does with a message, not by what cannot be given to the one before any more", async () => {
+    const { members, all } = await three(380, { maxRetries: 0 });
+    const [a, b, c] = all;
+    const { network } = members;
+    await members.outcome(b.channel.send("ledger", "before"));
+    for (const [from, to] of [["node-1", "node-2"], ["node-2", "node-1"]] as const) network.cut(from, to);
+    const sending = b.channel.send("ledger", "once more", { deadlineMs: 60_000 });
+    await members.clock.advance(100);
+    members.publish([c, a, b]);
+    await members.clock.advance(100); // all have handled it by now, and what node-1 says of that cannot arrive
+    for (const [from, to] of [["node-1", "node-2"], ["node-2", "node-1"]] as const) network.heal(from, to);
+    network.break("node-1", "node-2");
+    assert.deepEqual(shown(await members.outcome(sending, 10_000)), { "node-1": "delivered", "node-2": "delivered", "node-3": "delivered" });
+  });
+
+  it("is told of as handled also by who has much to send that waits for its place", async () => {
+    const members = new Members(381, { totalOrder: ["ledger"] });
+    const [a, b, c] = (await members.start(3)) as Three;
+    a.channel.listen("ledger", () => new Promise<void>((resolve) => void members.clock.setTimer(100, resolve)));
+    for (const { channel } of [b, c]) channel.listen("ledger", () => undefined);
+    for (let n = 0; n < 50; n++) void b.channel.send("ledger", n, { mode: "async", deadlineMs: 60_000 });
+    await members.clock.advance(50);
+    for (const { channel } of [a, c]) assert.deepEqual(shown(await members.outcome(channel.send("ledger", "one", { deadlineMs: 2_000 }))), { "node-1": "delivered", "node-2": "delivered", "node-3": "delivered" });
+  });
+
   it("is not disturbed by a view that is given twice", async () => {
     const { members, all, seen } = await three(378);
     const [a, b] = all;

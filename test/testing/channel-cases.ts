@@ -2,7 +2,7 @@ import type { History, HistoryEvent } from "../../src/testing/history/index.ts";
 import { at, calm, history, of, paused, resumed, view } from "./history-words.ts";
 import type { Cases, Entry } from "./history-words.ts";
 
-type ChannelCheck = "handledOnce" | "handledByWhomItIsFor" | "handledInOrder" | "handledInOneOrder" | "acknowledgedIsHandled" | "everyTargetHasAResult" | "answersAreOfHandlers" | "streamsAreWhole" | "stateGivenOnce" | "waitsEnd" | "messagesArrive";
+type ChannelCheck = "handledOnce" | "handledByWhomItIsFor" | "handledInOrder" | "handledInOneOrder" | "handledOneByOne" | "acknowledgedIsHandled" | "everyTargetHasAResult" | "answersAreOfHandlers" | "streamsAreWhole" | "stateGivenOnce" | "waitsEnd" | "messagesArrive";
 
 /** Both are members, with open channels. */
 const together = [...of("a", view(0, 1, ["a", "b"]), at(0, "channel-opened")), ...of("b", view(0, 1, ["a", "b"]), at(0, "channel-opened"))];
@@ -89,6 +89,19 @@ export const CHANNEL_CASES: Readonly<Record<ChannelCheck, Cases>> = {
       "one sender's, turned round": { history: story(of("a", posted(1, 1), posted(2, 2)), of("b", began(5, 2), began(6, 1))), says: /handled message a-i t 1 after 2 of the same sender/ },
     },
   },
+  handledOneByOne: {
+    good: {
+      "one has ended when the next begins": story(of("a", sent(1, 1), sent(2, 2)), of("b", began(3, 1), ended(4, 1), began(4, 2), ended(5, 2))),
+      "of two senders, side by side": story(of("a", sent(1, 1)), of("b", sent(1, 1), began(3, 1), began(4, 1, { from: "b-i" }), ended(5, 1))),
+      "without order, side by side": story(of("a", sent(1, 1, { ordered: false }), sent(2, 2, { ordered: false })), of("b", began(3, 1), began(4, 2), ended(5, 1), ended(6, 2))),
+      "by a later incarnation, where the one before has ended in the middle": story(of("a", posted(1, 1), posted(2, 2)), of("b", began(3, 1)), of("b", { ...began(9, 2), incarnation: "b-j" })),
+    },
+    bad: {
+      "the next one begins before the end": { history: story(of("a", sent(1, 1), sent(2, 2)), of("b", began(3, 1), began(4, 2), ended(5, 1), ended(6, 2))), says: /b \(b-i\) handled message a-i t 2 while it was still at a-i t 1/ },
+      "of two senders, in one order": { history: story(of("a", posted(1, 1)), of("b", posted(1, 1), began(3, 1), began(4, 1, { from: "b-i" }), ended(5, 1))), says: /b-i t 1 while it was still at a-i t 1/ },
+      "three at once": { history: story(of("a", posted(1, 1), posted(2, 2), posted(3, 3)), of("b", began(4, 1), began(5, 2), began(6, 3))), says: /while it was still at/, times: 2 },
+    },
+  },
   acknowledgedIsHandled: {
     good: {
       "told when it had finished": story(of("a", sent(1, 1)), of("b", began(2, 1), ended(3, 1)), of("a", over(4, 1, "delivered"))),
@@ -173,9 +186,12 @@ export const CHANNEL_CASES: Readonly<Record<ChannelCheck, Cases>> = {
       "later where the process stood still": story(of("a", sent(1, 1), paused(2), resumed(3_000), over(3_000, 1, "timeout")), end(9_000)),
       "not where the process is gone": story(of("a", sent(1, 1), at(2, "killed")), end(9_000)),
       "with the view": story(of("a", sent(1, 1), view(200, 2, ["a"]), over(200, 1, "left")), end(9_000)),
+      "later than the end, in one order that comes faster than it is worked off": story(calm(0, ["a", "b"]), of("a", sent(30_000, 1, { deadlineMs: 60_000, inOneOrder: true })), of("b", began(29_000, 9)), end(70_000)),
     },
     bad: {
       "never": { history: story(of("a", sent(1, 1)), end(9_000)), says: /is still waited for at the end, 8999 ms later/ },
+      "later than the end, in one order that nobody works on": { history: story(calm(0, ["a", "b"]), of("a", sent(30_000, 1, { deadlineMs: 60_000, inOneOrder: true })), end(70_000)), says: /is still waited for at the end/ },
+      "later than the end, in one order, of what all have handled": { history: story(calm(0, ["a", "b"]), of("a", sent(30_000, 1, { deadlineMs: 60_000, inOneOrder: true })), of("b", began(30_001, 1), ended(30_002, 1), began(30_003, 9)), end(70_000)), says: /is still waited for at the end/ },
       "never, in a channel that was stopped": { history: story(of("a", sent(1, 1), closed(10)), end(9_000)), says: /is still waited for/ },
       "beyond the deadline": { history: story(of("a", sent(1, 1), over(2_001, 1, "timeout"))), says: /was waited for 2000 ms, with a deadline of 1000/ },
       "for who has left": { history: story(of("a", sent(1, 1), view(200, 2, ["a"]), over(1_001, 1, "timeout"))), says: /was told timeout at b-i, which had left with view 2 long before/ },
@@ -186,12 +202,15 @@ export const CHANNEL_CASES: Readonly<Record<ChannelCheck, Cases>> = {
       "in time": story(calm(0, ["a", "b"]), of("a", sent(30_000, 1, { deadlineMs: 8_000 }), over(30_010, 1, "delivered")), of("b", began(30_005, 1), ended(30_006, 1)), end(90_000)),
       "not, in faults, and told": story(of("a", sent(1, 1), sent(1, 2, { mode: "async" }), taken(1, 2), over(1_001, 1, "timeout"), at(1_001, "undelivered", { topic: "t", to: "b-i", status: "timeout" })), calm(5_000, ["a", "b"]), end(90_000)),
       "not, to who is gone": story(of("a", sent(1, 1, { mode: "async" }), taken(1, 1)), of("b", at(500, "killed")), of("a", view(900, 2, ["a"])), end(90_000)),
-      "not, in one order that is behind for everybody": story(calm(0, ["a", "b", "c"]), of("a", sent(30_000, 1, { deadlineMs: 8_000, mode: "async", inOneOrder: true, to: ["b-i", "c-i"] }), taken(30_000, 1)), of("c", began(39_000, 1), ended(39_001, 1)), end(90_000)),
+      "not, in one order that comes faster than it works": story(calm(0, ["a", "b"]), of("b", began(29_000, 9), ended(34_000, 9), began(34_010, 8), ended(38_500, 8)), of("a", sent(30_000, 1, { deadlineMs: 8_000, mode: "async", inOneOrder: true, to: ["b-i", "c-i"] }), taken(30_000, 1)), end(90_000)),
+      "not, in one order that comes faster than somebody else works": story(calm(0, ["a", "b"]), of("a", began(29_000, 9), sent(30_000, 1, { deadlineMs: 8_000, mode: "async", inOneOrder: true, to: ["b-i", "c-i"] }), taken(30_000, 1), ended(38_500, 9)), end(90_000)),
       "not known of what was handled too late to tell": story(calm(0, ["a", "b"]), of("a", sent(30_000, 1, { deadlineMs: 8_000 }), over(38_000, 1, "timeout")), of("b", began(37_000, 1), ended(37_000, 1)), end(90_000)),
     },
     bad: {
       "not, though all is well": { history: story(calm(0, ["a", "b"]), of("a", sent(30_000, 1, { deadlineMs: 8_000 }), over(38_000, 1, "timeout")), end(90_000)), says: /was not handled by b-i, though all is well/ },
       "not, in one order that others handled in time": { history: story(calm(0, ["a", "b", "c"]), of("a", sent(30_000, 1, { deadlineMs: 8_000, mode: "async", inOneOrder: true, to: ["b-i", "c-i"] }), taken(30_000, 1)), of("c", began(31_000, 1), ended(31_001, 1)), end(90_000)), says: /was not handled by b-i, though all is well/ },
+      "not, in one order that stands still, and others handle late": { history: story(calm(0, ["a", "b", "c"]), of("a", sent(30_000, 1, { deadlineMs: 8_000, mode: "async", inOneOrder: true, to: ["b-i", "c-i"] }), taken(30_000, 1)), of("c", began(39_000, 1), ended(39_001, 1)), end(90_000)), says: /was not handled by b-i, though all is well/ },
+      "not, in one order where somebody was at work for half of the time": { history: story(calm(0, ["a", "b"]), of("b", began(29_000, 9), ended(34_000, 9)), of("a", sent(30_000, 1, { deadlineMs: 8_000, mode: "async", inOneOrder: true, to: ["b-i", "c-i"] }), taken(30_000, 1)), end(90_000)), says: /was not handled by b-i, though all is well/ },
       "not, and nobody was told": { history: story(of("a", sent(1, 1, { mode: "async" }), taken(1, 1)), end(90_000)), says: /was not handled by all, and the sender was not told/ },
       "two of three told": { history: story(of("a", sent(1, 1, { mode: "async" }), taken(1, 1), sent(2, 2, { mode: "async" }), taken(2, 2), at(1_001, "undelivered", { topic: "t", to: "b-i", status: "timeout" })), end(90_000)), says: /t 2 of a .* was not told/ },
       "handled, and never heard of": { history: story(of("a", sent(1, 1, { deadlineMs: 60_000 }), over(60_001, 1, "timeout")), of("b", began(2, 1), ended(3, 1)), calm(5_000, ["a", "b"]), end(90_000)), says: /was handled by b-i long before its deadline, and the sender was told timeout/ },

@@ -1,7 +1,7 @@
 import { answersAreOfHandlers } from "./checks/answers.ts";
 import type { Check, CheckConfig, Violation } from "./checks/check.ts";
 import { deadNeverActs, deathNeedsProof, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
-import { handledByWhomItIsFor, handledInOrder, handledOnce } from "./checks/messages.ts";
+import { handledByWhomItIsFor, handledInOrder, handledOnce, handledOneByOne } from "./checks/messages.ts";
 import { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
 import { handledInOneOrder } from "./checks/one-order.ts";
 import { idleWritesNothing } from "./checks/quiet.ts";
@@ -50,6 +50,7 @@ export const CHECKS = {
   handledByWhomItIsFor,
   handledInOrder,
   handledInOneOrder,
+  handledOneByOne,
   acknowledgedIsHandled,
   everyTargetHasAResult,
   answersAreOfHandlers,
@@ -60,7 +61,7 @@ export const CHECKS = {
 } as const satisfies Record<string, Check>;
 
 /** Of messages between members. */
-export const CHANNEL_CHECKS: readonly CheckName[] = ["handledOnce", "handledByWhomItIsFor", "handledInOrder", "handledInOneOrder", "acknowledgedIsHandled", "everyTargetHasAResult", "answersAreOfHandlers", "streamsAreWhole", "stateGivenOnce", "waitsEnd", "messagesArrive"];
+export const CHANNEL_CHECKS: readonly CheckName[] = ["handledOnce", "handledByWhomItIsFor", "handledInOrder", "handledInOneOrder", "handledOneByOne", "acknowledgedIsHandled", "everyTargetHasAResult", "answersAreOfHandlers", "streamsAreWhole", "stateGivenOnce", "waitsEnd", "messagesArrive"];
 
 /** The name of a check. */
 export type CheckName = keyof typeof CHECKS;

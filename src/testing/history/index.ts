@@ -7,7 +7,7 @@ export type { CheckName } from "./checks.ts";
 export { answersAreOfHandlers } from "./checks/answers.ts";
 export type { Check, CheckConfig, Violation } from "./checks/check.ts";
 export { deadNeverActs, deathNeedsProof, deathNeedsSilence, deathNeedsWatching, massDeathWaits, runningIsNotDeclaredDead } from "./checks/deaths.ts";
-export { handledByWhomItIsFor, handledInOrder, handledOnce } from "./checks/messages.ts";
+export { handledByWhomItIsFor, handledInOrder, handledOnce, handledOneByOne } from "./checks/messages.ts";
 export { handledInOneOrder } from "./checks/one-order.ts";
 export { noInternalError, noUnexpectedExit } from "./checks/processes.ts";
 export { idleWritesNothing } from "./checks/quiet.ts";

@@ -1,6 +1,6 @@
 import type { HandlingBegan, HandlingEnded, Sent, SendOver } from "../channel-events.ts";
 import type { History, HistoryEvent, Viewed } from "../history.ts";
-import { pausesByProcess, Timeline } from "../spans.ts";
+import { Pairing, pausesByProcess, Timeline } from "../spans.ts";
 
 /** The channel of one incarnation. */
 export interface Speaker {
@@ -33,6 +33,9 @@ export class Conversation {
   readonly #pauses: Map<string, Timeline>;
   /** When an incarnation was last told of a gap on a topic. */
   readonly #gapsMs = new Map<string, number>();
+  /** By incarnation and topic, when its handlers were at work. */
+  readonly #work = new Map<string, Pairing>();
+  readonly #worked = new Map<string, Timeline>();
 
   constructor({ events }: History) {
     this.endMs = events.at(-1)?.t ?? 0;
@@ -70,7 +73,26 @@ export class Conversation {
     } else if (event.kind === "handling-began") {
       const began = this.messages.get(nameOf(event.from, event))?.began;
       if (began !== undefined && !began.has(event.incarnation)) began.set(event.incarnation, event);
-    } else if (event.kind === "handling-ended") this.messages.get(nameOf(event.from, event))?.ended.set(event.incarnation, event);
+      this.#workOf(event).begin(event.t);
+    } else if (event.kind === "handling-ended") {
+      this.messages.get(nameOf(event.from, event))?.ended.set(event.incarnation, event);
+      this.#workOf(event).end(event.t);
+    }
+  }
+
+  #workOf({ incarnation, topic }: { readonly incarnation: string; readonly topic: string }): Pairing {
+    const key = `${incarnation} ${topic}`;
+    let work = this.#work.get(key);
+    if (work === undefined) this.#work.set(key, (work = new Pairing()));
+    return work;
+  }
+
+  /** For which share of that time the handlers of an incarnation were at work on a topic; from 0 to 1. */
+  busy(incarnation: string, topic: string, fromMs: number, toMs: number): number {
+    const key = `${incarnation} ${topic}`;
+    let worked = this.#worked.get(key);
+    if (worked === undefined) this.#worked.set(key, (worked = new Timeline(this.#work.get(key)?.close(this.endMs) ?? [])));
+    return worked.coveredMs(fromMs, toMs) / (toMs - fromMs);
   }
 
   /** Whether a process stood still at any moment of that time. */

@@ -37,6 +37,25 @@ export function handledByWhomItIsFor(history: History): Violation[] {
   return violations;
 }
 
+/** On a topic with order a handler begins when the one before it has ended: that of the same sender's message before, or, in one order of all, of anybody's. */
+export function handledOneByOne(history: History): Violation[] {
+  const violations: Violation[] = [];
+  const { messages } = conversationOf(history);
+  const atWork = new Map<string, HandlingBegan>();
+  for (const event of history.events) {
+    if (event.kind !== "handling-began" && event.kind !== "handling-ended") continue;
+    const sent = messages.get(nameOf(event.from, event))?.sent;
+    if (sent?.ordered !== true) continue;
+    const line = `${event.incarnation} ${event.topic} ${sent.inOneOrder === true ? "" : event.from}`;
+    const before = atWork.get(line);
+    if (event.kind === "handling-began") {
+      if (before !== undefined) violations.push({ check: "handledOneByOne", message: `${who(event)} handled message ${nameOf(event.from, event)} while it was still at ${nameOf(before.from, before)}`, atMs: event.t, evidence: [before, event] });
+      atWork.set(line, event);
+    } else if (before?.from === event.from && before.message === event.message) atWork.delete(line);
+  }
+  return violations;
+}
+
 /** What one incarnation hears of another one on one topic, in order. */
 interface Hearing {
   /** Messages that were sent to it, by number: which of them each is. */

@@ -14,6 +14,9 @@ const RECONNECTED_MS = 20_000;
 /** A message with less time than this may fail because handlers before it take theirs. */
 const UNHURRIED_MS = 5_000;
 
+/** Handlers that were at work for this share of a time had no room for more: the rest is the way from one to the next. */
+const BUSY = 0.95;
+
 /** When a channel is stopped, what is awaited is answered within this. */
 const STOPPED_MS = 2_000;
 
@@ -52,15 +55,18 @@ export function everyTargetHasAResult(history: History): Violation[] {
   });
 }
 
-/** Every wait ends: by the deadline, with the view in which a target is no member any more, or when the channel is stopped; none is left over at the end of a history. */
+/** Every wait ends: by the deadline, with the view in which a target is no member any more, or when the channel is stopped; none is left over at the end of a history, but for what is still in a line, in one order of all, that is longer than its members could work off. */
 export function waitsEnd(history: History): Violation[] {
-  return judge(history, "waitsEnd", ({ sent, over }, conversation) => {
+  return judge(history, "waitsEnd", (message, conversation) => {
+    const { sent, over, ended } = message;
     const { incarnation, t, deadlineMs } = sent;
     const speaker = conversation.speakers.get(incarnation);
     if (speaker === undefined) return [];
     if (over === undefined) {
       const dueMs = speaker.closedMs === Number.POSITIVE_INFINITY ? t + LATE.ms : speaker.closedMs + STOPPED_MS;
       const runs = speaker.goneMs > dueMs && !conversation.paused(incarnation, t, dueMs);
+      const isInLine = t + deadlineMs * (1 + LATE.share) + LATE.ms > conversation.endMs && sent.to.some((target) => !ended.has(target) && conversation.stayTogether(incarnation, target)) && isOverrun(message, conversation, Math.max(t, conversation.calmMs + RECONNECTED_MS), conversation.endMs);
+      if (isInLine) return [];
       return runs && dueMs < conversation.endMs ? [`is still waited for at the end, ${(conversation.endMs - t).toFixed(0)} ms later`] : [];
     }
     const complaints: string[] = [];
@@ -97,14 +103,20 @@ export function messagesArrive(history: History): Violation[] {
       const isTold = over?.results.some((result) => result.target === target && result.status !== "delivered") === true;
       if (sent.mode === "ack" && handled === undefined && over?.code === "" && !isTold) return [`was not handled by ${short(target)}, and the sender was not told`];
       if (sent.t < wellMs || sent.deadlineMs < UNHURRIED_MS || !sent.roomy) return [];
-      // One order of all is as slow as its slowest: behind hundreds of others a message is late for everybody, and for some too late.
-      if (sent.inOneOrder === true && [...began.values()].some((event) => event.t > dueMs)) return [];
+      if (isOverrun(message, conversation, sent.t, dueMs)) return [];
       return handled === undefined ? [`was not handled by ${short(target)}, though all is well`] : [];
     });
   });
   for (const event of history.events) if (event.kind === "undelivered") untold.get(`${event.incarnation} ${event.to} ${event.topic}`)?.shift();
   const lost = [...untold.values()].flat().map(({ sent }) => ({ check: "messagesArrive", message: `message ${nameOf(sent.incarnation, sent)} of ${who(sent)} was not handled by all, and the sender was not told`, atMs: sent.t, evidence: [sent] }));
   return [...late, ...lost];
+}
+
+/** One order of all is as slow as the slowest of its members: what is sent faster than that one works is too late behind the rest. A line that stands still while nobody works on it is no excuse. */
+function isOverrun({ sent }: Conveyed, conversation: Conversation, fromMs: number, toMs: number): boolean {
+  if (sent.inOneOrder !== true || fromMs >= toMs) return false;
+  const members = conversation.viewOf(sent.incarnation, toMs)?.members ?? [];
+  return members.some(({ incarnation }) => conversation.busy(incarnation, sent.topic, fromMs, toMs) >= BUSY);
 }
 
 function judge(history: History, check: string, complaintsOf: (message: Conveyed, conversation: Conversation) => readonly string[]): Violation[] {
