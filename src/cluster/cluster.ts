@@ -62,6 +62,9 @@ const LEAVE_DEADLINE_MS = 1_000;
 /** How long what was deployed may take to stop. */
 const FARM_STOP_MS = 6_000;
 
+/** How long what stands on the channel may take: contexts that are to be in the store take up to five seconds. */
+const ROOMS_STOP_MS = 6_000;
+
 /** Between two readings of the group's keys, in beats: hints say sooner when they change, and a change is made in steps that wait for everybody. */
 const KEYS_POLL_BEATS = 10;
 
@@ -213,7 +216,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
         ["stop the work and resign", this.timing.stopBudgetMs + LEAVE_DEADLINE_MS, () => this.#elections.close()],
         ["end what contends", LEAVE_DEADLINE_MS, () => this.#elections.dispose()],
         ["stop what was deployed", FARM_STOP_MS, () => this.#farm?.stop()],
-        ["end what stands on the channel", 2 * LEAVE_DEADLINE_MS, () => this.#messaging?.stopRooms()],
+        ["end what stands on the channel", ROOMS_STOP_MS, () => this.#messaging?.stopRooms()],
         ["say goodbye to the members", 2 * LEAVE_DEADLINE_MS, () => this.#messaging?.stop(LEAVE_DEADLINE_MS)],
         ["leave the group", 2 * LEAVE_DEADLINE_MS, () => this.#presence.stop(LEAVE_DEADLINE_MS)],
         ["close the store", LEAVE_DEADLINE_MS, () => store.close()],

@@ -1,5 +1,6 @@
 import { CONTEXT_DOCUMENTS, localContexts, replicatedContexts } from "../contexts/index.ts";
 import type { ContextDocuments, Contexts } from "../contexts/index.ts";
+import { TribuneError } from "../kernel/index.ts";
 import type { Clock, Logger, Random } from "../kernel/index.ts";
 import type { Presence } from "../presence/index.ts";
 import type { CheckedContextsOptions } from "./contexts-options.ts";
@@ -24,10 +25,18 @@ export function wireContexts({ options, messaging, presence, clock, random, logg
   const documents: ContextDocuments = {
     list: () => presence().perform((session, call) => session.listDocuments({ prefix: CONTEXT_DOCUMENTS }, call)),
     read: (name) => presence().perform((session, call) => session.readDocument({ name }, call)),
-    write: (input) => presence().perform((session, call) => session.writeDocument(input, call)),
+    write: async (input) => {
+      if (!presence().trusted()) throw away();
+      return await presence().perform((session, call) => session.writeDocument(input, call));
+    },
     remove: (input) => presence().perform((session, call) => session.removeDocument(input, call)),
   };
   const replicated = replicatedContexts({ channel: messaging.channel, documents, clock, random, logger }, options.contexts);
   messaging.add(replicated);
   return { contexts: replicated.contexts, stop: () => undefined };
+}
+
+/** Others may have declared this incarnation dead, and have forgotten since what was deleted: what it has may be that. */
+function away(): TribuneError {
+  return new TribuneError("CONTEXTS_AWAY", "this node may have no place in the group any more, so it keeps nothing", { about: "contexts", next: "wait until the store answers again" });
 }

@@ -117,7 +117,7 @@ export interface ContextsEvents {
   created: { readonly path: string };
   /** With all its properties, for which there are no events. */
   removed: { readonly path: string };
-  /** A flush by interval, or keeping the tree in the store, failed; it is tried again. */
+  /** A flush by interval, or keeping the tree in the store, failed; it is tried again. `CONTEXTS_NOT_KEPT`: it is not, since this node stops. */
   error: { readonly error: TribuneError };
 }
 

@@ -34,7 +34,17 @@ export class Digests {
 
   /** That of one bucket, as a name. */
   of(bucket: number): string {
-    return `${(this.#words[bucket * 2] ?? 0).toString(36)}.${(this.#words[bucket * 2 + 1] ?? 0).toString(36)}`;
+    return this.over(bucket, bucket);
+  }
+
+  /** That of some buckets together, both ends included. */
+  over(first: number, last: number): string {
+    let [low, high] = [0, 0];
+    for (let bucket = first; bucket <= last; bucket++) {
+      low ^= this.#words[bucket * 2] ?? 0;
+      high ^= this.#words[bucket * 2 + 1] ?? 0;
+    }
+    return `${(low >>> 0).toString(36)}.${(high >>> 0).toString(36)}`;
   }
 }
 

@@ -28,7 +28,7 @@ export interface ReplicatedContexts {
   /** The incarnation is a member no more. */
   leave(): void;
   setView(view: ChannelView): void;
-  /** Keeps what is to be kept, and ends. May be called twice. */
+  /** Keeps what is to be kept, for up to five seconds, and ends; what could not be kept is told by the event `error`. May be called twice. */
   stop(): Promise<void>;
 }
 
@@ -41,6 +41,7 @@ export function replicatedContexts({ channel, documents, clock, random, logger }
         documents,
         tree: () => contexts.trees.shared,
         clock,
+        random,
         everyMs: durableMs,
         take: (changes) => contexts.take(changes),
         failed: (error) => contexts.failed(error, "the contexts could not be kept in the store"),

@@ -60,6 +60,8 @@ export class Replication implements ContextsLink {
   /** Some of the state could not be taken. */
   #hasHoles = false;
   #begun: PromiseWithResolvers<void> = Promise.withResolvers();
+  /** An incarnation of this node has had the state. */
+  #hasBegun = false;
   #publishedMs = Number.NEGATIVE_INFINITY;
   #repairTimer: Timer | undefined;
   #soonTimer: Timer | undefined;
@@ -109,17 +111,19 @@ export class Replication implements ContextsLink {
    */
   async begin(reports: readonly StateReport[]): Promise<void> {
     if (this.#member !== undefined || this.#isStopped) return; // the same incarnation is trusted again: it has missed nothing that a comparison does not bring
-    const obtained = reports.some(({ state, from }) => state === CHANGES && from.length > 0);
-    if (!obtained) await this.#ports.durable?.load((changes) => this.#apply(changes));
+    const isGiven = reports.some(({ state, from }) => state === CHANGES && from.length > 0);
+    const { durable } = this.#ports;
+    if (!isGiven) await durable?.load((changes) => this.#apply(changes));
     const stage = this.#stage;
     this.#stage = undefined;
-    if (stage !== undefined) this.#settle(stage, obtained);
+    if (stage !== undefined) this.#settle(stage, isGiven || durable !== undefined);
     this.#member = this.#incarnation;
+    this.#hasBegun = true;
     this.#begun.resolve();
     if (this.#hasHoles) for (const { node } of this.#others()) if (await this.#repaired(node)) break;
     this.#repairSoon(this.#chosen(FIRST_REPAIRS));
     this.#scheduleRepair();
-    this.#ports.durable?.begin(() => this.#isCoordinator);
+    durable?.begin(() => this.#isCoordinator);
   }
 
   /** This incarnation is no member any more: nothing can be changed until another one has begun. */
@@ -136,12 +140,12 @@ export class Replication implements ContextsLink {
     if (this.#ports.clock.monotonicMs() - this.#publishedMs <= this.#contexts.settings.deadlineMs) this.#repairSoon(this.#others().filter(({ incarnation }) => !before.has(incarnation)).map(({ node }) => node));
   }
 
-  /** Ends everything; what is in the trees can be read still. Keeps what is to be kept in the store first. May be called twice. */
+  /** Ends everything; what is in the trees can be read still. Sees to it first that the store has what it is to keep. May be called twice. */
   async stop(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#contexts.stop();
-    if (this.#member !== undefined) await this.#ports.durable?.finish();
+    if (this.#hasBegun) await this.#ports.durable?.finish(() => this.#member !== undefined);
     this.leave();
     this.#soonTimer?.cancel();
     for (const off of this.#off) off();

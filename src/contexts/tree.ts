@@ -168,7 +168,7 @@ export class Tree {
   }
 
   /** For comparison with another tree of the same floor. */
-  get digests(): Pick<Digests, "bytes" | "of"> {
+  get digests(): Pick<Digests, "bytes" | "over"> {
     return this.#digests;
   }
 

@@ -142,7 +142,7 @@ export class Follower {
   async #vote(change: Change, signal: AbortSignal): Promise<void> {
     let cause: { readonly code: ErrorCode; readonly why: string } | null = null;
     try {
-      await this.#prepare(change.release, change, signal);
+      await this.#prepare(change.release, change, signal, (preparing) => preparing); // the coordinator waits no longer than it is to take
     } catch (error) {
       if (signal.aborted) return;
       cause = causeOf(error, "FARM_PREPARE_FAILED");
@@ -161,8 +161,8 @@ export class Follower {
     }
   }
 
-  /** Everything that comes before the vote: who stands for it, its bytes, its files, and the handler's word. */
-  async #prepare(release: Release, change: Change | null, signal: AbortSignal): Promise<void> {
+  /** Everything that comes before the vote: who stands for it, its bytes, its files, and the handler's word, for which `bounded` waits as long as it likes. */
+  async #prepare(release: Release, change: Change | null, signal: AbortSignal, bounded: (preparing: Promise<unknown>, abort: AbortController) => Promise<unknown>): Promise<void> {
     if (this.#prepared.has(release.id) || this.#active?.id === release.id) return;
     const { settings, artifacts, fetch } = this.#ports;
     this.#handler();
@@ -178,7 +178,8 @@ export class Follower {
         await mkdir(dir, { recursive: true, mode: 0o700 });
         await artifacts.place(release.digest, join(dir, FILE));
       }
-      await this.#call("prepare", release, signal);
+      const abort = new AbortController();
+      await bounded(this.#call("prepare", release, AbortSignal.any([signal, abort.signal])), abort);
     } catch (error) {
       await rm(dir, { recursive: true, force: true });
       throw error;
@@ -187,11 +188,11 @@ export class Follower {
   }
 
   async #activate(release: Release, signal: AbortSignal): Promise<void> {
-    await this.#prepare(release, this.#changeOf(release), signal);
     const { clock, settings } = this.#ports;
     const previous = this.#active;
-    const inTime = (work: Promise<unknown>, what: string, abort: AbortController) =>
-      withDeadline(work, { clock, ms: settings.activateMs, operation: `${what} of ${this.#name} ${release.version}`, code: "FARM_TIMEOUT", next: "see what its handler waits for", onExpire: (reason) => abort.abort(reason) });
+    const inTime = (work: Promise<unknown>, what: string, abort: AbortController, ms: number = settings.activateMs) =>
+      withDeadline(work, { clock, ms, operation: `${what} of ${this.#name} ${release.version}`, code: "FARM_TIMEOUT", next: "see what its handler waits for", onExpire: (reason) => abort.abort(reason) });
+    await this.#prepare(release, this.#changeOf(release), signal, (preparing, abort) => inTime(preparing, "prepare", abort, settings.prepareMs));
     const activating = new AbortController();
     await inTime(this.#call("activate", release, AbortSignal.any([signal, activating.signal]), previous), "activate", activating);
     this.#active = release;

@@ -94,6 +94,7 @@ export const ERROR_CODES = {
   WRITE_UNDECIDED: { retryable: true, exit: 1 },
   CONTEXTS_OFF: { retryable: false, exit: 2 },
   CONTEXTS_AWAY: { retryable: true, exit: 1 },
+  CONTEXTS_NOT_KEPT: { retryable: false, exit: 1 },
   // Deploying on all members.
   FARM_OFF: { retryable: false, exit: 1 },
   FARM_BUSY: { retryable: true, exit: 4 },

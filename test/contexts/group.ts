@@ -9,39 +9,58 @@ import { VirtualClock } from "../../src/testing/index.ts";
 import { MemoryNetwork } from "../../src/transport/index.ts";
 import type { KnownPeer, LinkOptions } from "../../src/transport/index.ts";
 
-/** Documents of a store in memory, which a test may make fail. */
+/** Documents of a store in memory, which a test may make fail, slow, or wait. */
 export class Documents implements ContextDocuments {
   readonly all = new Map<string, { version: number; text: string }>();
   writes = 0;
+  /** Calls that were made, and how many there were at once at most. */
+  trips = 0;
+  mostAtOnce = 0;
   fails = false;
+  /** What each call waits for before it takes effect: the way to the store. */
+  wire: (operation: "list" | "read" | "write" | "remove", name: string) => Promise<void> | undefined = () => undefined;
+  /** Sees each writing and removal, after it. */
+  onChange: () => void = () => undefined;
+  #atOnce = 0;
   #versions = 0;
 
-  async list(prefix: string): Promise<Array<{ name: string; version: number }>> {
-    this.#check();
-    return [...this.all].filter(([name]) => name.startsWith(prefix)).map(([name, { version }]) => ({ name, version }));
+  list(prefix: string): Promise<Array<{ name: string; version: number }>> {
+    return this.#call("list", prefix, () => [...this.all].filter(([name]) => name.startsWith(prefix)).map(([name, { version }]) => ({ name, version })));
   }
 
-  async read(name: string): Promise<{ version: number; text: string } | null> {
-    this.#check();
-    return this.all.get(name) ?? null;
+  read(name: string): Promise<{ version: number; text: string } | null> {
+    return this.#call("read", name, () => this.all.get(name) ?? null);
   }
 
-  async write({ name, expectedVersion, text }: { name: string; expectedVersion: number; text: string }): Promise<boolean> {
-    this.#check();
-    assert.ok(Buffer.byteLength(text) <= 512 * 1024, `${name} is too large for a store`);
-    if ((this.all.get(name)?.version ?? 0) !== expectedVersion) return false;
-    this.writes++;
-    this.all.set(name, { version: ++this.#versions, text });
-    return true;
+  write({ name, expectedVersion, text }: { name: string; expectedVersion: number; text: string }): Promise<boolean> {
+    return this.#call("write", name, () => {
+      assert.ok(Buffer.byteLength(text) <= 512 * 1024, `${name} is too large for a store`);
+      if ((this.all.get(name)?.version ?? 0) !== expectedVersion) return false;
+      this.writes++;
+      this.all.set(name, { version: ++this.#versions, text });
+      this.onChange();
+      return true;
+    });
   }
 
-  async remove({ name, expectedVersion }: { name: string; expectedVersion: number }): Promise<boolean> {
-    this.#check();
-    return this.all.get(name)?.version === expectedVersion && this.all.delete(name);
+  remove({ name, expectedVersion }: { name: string; expectedVersion: number }): Promise<boolean> {
+    return this.#call("remove", name, () => {
+      const isDone = this.all.get(name)?.version === expectedVersion && this.all.delete(name);
+      if (isDone) this.onChange();
+      return isDone;
+    });
   }
 
-  #check(): void {
-    if (this.fails) throw new Error("the store is away");
+  async #call<T>(operation: "list" | "read" | "write" | "remove", name: string, effect: () => T): Promise<T> {
+    this.trips++;
+    this.mostAtOnce = Math.max(this.mostAtOnce, ++this.#atOnce);
+    try {
+      await this.wire(operation, name);
+      if (this.fails) throw new Error("the store is away");
+      return effect();
+    } finally {
+      this.#atOnce--;
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Mutant } from "../simulation/mutants/mutant.ts";
 
-const [TREE, REPLICATION, VERSION, PROPERTIES, NODE, REPAIR] = ["src/contexts/tree.ts", "src/contexts/replication.ts", "src/contexts/version.ts", "src/contexts/properties.ts", "src/contexts/node-contexts.ts", "src/contexts/repair.ts"] as const;
+const [TREE, REPLICATION, VERSION, PROPERTIES, NODE, REPAIR, DURABLE] = ["src/contexts/tree.ts", "src/contexts/replication.ts", "src/contexts/version.ts", "src/contexts/properties.ts", "src/contexts/node-contexts.ts", "src/contexts/repair.ts", "src/contexts/durable.ts"] as const;
 
 /** Known-bad variants of the room, each of which a story of `simulate.ts` has to catch. `node test/contexts/main.ts --mutants` plays them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -92,5 +92,28 @@ export const MUTANTS: readonly Mutant[] = [
     wrong: "Who wrote something a moment ago does not compare with a member that it hears of only now.",
     changes: [{ file: REPLICATION, from: "    if (this.#ports.clock.monotonicMs() - this.#publishedMs <=", to: "    if (this.#ports.clock.monotonicMs() - this.#publishedMs + 1e9 <=" }],
     survives: { why: "The next comparison makes up for it: it is only later.", foundBy: "test/contexts/replicated.test.ts" },
+  },
+  {
+    name: "stored-not-merged",
+    wrong: "What is read from the store is not merged.",
+    changes: [{ file: DURABLE, from: "      for (const { contexts } of found.values()) take({ floor, contexts });\n", to: "" }],
+  },
+  {
+    name: "written-unread",
+    wrong: "Who writes to the store does not read first what others wrote there.",
+    changes: [{ file: DURABLE, from: '      const shelves = what === "all" ? index.shelves : dirtyShelves(tree(), index.shelves);', to: '      const shelves = what === "all" ? index.shelves : [];' }],
+    survives: { why: "Members that are there have the same tree anyway.", foundBy: "test/contexts/durable.test.ts" },
+  },
+  {
+    name: "only-the-coordinator-keeps",
+    wrong: "Of those who stop only the coordinator sees to it that the store has everything.",
+    changes: [{ file: REPLICATION, from: "finish(() => this.#member !== undefined);", to: "finish(() => this.#isCoordinator);" }],
+    survives: { why: "Nobody writes in a story between the end of the coordinator and that of the last one.", foundBy: "test/contexts/durable.test.ts" },
+  },
+  {
+    name: "cleared-away-too-early",
+    wrong: "Documents are cleared away that somebody else is about to name in the index.",
+    changes: [{ file: DURABLE, from: "(madeFor(name) ?? version) < version);", to: "(madeFor(name) ?? version + 1) <= version);" }],
+    survives: { why: "Two who write at once are too rare in a story.", foundBy: "test/contexts/durable.test.ts" },
   },
 ];

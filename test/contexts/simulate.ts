@@ -34,11 +34,12 @@ const QUIET_MS = 90_000;
 /**
  * Three to five members whose clocks differ, that write, create, remove and decide, on a network that cuts, breaks, delays, loses and doubles, while others join, leave and die; every now and then it is quiet for long enough that what was deleted may be forgotten. Of one seed always the same story.
  *
- * Judged: all trees are equal at the end; a property has no other value than one that was written into it, and not one that was deleted before it by somebody who had seen it; of all writes on one version one is told that it succeeded; no message of a flush has a property that was not touched, or has one twice, and no other message to all has any property but the one that was decided.
+ * Judged: all trees are equal at the end, and so is, where they are durable, the one of a member that starts after all have stopped, one after the other or at once; a property has no other value than one that was written into it, and not one that was deleted before it by somebody who had seen it; of all writes on one version one is told that it succeeded; no message of a flush has a property that was not touched, or has one twice, and no other message to all has any property but the one that was decided.
  */
 export async function simulate(seed: number): Promise<Story> {
   const isPatient = seed % 4 === 1; // connections that outlive a long silence carry what is older than deletions are remembered
-  const group = new Group(seed, { deadlineMs: 1_000, repairMs: 2_000, tombstoneMs: 2_500, durable: seed % 3 === 0, durableMs: 500 }, isPatient ? { silenceMs: 20_000 } : {});
+  const isDurable = seed % 3 === 0;
+  const group = new Group(seed, { deadlineMs: 1_000, repairMs: 2_000, tombstoneMs: 2_500, durable: isDurable, durableMs: 500 }, isPatient ? { silenceMs: 20_000 } : {});
   const { random, clock, network } = group;
   const complaints: string[] = [];
   const count = { flushes: 0, faults: 0, joins: 0, deaths: 0, rejoins: 0, removals: 0, floors: 0, decided: 0, undecided: 0, slowWays: 0, sent: 0 };
@@ -218,6 +219,7 @@ export async function simulate(seed: number): Promise<Story> {
     look();
   };
 
+  if (isDurable) group.documents.wire = () => new Promise<void>((resolve) => void clock.setTimer(random.next() * 60, resolve));
   for (const skewMs of [0, 1_500, -700]) await group.during(group.add({}, skewMs));
   group.viewDelayMs = 400;
   for (const node of group.nodes) watch(node);
@@ -255,18 +257,29 @@ export async function simulate(seed: number): Promise<Story> {
   for (const node of group.nodes) flushNow(node, []); // what was touched while its node was away
   await clock.advance(QUIET_MS / 2);
   judge(group, written, winners, complaints);
-  for (const node of group.nodes) await group.during(group.leave(node));
+  const before = shown(group.nodes[0]?.contexts as Contexts);
+  if (seed % 2 === 0) await group.during(Promise.all(group.nodes.map((node) => group.leave(node))));
+  else for (const node of group.nodes) await group.during(group.leave(node));
+  if (isDurable) {
+    const again = await group.during(group.add());
+    if (shown(again.contexts) !== before) complaints.push(`all had ${before}, and who starts after them has ${shown(again.contexts)}`);
+    await group.during(group.leave(again));
+  }
   return { complaints, ...count };
 }
 
 function judge(group: Group, written: ReadonlyMap<string, ReadonlySet<string>>, winners: ReadonlyMap<string, readonly string[]>, complaints: string[]): void {
-  const [first, ...others] = group.nodes.map(({ node, contexts }) => ({ node, text: JSON.stringify([content(contexts), versions(contexts)]), tombstones: contexts.stats.tombstones }));
+  const [first, ...others] = group.nodes.map(({ node, contexts }) => ({ node, text: shown(contexts), tombstones: contexts.stats.tombstones }));
   for (const each of others) if (each.text !== first?.text) complaints.push(`${first?.node} has ${first?.text}, ${each.node} has ${each.text}`);
   for (const [path, properties] of Object.entries(content(group.nodes[0]?.contexts as Contexts))) {
     for (const [key, value] of Object.entries(properties)) if (written.get(`${path} ${key}`)?.has(String(value)) !== true) complaints.push(`${path}.${key} is ${String(value)}, which nobody wrote there`);
   }
   for (const [name, all] of winners) if (all.length > 1) complaints.push(`${all.join(" and ")} both succeeded on ${name}`);
   if ((first?.tombstones ?? 0) > 0) complaints.push(`${first?.tombstones} tombstones are still there after a long quiet`);
+}
+
+function shown(contexts: Contexts): string {
+  return JSON.stringify([content(contexts), versions(contexts)]);
 }
 
 function versions(contexts: Contexts): unknown {

@@ -87,6 +87,26 @@ describe("a farm in trouble", () => {
     await until(() => farms.running.get("b") === "2", "b tries again");
   });
 
+  it("says of a member that catches up that its prepare hangs, calls that off, lets it vote, and has it try again", async () => {
+    const farms = world();
+    const [door, signals] = [gate(), [] as AbortSignal[]];
+    const prepare = ({ version }: { readonly version: string }, _dir: string, { signal }: { readonly signal: AbortSignal }) => (signals.push(signal), version === "1" ? door.opened : undefined);
+    const a = farms.node("a");
+    await a.start();
+    await a.farm.deploy({ name: "app", version: "1", artifact: bytes("one") });
+    const b = farms.node("b", { prepareMs: 200, handlers: { "*": farms.handler("b", { prepare }) } });
+    await b.start();
+    const row = async () => (await a.farm.status())[0]?.members[1];
+    assert.deepEqual(await row(), { node: "b", state: "failed", version: null, code: "FARM_TIMEOUT", why: "prepare of app 1 did not finish within 200 ms" });
+    assert.equal(signals[0]?.aborted, true);
+    await until(() => signals.length > 1, "b tries again");
+    assert.equal((await a.farm.deploy({ name: "app", version: "2", artifact: bytes("two") })).ok, true);
+    await a.farm.undeploy("app");
+    door.open();
+    await a.farm.rollback("app", { version: "1" });
+    assert.deepEqual(farms.versions(), ["1", "1"]);
+  });
+
   it("tells a coordinator whose term is over from one that may write: nothing of the former's counts", async () => {
     const farms = world();
     const [a, b] = await farms.start("a", "b");

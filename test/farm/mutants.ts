@@ -45,7 +45,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "voted-before-prepared",
     wrong: "A member votes yes, and prepares when it has to apply it.",
-    changes: [{ file: FOLLOWER, from: "      await this.#prepare(change.release, change, signal);\n", to: "      if (change.id === \"never\") await this.#prepare(change.release, change, signal);\n" }],
+    changes: [{ file: FOLLOWER, from: "      await this.#prepare(change.release, change, signal, ", to: "      if (change.id === \"never\") await this.#prepare(change.release, change, signal, " }],
   },
   {
     name: "patience-without-end",

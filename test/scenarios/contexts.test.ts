@@ -5,6 +5,7 @@ import { createCluster } from "../../src/cluster/index.ts";
 import type { Context } from "../../src/contexts/index.ts";
 import type { MemoryTransaction } from "../../src/store/memory/index.ts";
 import { memory } from "../../src/store/memory/index.ts";
+import type { Call, StoreProvider, StoreSession, WriteDocumentInput } from "../../src/store/index.ts";
 import { Messengers } from "../support/messengers.ts";
 
 type Node = ReturnType<Messengers["node"]>;
@@ -77,6 +78,35 @@ describe("contexts of a cluster", () => {
     const [again, other] = (await start(messengers, ["a", "b"], { durable: true })) as [Node, Node];
     assert.deepEqual([there(again, "config").get("limit"), there(other, "config").get("limit")], [3, 3]);
     await messengers.stop();
+  });
+
+  it("are told as not kept by the event error, where the store takes nothing while the nodes stop, which ends in time all the same", async () => {
+    const messengers = new Messengers(5);
+    let isStuck = false;
+    const session = (opened: StoreSession): StoreSession =>
+      new Proxy(opened, {
+        get: (target, name) => {
+          const value: unknown = Reflect.get(target, name, target);
+          if (typeof value !== "function") return value;
+          if (name !== "writeDocument") return (value as (...args: unknown[]) => unknown).bind(target);
+          return (input: WriteDocumentInput, call: Call) => (isStuck && input.name.startsWith("contexts-") ? new Promise<boolean>(() => undefined) : target.writeDocument(input, call));
+        },
+      });
+    const { store } = messengers;
+    const stuck: StoreProvider<MemoryTransaction> = { kind: store.kind, label: store.label, capabilities: store.capabilities, fenced: store.fenced, schema: store.schema, open: async (context) => session(await store.open(context)), diagnose: () => store.diagnose(), close: () => store.close() };
+    const told: string[] = [];
+    const nodes = ["a", "b"].map((name) => messengers.node(name, { contexts: { durable: true }, store: stuck }));
+    for (const node of nodes) {
+      node.on("error", ({ code }) => told.push(`${node.node} ${code}`));
+      await messengers.during(node.start());
+    }
+    await messengers.connected(...nodes);
+    isStuck = true;
+    await messengers.during((nodes[1] as Node).contexts.create("config"));
+    const beganMs = messengers.clock.monotonicMs();
+    await messengers.during(Promise.all(nodes.map((node) => node.stop())));
+    assert.deepEqual(told.toSorted(), ["a CONTEXTS_NOT_KEPT", "b CONTEXTS_NOT_KEPT"]);
+    assert.ok(messengers.clock.monotonicMs() - beganMs < 10_000);
   });
 
   it("may be the node's own: the same code, without a channel", async () => {
