@@ -9,9 +9,11 @@ import type { Random } from "../../src/kernel/index.ts";
 import { MemoryProvider } from "../../src/store/memory/index.ts";
 import type { MemoryTransaction } from "../../src/store/memory/index.ts";
 import type { OpenContext, StoreProvider, StoreSession, WriteDocumentInput } from "../../src/store/index.ts";
+import { VirtualClock } from "../../src/testing/index.ts";
 import { MemoryNetwork } from "../../src/transport/index.ts";
 import { Checker } from "./checker.ts";
-import { DiskClock, ProcessClock } from "./disk-clock.ts";
+import { ProcessClock } from "./process-clock.ts";
+import { quickenDisk } from "./quick-disk.ts";
 
 /** What happened, and what was wrong with it. */
 export interface Story {
@@ -30,9 +32,12 @@ export interface Story {
   readonly activations: number;
 }
 
-/** How long a story is, in virtual milliseconds, and the quiet after it. */
+/** How long a story is, in virtual milliseconds; how soon after it all has come to rest, and a deployment after that to its end. */
 const STORY_MS = 45_000;
 const QUIET_MS = 90_000;
+const LAST_MS = 30_000;
+/** At so many looks in a row there is nothing left to be done: more is likely to stay as it is. */
+const RESTED = 3;
 const GROUP = "g";
 const FOLDER = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const NAMES = ["app", "web"] as const;
@@ -122,7 +127,7 @@ export class Process {
 
 /** Nodes with farms on one store and one network, on virtual time. */
 export class FarmWorld {
-  readonly clock = new DiskClock();
+  readonly clock = new VirtualClock();
   readonly random: Random;
   readonly store: MemoryProvider;
   readonly network: MemoryNetwork;
@@ -252,11 +257,13 @@ export function content(name: string, version: string): string {
  * Judged while it happens by a {@link Checker}; and after quiet all members have what is desired, nothing is under way, nothing is kept prepared, and one more deployment comes to everybody.
  */
 export async function simulate(seed: number): Promise<Story> {
+  const slow = quickenDisk();
   const world = new FarmWorld(seed);
   try {
     return await play(world);
   } finally {
     world.end();
+    slow();
   }
 }
 
@@ -285,9 +292,9 @@ async function play(world: FarmWorld): Promise<Story> {
     if (dice < 0.8) {
       const version = String(++versions);
       world.temper(name, version);
-      checker.judge(farm.deploy({ name, version, artifact: new Uint8Array(Buffer.from(content(name, version))), ...options }), { name, version, calledOff: calledOff.signal });
-    } else if (dice < 0.93) checker.judge(farm.rollback(name, options), undefined);
-    else checker.judge(farm.undeploy(name, { signal: calledOff.signal }), undefined);
+      checker.judge(from, `${name} ${version}`, farm.deploy({ name, version, artifact: new Uint8Array(Buffer.from(content(name, version))), ...options }), { name, version });
+    } else if (dice < 0.93) checker.judge(from, `going back, change ${count.changes} of ${name}`, farm.rollback(name, options), undefined);
+    else checker.judge(from, `undeploying, change ${count.changes} of ${name}`, farm.undeploy(name, { signal: calledOff.signal }), undefined);
   };
 
   const others = (process: Process): string[] => [...new Set(world.processes.map(({ node }) => node))].filter((node) => node !== process.node);
@@ -352,19 +359,18 @@ async function play(world: FarmWorld): Promise<Story> {
 
   for (const each of [...reverts]) each();
   world.mend();
-  for (const endMs = clock.monotonicMs() + QUIET_MS; clock.monotonicMs() < endMs; await clock.advance(5_000)) comeBack(1);
-  judgeQuiet(world);
+  await comeToRest(world, () => comeBack(1));
   const first = world.alive[0];
   if (first !== undefined && first.isUp) {
-    let report: unknown = "no answer";
+    const answers: unknown[] = [];
     const last = String(++versions);
     first.cluster.farm.deploy({ name: NAMES[0], version: last, artifact: new Uint8Array(Buffer.from(content(NAMES[0], last))) }).then(
-      ({ ok, members }) => (report = ok && members.length === world.alive.length ? "ok" : members),
-      (error: unknown) => (report = String(error)),
+      ({ ok, members }) => answers.push(ok && members.length === world.alive.length ? "ok" : members),
+      (error: unknown) => answers.push(String(error)),
     );
-    await clock.advance(30_000);
-    if (report !== "ok") checker.complain(`a deployment after quiet came to ${JSON.stringify(report)}`);
-    judgeQuiet(world);
+    for (const endMs = clock.monotonicMs() + LAST_MS; clock.monotonicMs() < endMs && answers.length === 0; ) await clock.advance(1_000);
+    if (answers[0] !== "ok") checker.complain(`a deployment after quiet came to ${JSON.stringify(answers[0] ?? "no answer")}`);
+    await comeToRest(world, () => undefined);
   } else checker.complain("a member has not started after quiet");
   const { complaints, committed, rolledBack, waves, refusals, activations } = checker;
   return { complaints, ...count, committed, rolledBack, waves, refusals, activations };
@@ -375,12 +381,24 @@ function bound(world: FarmWorld) {
   return { clock, random, network, count, checker, pick: <T>(from: readonly T[]) => world.pick(from), chance: (share: number) => world.chance(share) };
 }
 
-function judgeQuiet({ alive, checker }: FarmWorld): void {
+/** Within {@link QUIET_MS} nothing is left to be done, and that stays so; complains of what is. */
+async function comeToRest(world: FarmWorld, between: () => void): Promise<void> {
+  const { clock, checker } = world;
+  let unrest: readonly string[] = ["nobody has looked"];
+  for (let endMs = clock.monotonicMs() + QUIET_MS, rested = 0; clock.monotonicMs() < endMs && rested < RESTED; rested = unrest.length === 0 ? rested + 1 : 0) {
+    between();
+    await clock.advance(2_500);
+    unrest = [...unrestOf(world)];
+  }
+  for (const each of unrest) checker.complain(each);
+}
+
+function* unrestOf({ alive, checker }: FarmWorld): Generator<string> {
   const nodes = alive.map(({ node }) => node);
-  if (new Set(nodes).size !== nodes.length) checker.complain(`two processes of one node: ${nodes.join()}`);
+  if (new Set(nodes).size !== nodes.length) yield `two processes of one node: ${nodes.join()}`;
   for (const process of alive) {
-    if (!process.isUp) checker.complain(`${process.node} has not started`);
-    else if (process.cluster.view.members.length !== nodes.length) checker.complain(`${process.node} sees ${process.cluster.view.members.length} members of ${nodes.length}`);
-    checker.quiet(process);
+    if (!process.isUp) yield `${process.node} has not started`;
+    else if (process.cluster.view.members.length !== nodes.length) yield `${process.node} sees ${process.cluster.view.members.length} members of ${nodes.length}`;
+    yield* checker.unrest(process);
   }
 }
