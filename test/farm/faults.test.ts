@@ -87,6 +87,21 @@ describe("a farm in trouble", () => {
     await until(() => farms.running.get("b") === "2", "b tries again");
   });
 
+  it("gives up a preparation that hangs while a member catches up, says so, and tries again; what is deployed next does not wait for it", async () => {
+    const farms = world();
+    const [a] = await farms.start("a");
+    assert.ok(a !== undefined);
+    await a.farm.deploy({ name: "app", version: "1", artifact: bytes("one") });
+    const never = gate();
+    let hangs = 1;
+    const b = farms.node("b", { handlers: { "*": farms.handler("b", { prepare: () => (hangs-- > 0 ? never.opened : undefined) }) }, prepareMs: 300, catchUpMs: 20_000 });
+    await b.start();
+    assert.deepEqual((await b.farm.status())[0]?.members[1], { node: "b", state: "failed", version: null, code: "FARM_TIMEOUT", why: "prepare of app 1 did not finish within 300 ms" });
+    const { ok } = await a.farm.deploy({ name: "app", version: "2", artifact: bytes("two"), prepareMs: 10_000 });
+    assert.ok(ok);
+    assert.deepEqual(farms.versions(), ["2", "2"]);
+  });
+
   it("tells a coordinator whose term is over from one that may write: nothing of the former's counts", async () => {
     const farms = world();
     const [a, b] = await farms.start("a", "b");
