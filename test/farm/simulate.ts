@@ -44,7 +44,8 @@ const NAMES = ["app", "web"] as const;
 
 /** How a release behaves on one node. */
 interface Temper {
-  readonly prepare: "well" | "refuses" | "hangs" | "slowly";
+  /** "hangs": the first time, until faults are over; "sticks": the first time, for ever. */
+  prepare: "well" | "refuses" | "hangs" | "sticks" | "slowly";
   /** So many times activating fails first, and health says no. */
   failures: number;
   sick: number;
@@ -200,7 +201,7 @@ export class FarmWorld {
   /** Before a release is asked for: how it will behave where. */
   temper(name: string, version: string): void {
     for (const node of new Set(this.processes.map((each) => each.node))) {
-      const prepare = this.chance(0.05) ? "refuses" : this.chance(0.05) ? "hangs" : this.chance(0.2) ? "slowly" : "well";
+      const prepare = this.chance(0.05) ? "refuses" : this.chance(0.05) ? (this.chance(0.5) ? "hangs" : "sticks") : this.chance(0.2) ? "slowly" : "well";
       this.#tempers.set(`${name} ${version} ${node}`, { prepare, failures: this.chance(0.07) ? 1 : 0, sick: this.chance(0.1) ? 1 + Math.floor(this.random.next() * 3) : 0 });
     }
   }
@@ -214,8 +215,11 @@ export class FarmWorld {
     return {
       prepare: (artifact: Artifact, _dir: string, { signal }: HandlerContext) =>
         inLife(async () => {
-          const { prepare } = temperOf(artifact);
+          const temper = temperOf(artifact);
+          const { prepare } = temper;
           checker.preparing(process, artifact, readFileSync(artifact.path, "utf8") === content(artifact.name, artifact.version));
+          if (prepare === "hangs" || prepare === "sticks") temper.prepare = "well";
+          if (prepare === "sticks") return await new Promise(() => undefined);
           if (prepare === "hangs") await this.#over.promise;
           if (prepare === "slowly") await slowly(signal);
           if (prepare === "refuses" && this.deadlyDecisions > 0) throw new Error("it cannot run here");
