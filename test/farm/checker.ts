@@ -22,6 +22,8 @@ export class Checker {
   committed = 0;
   rolledBack = 0;
   waves = 0;
+  lateDecisions = 0;
+  overtakenDecisions = 0;
   refusals = 0;
   activations = 0;
   readonly #fence: () => number | undefined;
@@ -69,6 +71,13 @@ export class Checker {
       const { incarnation, apps } = JSON.parse(text) as NodeReport;
       for (const [app, { release }] of Object.entries(apps)) if (release !== null) this.#reported.add(`${incarnation} ${app} ${release}`);
     }
+  }
+
+  /** A write that did not come about. */
+  refused(_process: Process, { name, fence }: WriteDocumentInput): void {
+    if (!name.startsWith("farm.app.")) return;
+    if (fence?.token === this.#fence()) this.overtakenDecisions++;
+    else this.lateDecisions++;
   }
 
   #decided(process: Process, record: AppRecord, token: number | undefined): void {

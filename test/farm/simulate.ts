@@ -22,12 +22,17 @@ export interface Story {
   readonly committed: number;
   readonly rolledBack: number;
   readonly waves: number;
+  /** Decisions that came to the store under a term that was over, or on a record that had changed. */
+  readonly lateDecisions: number;
+  readonly overtakenDecisions: number;
   /** Votes that said no. */
   readonly refusals: number;
   readonly faults: number;
   readonly deaths: number;
   /** Coordinators that were killed with a decision in their hands: before it was stored, or after. */
   readonly deathsAtDecision: number;
+  /** Those that froze with one, and wrote it late. */
+  readonly freezesAtDecision: number;
   readonly newcomers: number;
   readonly activations: number;
 }
@@ -111,10 +116,10 @@ export class Process {
     return async (...args: unknown[]) => {
       if (name === "listDocuments") this.#world.checker.asked(this, (args[0] as { readonly prefix: string }).prefix);
       await this.#travel();
-      const before = name === "writeDocument" ? this.#world.beforeWrite(this, args[0] as WriteDocumentInput) : "done";
+      const before = name === "writeDocument" ? await this.#world.beforeWrite(this, args[0] as WriteDocumentInput) : "done";
       if (before === "never") return await new Promise(() => undefined);
       const answer = await method(...args);
-      if (name === "writeDocument" && answer === true) this.#world.checker.written(this, args[0] as WriteDocumentInput);
+      if (name === "writeDocument") this.#world.checker[answer === true ? "written" : "refused"](this, args[0] as WriteDocumentInput);
       if (before === "last") this.#world.kill(this);
       await this.#travel();
       return answer;
@@ -135,12 +140,13 @@ export class FarmWorld {
   readonly folder = mkdtempSync(join(FOLDER, "tribune-farm-story-"));
   readonly checker: Checker;
   readonly processes: Process[] = [];
-  readonly count = { changes: 0, faults: 0, deaths: 0, deathsAtDecision: 0, newcomers: 0 };
+  readonly count = { changes: 0, faults: 0, deaths: 0, deathsAtDecision: 0, freezesAtDecision: 0, newcomers: 0 };
   /** By name, version and node. */
   readonly #tempers = new Map<string, Temper>();
+  readonly #reverts = new Set<() => void>();
   /** Opened when faults are over. */
   readonly #over = Promise.withResolvers<void>();
-  /** How likely a coordinator is killed at a decision. */
+  /** How likely a coordinator is killed at a decision, or frozen. */
   deadlyDecisions = 0;
 
   constructor(seed: number) {
@@ -189,9 +195,39 @@ export class FarmWorld {
     this.count.deaths++;
   }
 
-  /** Whether a write of this process comes about: it may die before it, or after it. */
-  beforeWrite(process: Process, { name, text }: WriteDocumentInput): "done" | "never" | "last" {
+  /** Nothing of it runs for a while, and what it is sent lies about; then all that fell due happens late. */
+  freeze(process: Process, ms: number): void {
+    if (process.clock.state !== "running") return;
+    process.clock.state = "frozen";
+    for (const each of this.others(process)) this.network.cut(each, process.node);
+    this.later(ms, () => {
+      process.clock.thaw();
+      for (const each of this.others(process)) this.network.heal(each, process.node);
+    });
+  }
+
+  others(process: Process): string[] {
+    return [...new Set(this.processes.map(({ node }) => node))].filter((node) => node !== process.node);
+  }
+
+  /** Undoes a fault in so many milliseconds, or when faults are over. */
+  later(ms: number, undo: () => void): void {
+    const once = () => {
+      if (this.#reverts.delete(once)) undo();
+    };
+    this.#reverts.add(once);
+    this.clock.setTimer(ms, once);
+  }
+
+  /** Whether a write of this process comes about: with a decision in its hands it may die before it or after it, or freeze and write it late. */
+  async beforeWrite(process: Process, { name, text }: WriteDocumentInput): Promise<"done" | "never" | "last"> {
     if (this.deadlyDecisions === 0 || !name.startsWith("farm.app.") || !this.checker.isDecision(JSON.parse(text) as AppRecord) || !this.chance(this.deadlyDecisions)) return "done";
+    if (this.chance(0.4)) {
+      this.count.freezesAtDecision++;
+      this.freeze(process, 1_000 + this.random.next() * 6_000);
+      await sleep(process.clock, 1); // until it runs again
+      return "done";
+    }
     this.count.deathsAtDecision++;
     if (this.chance(0.5)) return "last";
     this.kill(process);
@@ -238,8 +274,9 @@ export class FarmWorld {
     };
   }
 
-  /** Whatever hung hangs no more, and whoever refused refuses no more. */
+  /** Faults are over: whatever hung hangs no more, and whoever refused refuses no more. */
   mend(): void {
+    for (const each of [...this.#reverts]) each();
     this.deadlyDecisions = 0;
     this.#over.resolve();
   }
@@ -274,15 +311,6 @@ export async function simulate(seed: number): Promise<Story> {
 async function play(world: FarmWorld): Promise<Story> {
   const { clock, random, network, count, checker, pick, chance } = bound(world);
   let versions = 0;
-  const reverts = new Set<() => void>();
-  const later = (ms: number, undo: () => void): void => {
-    const once = () => {
-      if (reverts.delete(once)) undo();
-    };
-    reverts.add(once);
-    clock.setTimer(ms, once);
-  };
-
   const change = (): void => {
     const from = pick(world.alive.filter(({ isUp }) => isUp));
     if ((from as Process | undefined) === undefined) return;
@@ -301,35 +329,28 @@ async function play(world: FarmWorld): Promise<Story> {
     else checker.judge(from, `undeploying, change ${count.changes} of ${name}`, farm.undeploy(name, { signal: calledOff.signal }), undefined);
   };
 
-  const others = (process: Process): string[] => [...new Set(world.processes.map(({ node }) => node))].filter((node) => node !== process.node);
   const fault = (): void => {
     const process = pick(world.alive);
     if ((process as Process | undefined) === undefined) return;
     count.faults++;
-    const other = pick(others(process));
+    const other = pick(world.others(process));
     const ms = random.next() * 5_000;
     const dice = random.next();
     if (dice < 0.2) {
       process.cut();
-      later(ms, () => (process.link = "up"));
+      world.later(ms, () => (process.link = "up"));
     } else if (dice < 0.4) {
-      if (process.clock.state !== "running") return;
-      process.clock.state = "frozen";
-      for (const each of others(process)) network.cut(each, process.node);
-      later(ms, () => {
-        process.clock.thaw();
-        for (const each of others(process)) network.heal(each, process.node);
-      });
+      world.freeze(process, ms);
     } else if (dice < 0.55) network.break(process.node, other, chance(0.5) ? "lost" : "arrive");
     else if (dice < 0.7) {
       network.cut(process.node, other);
-      later(ms, () => network.heal(process.node, other));
+      world.later(ms, () => network.heal(process.node, other));
     } else if (dice < 0.85) {
       network.delay(process.node, other, random.next() * 1_000);
-      later(ms, () => network.heal(process.node, other));
+      world.later(ms, () => network.heal(process.node, other));
     } else {
       network.bar(process.node, other);
-      later(ms, () => network.unbar(process.node, other));
+      world.later(ms, () => network.unbar(process.node, other));
     }
   };
 
@@ -346,7 +367,7 @@ async function play(world: FarmWorld): Promise<Story> {
     world.start(node);
     await clock.advance(2_500);
   }
-  world.deadlyDecisions = 0.06;
+  world.deadlyDecisions = 0.1;
   let known = world.processes.length;
   for (const endMs = clock.monotonicMs() + STORY_MS; clock.monotonicMs() < endMs; ) {
     await clock.advance(random.next() * 1_400);
@@ -361,7 +382,6 @@ async function play(world: FarmWorld): Promise<Story> {
     comeBack(0.12);
   }
 
-  for (const each of [...reverts]) each();
   world.mend();
   await comeToRest(world, () => comeBack(1));
   const first = world.alive[0];
@@ -376,8 +396,8 @@ async function play(world: FarmWorld): Promise<Story> {
     if (answers[0] !== "ok") checker.complain(`a deployment after quiet came to ${JSON.stringify(answers[0] ?? "no answer")}`);
     await comeToRest(world, () => undefined);
   } else checker.complain("a member has not started after quiet");
-  const { complaints, committed, rolledBack, waves, refusals, activations } = checker;
-  return { complaints, ...count, committed, rolledBack, waves, refusals, activations };
+  const { complaints, committed, rolledBack, waves, lateDecisions, overtakenDecisions, refusals, activations } = checker;
+  return { complaints, ...count, committed, rolledBack, waves, lateDecisions, overtakenDecisions, refusals, activations };
 }
 
 function bound(world: FarmWorld) {

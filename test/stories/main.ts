@@ -90,20 +90,26 @@ async function mutants(options: StoriesOptions): Promise<number> {
   return survivors.length === 0 ? 0 : 1;
 }
 
+/** Plays on after a catch that counts for nothing. */
 async function observe(mutant: Mutant, options: StoriesOptions): Promise<Finding> {
   const { room } = options;
+  const end = options.first + options.seeds;
+  const caught: Played[] = [];
   let seeds = 0;
+  let next = options.first;
   const progress = progressOf(() => `${mutant.name}: ${seeds} of ${options.seeds} seeds`);
-  const failed = [...(await playStories(room, mutant, options, () => void seeds++))];
-  // Only what the correct code does not do as well speaks against the mutant.
-  for (let first = failed[0]; first !== undefined; first = failed[0]) {
-    if ((await playStories(room, undefined, { first: first.seed, seeds: 1, workers: 1, untilCaught: false })).length === 0) break;
-    progress.tell(`${mutant.name}: seed ${first.seed} counts for nothing, the correct code fails on it too`);
-    failed.shift();
+  while (next < end && !(options.untilCaught && caught.length > 0)) {
+    const failed = await playStories(room, mutant, { ...options, first: next, seeds: end - next }, () => void seeds++);
+    next = options.untilCaught && failed[0] !== undefined ? failed[0].seed + 1 : end;
+    for (const played of options.untilCaught ? failed.slice(0, 1) : failed) {
+      // Only what the correct code does not do as well speaks against the mutant; of many the first tells.
+      if (caught.length > 0 || (await playStories(room, undefined, { first: played.seed, seeds: 1, workers: 1, untilCaught: false })).length === 0) caught.push(played);
+      else progress.tell(`${mutant.name}: seed ${played.seed} counts for nothing, the correct code fails on it too`);
+    }
   }
   progress.end();
-  const [first] = failed;
-  return { name: mutant.name, seeds, caught: failed.length, first: first === undefined ? undefined : { seed: first.seed, complaint: first.complaints[0]?.split("\n")[0]?.slice(0, 300) ?? "" }, why: mutant.survives?.why };
+  const [first] = caught;
+  return { name: mutant.name, seeds, caught: caught.length, first: first === undefined ? undefined : { seed: first.seed, complaint: first.complaints[0]?.split("\n")[0]?.slice(0, 300) ?? "" }, why: mutant.survives?.why };
 }
 
 process.exit(await main());
