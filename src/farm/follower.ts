@@ -142,7 +142,7 @@ export class Follower {
   async #vote(change: Change, signal: AbortSignal): Promise<void> {
     let cause: { readonly code: ErrorCode; readonly why: string } | null = null;
     try {
-      await this.#prepare(change.release, change, signal, (preparing) => preparing); // the coordinator waits no longer than it is to take
+      await this.#prepare(change.release, change, signal, undefined); // the coordinator counts the time
     } catch (error) {
       if (signal.aborted) return;
       cause = causeOf(error, "FARM_PREPARE_FAILED");
@@ -161,8 +161,8 @@ export class Follower {
     }
   }
 
-  /** Everything that comes before the vote: who stands for it, its bytes, its files, and the handler's word, for which `bounded` waits as long as it likes. */
-  async #prepare(release: Release, change: Change | null, signal: AbortSignal, bounded: (preparing: Promise<unknown>, abort: AbortController) => Promise<unknown>): Promise<void> {
+  /** Everything that comes before the vote: who stands for it, its bytes, its files, and the handler's word, which has `limitMs`. */
+  async #prepare(release: Release, change: Change | null, signal: AbortSignal, limitMs: number | undefined): Promise<void> {
     if (this.#prepared.has(release.id) || this.#active?.id === release.id) return;
     const { settings, artifacts, fetch } = this.#ports;
     this.#handler();
@@ -178,8 +178,7 @@ export class Follower {
         await mkdir(dir, { recursive: true, mode: 0o700 });
         await artifacts.place(release.digest, join(dir, FILE));
       }
-      const abort = new AbortController();
-      await bounded(this.#call("prepare", release, AbortSignal.any([signal, abort.signal])), abort);
+      await this.#inTime("prepare", release, signal, limitMs, (within) => this.#call("prepare", release, within));
     } catch (error) {
       await rm(dir, { recursive: true, force: true });
       throw error;
@@ -188,20 +187,23 @@ export class Follower {
   }
 
   async #activate(release: Release, signal: AbortSignal): Promise<void> {
-    const { clock, settings } = this.#ports;
+    const { prepareMs, activateMs } = this.#ports.settings;
+    await this.#prepare(release, this.#changeOf(release), signal, prepareMs);
     const previous = this.#active;
-    const inTime = (work: Promise<unknown>, what: string, abort: AbortController, ms: number = settings.activateMs) =>
-      withDeadline(work, { clock, ms, operation: `${what} of ${this.#name} ${release.version}`, code: "FARM_TIMEOUT", next: "see what its handler waits for", onExpire: (reason) => abort.abort(reason) });
-    await this.#prepare(release, this.#changeOf(release), signal, (preparing, abort) => inTime(preparing, "prepare", abort, settings.prepareMs));
-    const activating = new AbortController();
-    await inTime(this.#call("activate", release, AbortSignal.any([signal, activating.signal]), previous), "activate", activating);
+    await this.#inTime("activate", release, signal, activateMs, (within) => this.#call("activate", release, within, previous));
     this.#active = release;
     this.#failed = null;
     if (previous !== null) this.#prepared.set(previous.id, previous);
-    const asking = new AbortController();
-    await inTime(this.#healthy(release, AbortSignal.any([signal, asking.signal])), "health", asking).catch((error: unknown) => {
+    await this.#inTime("health", release, signal, activateMs, (within) => this.#healthy(release, within)).catch((error: unknown) => {
       throw new TribuneError("FARM_UNHEALTHY", `${this.#name} ${release.version} is not healthy: ${error instanceof Error ? error.message : String(error)}`, { about: this.#name, cause: error });
     });
+  }
+
+  /** Within `ms`, if that is given: then it is called off, and what it still does is ignored. */
+  async #inTime(what: string, release: Release, signal: AbortSignal, ms: number | undefined, work: (within: AbortSignal) => Promise<unknown>): Promise<void> {
+    if (ms === undefined) return void (await work(signal));
+    const ending = new AbortController();
+    await withDeadline(work(AbortSignal.any([signal, ending.signal])), { clock: this.#ports.clock, ms, operation: `${what} of ${this.#name} ${release.version}`, code: "FARM_TIMEOUT", next: "see what its handler waits for", onExpire: (reason) => ending.abort(reason) });
   }
 
   async #healthy(release: Release, signal: AbortSignal): Promise<void> {

@@ -56,7 +56,7 @@ export interface FarmOptions {
   readonly maxFiles?: number;
   /** How much of an artifact goes in one message, in bytes; less than the channel's `maxMessageBytes`. Default 512 KiB. Larger: fewer round trips, more memory, and messages wait longer behind it. */
   readonly pieceBytes?: number;
-  /** How long all members have to fetch, prepare and vote where `deploy` says nothing else, and how long `prepare` may take here where it is decided already, in milliseconds. Default 300000. */
+  /** How long all members have to fetch, prepare and vote where `deploy` says nothing else, and `prepare` by itself where a member catches up, in milliseconds. Default 300000. */
   readonly prepareMs?: number;
   /** How long `activate`, and then `health`, may take, in milliseconds. Default 60000. */
   readonly activateMs?: number;

@@ -82,6 +82,8 @@ export class Group {
   nodes: GroupNode[] = [];
   /** How much later each member hears of a view, at most. */
   viewDelayMs = 0;
+  /** How much later this one does: by chance, unless a test says so. */
+  viewDelayOf = (_node: string): number => this.random.next() * this.viewDelayMs;
   /** Sees every message that a member's contexts hand to its channel, before it goes: to all others, or to some. */
   onSend: (node: string, topic: string, payload: Uint8Array, isToAll: boolean) => void = () => undefined;
   readonly #options: ContextsOptions;
@@ -145,7 +147,12 @@ export class Group {
     await channel.begin(incarnation, { deadlineMs: 5_000 });
     this.nodes = [...this.nodes, member];
     this.publish();
-    await replicated.begin(await channel.obtainStates({ deadlineMs: 120_000 }));
+    try {
+      await replicated.begin(await channel.obtainStates({ deadlineMs: 120_000 }));
+    } catch (error) {
+      if (this.nodes.includes(member)) await this.leave(member); // as a node does whose start fails
+      throw error;
+    }
   }
 
   /** It is dead, and nobody says so but the view. */
@@ -178,7 +185,7 @@ export class Group {
       member.channel.setView(view);
       member.replicated.setView(view);
     };
-    const delayMs = this.random.next() * this.viewDelayMs;
+    const delayMs = this.viewDelayOf(member.node);
     if (delayMs === 0) tell();
     else this.clock.setTimer(delayMs, tell);
   }

@@ -182,6 +182,21 @@ describe("a member that joins", () => {
     await group.clock.advance(1_000);
     assert.deepEqual(content(joiner.contexts), content(b.contexts));
   });
+
+  it("gets what was written before its writer knew of it as soon as that one does, and not at the next comparison", async () => {
+    const group = new Group(22, { deadlineMs: 1_000, repairMs: 60_000 });
+    const [a, b] = (await group.start(2)) as Three;
+    await group.during(a.contexts.create("config"));
+    await group.connected();
+    group.viewDelayOf = (node) => (node === b.node ? 5_000 : 0);
+    const joiner = await group.during(group.add());
+    await group.clock.advance(4_500); // what it asked b when it began is given up
+    there(b, "config").set("late", 1);
+    await group.during(b.contexts.flush());
+    assert.equal(there(joiner, "config").has("late"), false);
+    await group.clock.advance(1_000);
+    assert.equal(there(joiner, "config").get("late"), 1);
+  });
 });
 
 describe("what a fault left", () => {

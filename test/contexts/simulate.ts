@@ -27,9 +27,11 @@ export interface Story {
 const PATHS = ["a", "b", "a/x", "a/y", "a/x/z"] as const;
 const KEYS = ["k", "l", "m", "n", "o", "p", "q", "r"] as const;
 
-/** How long a story is, in virtual milliseconds, and the quiet after it. */
+/** How long a story is, in virtual milliseconds, and how soon after it all are the same. */
 const STORY_MS = 60_000;
-const QUIET_MS = 90_000;
+const QUIET_MS = 45_000;
+/** At so many looks in a row all were the same: more is likely to stay as it is. */
+const LOOKS = { everyMs: 3_000, rested: 3 };
 
 /**
  * Three to five members whose clocks differ, that write, create, remove and decide, on a network that cuts, breaks, delays, loses and doubles, while others join, leave and die; every now and then it is quiet for long enough that what was deleted may be forgotten. Of one seed always the same story.
@@ -46,11 +48,16 @@ export async function simulate(seed: number): Promise<Story> {
   const written = new Map<string, Set<string>>();
   const winners = new Map<string, string[]>();
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random.next() * from.length)] as T;
-  const noted = (what: Promise<unknown>) =>
-    void what.catch((error: unknown) => {
+  /** What was asked, and has not come to its end. */
+  let open = 0;
+  const noted = (what: Promise<unknown>) => {
+    open++;
+    const judged = what.catch((error: unknown) => {
       if (!isTribuneError(error)) complaints.push(`${String(error)} ${error instanceof Error ? error.stack : ""}`);
       else if (error.code === "WRITE_UNDECIDED") count.undecided++;
     });
+    void judged.then(() => open--);
+  };
   const touched = new Map<Contexts, Set<string>>();
   /** By incarnation: what it had seen and deleted. */
   const deleted = new Set<string>();
@@ -227,7 +234,8 @@ export async function simulate(seed: number): Promise<Story> {
   for (const endMs = clock.monotonicMs() + STORY_MS; clock.monotonicMs() < endMs; ) {
     await clock.advance(random.next() * 150);
     const dice = random.next();
-    if (dice < 0.8) write(pick(group.nodes));
+    if (group.nodes.length === 0) join();
+    else if (dice < 0.8) write(pick(group.nodes));
     else if (dice < 0.96) fault();
     else if (dice < 0.975) join();
     else if (dice < 0.99 && group.nodes.length > 2) {
@@ -253,9 +261,19 @@ export async function simulate(seed: number): Promise<Story> {
   for (const each of [...heal]) each();
   group.viewDelayMs = 0;
   group.publish();
-  await clock.advance(QUIET_MS / 2);
+  if (group.nodes.length === 0) join();
+  /** Until all are the same, and stay so. */
+  const comeToRest = async (): Promise<readonly string[]> => {
+    let unrest: readonly string[] = [];
+    for (let endMs = clock.monotonicMs() + QUIET_MS, rested = 0; clock.monotonicMs() < endMs && rested < LOOKS.rested; rested = unrest.length === 0 ? rested + 1 : 0) {
+      await clock.advance(LOOKS.everyMs);
+      unrest = [...unrestOf(group, open)];
+    }
+    return unrest;
+  };
+  await comeToRest();
   for (const node of group.nodes) flushNow(node, []); // what was touched while its node was away
-  await clock.advance(QUIET_MS / 2);
+  complaints.push(...(await comeToRest()));
   judge(group, written, winners, complaints);
   const before = shown(group.nodes[0]?.contexts as Contexts);
   if (seed % 2 === 0) await group.during(Promise.all(group.nodes.map((node) => group.leave(node))));
@@ -268,14 +286,18 @@ export async function simulate(seed: number): Promise<Story> {
   return { complaints, ...count };
 }
 
+function* unrestOf({ nodes }: Group, open: number): Generator<string> {
+  const [first, ...others] = nodes.map(({ node, contexts }) => ({ node, text: shown(contexts), tombstones: contexts.stats.tombstones }));
+  for (const each of others) if (each.text !== first?.text) yield `${first?.node} has ${first?.text}, ${each.node} has ${each.text}`;
+  if ((first?.tombstones ?? 0) > 0) yield `${first?.tombstones} tombstones are still there after a long quiet`;
+  if (open > 0) yield `${open} things that were asked for have not come to an end`;
+}
+
 function judge(group: Group, written: ReadonlyMap<string, ReadonlySet<string>>, winners: ReadonlyMap<string, readonly string[]>, complaints: string[]): void {
-  const [first, ...others] = group.nodes.map(({ node, contexts }) => ({ node, text: shown(contexts), tombstones: contexts.stats.tombstones }));
-  for (const each of others) if (each.text !== first?.text) complaints.push(`${first?.node} has ${first?.text}, ${each.node} has ${each.text}`);
   for (const [path, properties] of Object.entries(content(group.nodes[0]?.contexts as Contexts))) {
     for (const [key, value] of Object.entries(properties)) if (written.get(`${path} ${key}`)?.has(String(value)) !== true) complaints.push(`${path}.${key} is ${String(value)}, which nobody wrote there`);
   }
   for (const [name, all] of winners) if (all.length > 1) complaints.push(`${all.join(" and ")} both succeeded on ${name}`);
-  if ((first?.tombstones ?? 0) > 0) complaints.push(`${first?.tombstones} tombstones are still there after a long quiet`);
 }
 
 function shown(contexts: Contexts): string {

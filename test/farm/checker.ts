@@ -22,6 +22,8 @@ export class Checker {
   committed = 0;
   rolledBack = 0;
   waves = 0;
+  lateDecisions = 0;
+  overtakenDecisions = 0;
   refusals = 0;
   activations = 0;
   readonly #fence: () => number | undefined;
@@ -39,6 +41,8 @@ export class Checker {
   /** Members that take part, as each coordinator saw them when it began to count votes. */
   readonly #counted = new Map<Process, readonly { readonly node: string; readonly incarnation: string }[]>();
   readonly #lives = new Map<Process, Life>();
+  /** What was asked of it and is not answered. */
+  readonly #open = new Map<Process, Set<string>>();
 
   constructor(fence: () => number | undefined) {
     this.#fence = fence;
@@ -67,6 +71,13 @@ export class Checker {
       const { incarnation, apps } = JSON.parse(text) as NodeReport;
       for (const [app, { release }] of Object.entries(apps)) if (release !== null) this.#reported.add(`${incarnation} ${app} ${release}`);
     }
+  }
+
+  /** A write that did not come about. */
+  refused(_process: Process, { name, fence }: WriteDocumentInput): void {
+    if (!name.startsWith("farm.app.")) return;
+    if (fence?.token === this.#fence()) this.overtakenDecisions++;
+    else this.lateDecisions++;
   }
 
   #decided(process: Process, record: AppRecord, token: number | undefined): void {
@@ -154,8 +165,10 @@ export class Checker {
   // ---- what was asked ----------------------------------------------------------------------------------------
 
   /** What becomes of a change for the one who asked. `release`: of a deployment. */
-  judge(changing: Promise<ChangeReport>, release: { readonly name: string; readonly version: string; readonly calledOff: AbortSignal } | undefined): void {
-    changing.then(
+  judge(process: Process, what: string, changing: Promise<ChangeReport>, release: { readonly name: string; readonly version: string } | undefined): void {
+    const open = this.#open.get(process) ?? new Set();
+    this.#open.set(process, open.add(what));
+    const judged = changing.then(
       () => {
         if (release !== undefined && !this.#allowed.has(`${release.name} ${release.version}`)) this.complain(`deploying ${release.name} ${release.version} came to an end, and it was never desired`);
       },
@@ -164,6 +177,7 @@ export class Checker {
         else if (release !== undefined && NOT_COMMITTED.includes(error.code) && this.#allowed.has(`${release.name} ${release.version}`)) this.complain(`deploying ${release.name} ${release.version} failed with ${error.code}, and it was committed`);
       },
     );
+    void judged.then(() => open.delete(what));
   }
 
   /** It has just started, within `catchUpMs`: it has what is desired, or what was while it started, or says why not. */
@@ -184,16 +198,18 @@ export class Checker {
 
   ended(process: Process): void {
     this.#lives.delete(process);
+    this.#open.delete(process);
   }
 
-  /** Nothing is under way, and this member has what is desired and nothing else. */
-  quiet(process: Process): void {
+  /** What speaks against rest: something is under way, or this member has not what is desired, or has something else, or has not answered who asked it. */
+  *unrest(process: Process): Generator<string> {
     for (const [name, { change, current }] of this.#records) {
-      if (change !== null) this.complain(`a change of ${name} is under way for ever`);
+      if (change !== null) yield `a change of ${name} is under way for ever`;
       const { running, prepared } = this.#life(process);
-      if (running.get(name) !== current?.version) this.complain(`${process.node} has ${name} ${running.get(name) ?? "not there"} after quiet, desired is ${current?.version ?? "none"}`);
-      for (const each of prepared) if (each.startsWith(`${name} `) && each !== `${name} ${current?.version}`) this.complain(`${process.node} keeps ${each} prepared for ever`);
+      if (running.get(name) !== current?.version) yield `${process.node} has ${name} ${running.get(name) ?? "not there"} after quiet, desired is ${current?.version ?? "none"}`;
+      for (const each of prepared) if (each.startsWith(`${name} `) && each !== `${name} ${current?.version}`) yield `${process.node} keeps ${each} prepared for ever`;
     }
+    for (const what of this.#open.get(process) ?? []) yield `${process.node} was asked for ${what}, and has never answered`;
   }
 
   #life(process: Process): Life {

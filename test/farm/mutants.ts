@@ -10,6 +10,16 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [{ file: COORDINATE, from: "({ incarnation }) => votes.get(incarnation) === undefined);", to: "() => false);" }],
   },
   {
+    name: "vote-of-an-earlier-life",
+    wrong: "What a node voted before it was started again counts, though it has nothing prepared any more.",
+    changes: [{ file: COORDINATE, from: "({ incarnation }) => votes.get(incarnation) === undefined);", to: "({ node }) => ![...votes.values()].some((vote) => vote.node === node));" }],
+  },
+  {
+    name: "change-overwritten",
+    wrong: "A change begins though another one of that name is under way.",
+    changes: [{ file: COORDINATE, from: 'if (change !== null) return { kind: "refuse", code: "FARM_BUSY"', to: 'if (change !== null && wish.by === "") return { kind: "refuse", code: "FARM_BUSY"' }],
+  },
+  {
     name: "a-no-is-no-matter",
     wrong: "A member that cannot is taken for one that can.",
     changes: [{ file: COORDINATE, from: "if (vote?.yes === false)", to: 'if (vote?.yes === false && vote.why === "never")' }],
@@ -18,8 +28,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "commit-before-stored",
     wrong: "The coordinator applies its decision before it is in the store.",
     changes: [
-      { file: COORDINATOR, from: '      if (step.kind === "write") wrote =', to: '      if (step.kind === "write") (records as Map<string, Understood<AppRecord>>).set(appDocument(name), { version, value: step.record });\n      if (step.kind === "write") globalThis.dispatchEvent(new Event(`hasty ${fence.incarnation}`));\n      if (step.kind === "write") wrote =' },
-      { file: FARM, from: "    const { wrote, waitMs } = await", to: "    globalThis.addEventListener(`hasty ${fence.incarnation}`, () => this.#follow(), { once: true });\n    const { wrote, waitMs } = await" },
+      { file: COORDINATOR, from: '      if (step.kind === "write") wrote =', to: '      if (step.kind === "write") (globalThis as unknown as Record<string, (record: AppRecord) => void>)[`hasty ${fence.incarnation}`]?.(step.record);\n      if (step.kind === "write") wrote =' },
+      { file: FARM, from: "    const { wrote, waitMs } = await", to: "    (globalThis as unknown as Record<string, unknown>)[`hasty ${fence.incarnation}`] = (record: AppRecord) => this.#followers.get(record.name)?.update(record);\n    const { wrote, waitMs } = await" },
     ],
   },
   {

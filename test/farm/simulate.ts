@@ -9,9 +9,11 @@ import type { Random } from "../../src/kernel/index.ts";
 import { MemoryProvider } from "../../src/store/memory/index.ts";
 import type { MemoryTransaction } from "../../src/store/memory/index.ts";
 import type { OpenContext, StoreProvider, StoreSession, WriteDocumentInput } from "../../src/store/index.ts";
+import { VirtualClock } from "../../src/testing/index.ts";
 import { MemoryNetwork } from "../../src/transport/index.ts";
 import { Checker } from "./checker.ts";
-import { DiskClock, ProcessClock } from "./disk-clock.ts";
+import { ProcessClock } from "./process-clock.ts";
+import { quickenDisk } from "./quick-disk.ts";
 
 /** What happened, and what was wrong with it. */
 export interface Story {
@@ -20,26 +22,35 @@ export interface Story {
   readonly committed: number;
   readonly rolledBack: number;
   readonly waves: number;
+  /** Decisions that came to the store under a term that was over, or on a record that had changed. */
+  readonly lateDecisions: number;
+  readonly overtakenDecisions: number;
   /** Votes that said no. */
   readonly refusals: number;
   readonly faults: number;
   readonly deaths: number;
   /** Coordinators that were killed with a decision in their hands: before it was stored, or after. */
   readonly deathsAtDecision: number;
+  /** Those that froze with one, and wrote it late. */
+  readonly freezesAtDecision: number;
   readonly newcomers: number;
   readonly activations: number;
 }
 
-/** How long a story is, in virtual milliseconds, and the quiet after it. */
+/** How long a story is, in virtual milliseconds; how soon after it all has come to rest, and a deployment after that to its end. */
 const STORY_MS = 45_000;
 const QUIET_MS = 90_000;
+const LAST_MS = 30_000;
+/** At so many looks in a row there is nothing left to be done: more is likely to stay as it is. */
+const RESTED = 3;
 const GROUP = "g";
 const FOLDER = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const NAMES = ["app", "web"] as const;
 
 /** How a release behaves on one node. */
 interface Temper {
-  readonly prepare: "well" | "refuses" | "hangs" | "slowly";
+  /** "hangs": the first time, until faults are over; "sticks": the first time, for ever. */
+  prepare: "well" | "refuses" | "hangs" | "sticks" | "slowly";
   /** So many times activating fails first, and health says no. */
   failures: number;
   sick: number;
@@ -105,10 +116,10 @@ export class Process {
     return async (...args: unknown[]) => {
       if (name === "listDocuments") this.#world.checker.asked(this, (args[0] as { readonly prefix: string }).prefix);
       await this.#travel();
-      const before = name === "writeDocument" ? this.#world.beforeWrite(this, args[0] as WriteDocumentInput) : "done";
+      const before = name === "writeDocument" ? await this.#world.beforeWrite(this, args[0] as WriteDocumentInput) : "done";
       if (before === "never") return await new Promise(() => undefined);
       const answer = await method(...args);
-      if (name === "writeDocument" && answer === true) this.#world.checker.written(this, args[0] as WriteDocumentInput);
+      if (name === "writeDocument") this.#world.checker[answer === true ? "written" : "refused"](this, args[0] as WriteDocumentInput);
       if (before === "last") this.#world.kill(this);
       await this.#travel();
       return answer;
@@ -122,19 +133,20 @@ export class Process {
 
 /** Nodes with farms on one store and one network, on virtual time. */
 export class FarmWorld {
-  readonly clock = new DiskClock();
+  readonly clock = new VirtualClock();
   readonly random: Random;
   readonly store: MemoryProvider;
   readonly network: MemoryNetwork;
   readonly folder = mkdtempSync(join(FOLDER, "tribune-farm-story-"));
   readonly checker: Checker;
   readonly processes: Process[] = [];
-  readonly count = { changes: 0, faults: 0, deaths: 0, deathsAtDecision: 0, newcomers: 0 };
+  readonly count = { changes: 0, faults: 0, deaths: 0, deathsAtDecision: 0, freezesAtDecision: 0, newcomers: 0 };
   /** By name, version and node. */
   readonly #tempers = new Map<string, Temper>();
+  readonly #reverts = new Set<() => void>();
   /** Opened when faults are over. */
   readonly #over = Promise.withResolvers<void>();
-  /** How likely a coordinator is killed at a decision. */
+  /** How likely a coordinator is killed at a decision, or frozen. */
   deadlyDecisions = 0;
 
   constructor(seed: number) {
@@ -183,9 +195,39 @@ export class FarmWorld {
     this.count.deaths++;
   }
 
-  /** Whether a write of this process comes about: it may die before it, or after it. */
-  beforeWrite(process: Process, { name, text }: WriteDocumentInput): "done" | "never" | "last" {
+  /** Nothing of it runs for a while, and what it is sent lies about; then all that fell due happens late. */
+  freeze(process: Process, ms: number): void {
+    if (process.clock.state !== "running") return;
+    process.clock.state = "frozen";
+    for (const each of this.others(process)) this.network.cut(each, process.node);
+    this.later(ms, () => {
+      process.clock.thaw();
+      for (const each of this.others(process)) this.network.heal(each, process.node);
+    });
+  }
+
+  others(process: Process): string[] {
+    return [...new Set(this.processes.map(({ node }) => node))].filter((node) => node !== process.node);
+  }
+
+  /** Undoes a fault in so many milliseconds, or when faults are over. */
+  later(ms: number, undo: () => void): void {
+    const once = () => {
+      if (this.#reverts.delete(once)) undo();
+    };
+    this.#reverts.add(once);
+    this.clock.setTimer(ms, once);
+  }
+
+  /** Whether a write of this process comes about: with a decision in its hands it may die before it or after it, or freeze and write it late. */
+  async beforeWrite(process: Process, { name, text }: WriteDocumentInput): Promise<"done" | "never" | "last"> {
     if (this.deadlyDecisions === 0 || !name.startsWith("farm.app.") || !this.checker.isDecision(JSON.parse(text) as AppRecord) || !this.chance(this.deadlyDecisions)) return "done";
+    if (this.chance(0.4)) {
+      this.count.freezesAtDecision++;
+      this.freeze(process, 1_000 + this.random.next() * 6_000);
+      await sleep(process.clock, 1); // until it runs again
+      return "done";
+    }
     this.count.deathsAtDecision++;
     if (this.chance(0.5)) return "last";
     this.kill(process);
@@ -195,7 +237,7 @@ export class FarmWorld {
   /** Before a release is asked for: how it will behave where. */
   temper(name: string, version: string): void {
     for (const node of new Set(this.processes.map((each) => each.node))) {
-      const prepare = this.chance(0.05) ? "refuses" : this.chance(0.05) ? "hangs" : this.chance(0.2) ? "slowly" : "well";
+      const prepare = this.chance(0.05) ? "refuses" : this.chance(0.05) ? (this.chance(0.5) ? "hangs" : "sticks") : this.chance(0.2) ? "slowly" : "well";
       this.#tempers.set(`${name} ${version} ${node}`, { prepare, failures: this.chance(0.07) ? 1 : 0, sick: this.chance(0.1) ? 1 + Math.floor(this.random.next() * 3) : 0 });
     }
   }
@@ -209,8 +251,11 @@ export class FarmWorld {
     return {
       prepare: (artifact: Artifact, _dir: string, { signal }: HandlerContext) =>
         inLife(async () => {
-          const { prepare } = temperOf(artifact);
+          const temper = temperOf(artifact);
+          const { prepare } = temper;
           checker.preparing(process, artifact, readFileSync(artifact.path, "utf8") === content(artifact.name, artifact.version));
+          if (prepare === "hangs" || prepare === "sticks") temper.prepare = "well";
+          if (prepare === "sticks") return await new Promise(() => undefined);
           if (prepare === "hangs") await this.#over.promise;
           if (prepare === "slowly") await slowly(signal);
           if (prepare === "refuses" && this.deadlyDecisions > 0) throw new Error("it cannot run here");
@@ -229,8 +274,9 @@ export class FarmWorld {
     };
   }
 
-  /** Whatever hung hangs no more, and whoever refused refuses no more. */
+  /** Faults are over: whatever hung hangs no more, and whoever refused refuses no more. */
   mend(): void {
+    for (const each of [...this.#reverts]) each();
     this.deadlyDecisions = 0;
     this.#over.resolve();
   }
@@ -252,26 +298,19 @@ export function content(name: string, version: string): string {
  * Judged while it happens by a {@link Checker}; and after quiet all members have what is desired, nothing is under way, nothing is kept prepared, and one more deployment comes to everybody.
  */
 export async function simulate(seed: number): Promise<Story> {
+  const slow = quickenDisk();
   const world = new FarmWorld(seed);
   try {
     return await play(world);
   } finally {
     world.end();
+    slow();
   }
 }
 
 async function play(world: FarmWorld): Promise<Story> {
   const { clock, random, network, count, checker, pick, chance } = bound(world);
   let versions = 0;
-  const reverts = new Set<() => void>();
-  const later = (ms: number, undo: () => void): void => {
-    const once = () => {
-      if (reverts.delete(once)) undo();
-    };
-    reverts.add(once);
-    clock.setTimer(ms, once);
-  };
-
   const change = (): void => {
     const from = pick(world.alive.filter(({ isUp }) => isUp));
     if ((from as Process | undefined) === undefined) return;
@@ -285,40 +324,33 @@ async function play(world: FarmWorld): Promise<Story> {
     if (dice < 0.8) {
       const version = String(++versions);
       world.temper(name, version);
-      checker.judge(farm.deploy({ name, version, artifact: new Uint8Array(Buffer.from(content(name, version))), ...options }), { name, version, calledOff: calledOff.signal });
-    } else if (dice < 0.93) checker.judge(farm.rollback(name, options), undefined);
-    else checker.judge(farm.undeploy(name, { signal: calledOff.signal }), undefined);
+      checker.judge(from, `${name} ${version}`, farm.deploy({ name, version, artifact: new Uint8Array(Buffer.from(content(name, version))), ...options }), { name, version });
+    } else if (dice < 0.93) checker.judge(from, `going back, change ${count.changes} of ${name}`, farm.rollback(name, options), undefined);
+    else checker.judge(from, `undeploying, change ${count.changes} of ${name}`, farm.undeploy(name, { signal: calledOff.signal }), undefined);
   };
 
-  const others = (process: Process): string[] => [...new Set(world.processes.map(({ node }) => node))].filter((node) => node !== process.node);
   const fault = (): void => {
     const process = pick(world.alive);
     if ((process as Process | undefined) === undefined) return;
     count.faults++;
-    const other = pick(others(process));
+    const other = pick(world.others(process));
     const ms = random.next() * 5_000;
     const dice = random.next();
     if (dice < 0.2) {
       process.cut();
-      later(ms, () => (process.link = "up"));
+      world.later(ms, () => (process.link = "up"));
     } else if (dice < 0.4) {
-      if (process.clock.state !== "running") return;
-      process.clock.state = "frozen";
-      for (const each of others(process)) network.cut(each, process.node);
-      later(ms, () => {
-        process.clock.thaw();
-        for (const each of others(process)) network.heal(each, process.node);
-      });
+      world.freeze(process, ms);
     } else if (dice < 0.55) network.break(process.node, other, chance(0.5) ? "lost" : "arrive");
     else if (dice < 0.7) {
       network.cut(process.node, other);
-      later(ms, () => network.heal(process.node, other));
+      world.later(ms, () => network.heal(process.node, other));
     } else if (dice < 0.85) {
       network.delay(process.node, other, random.next() * 1_000);
-      later(ms, () => network.heal(process.node, other));
+      world.later(ms, () => network.heal(process.node, other));
     } else {
       network.bar(process.node, other);
-      later(ms, () => network.unbar(process.node, other));
+      world.later(ms, () => network.unbar(process.node, other));
     }
   };
 
@@ -335,7 +367,7 @@ async function play(world: FarmWorld): Promise<Story> {
     world.start(node);
     await clock.advance(2_500);
   }
-  world.deadlyDecisions = 0.06;
+  world.deadlyDecisions = 0.1;
   let known = world.processes.length;
   for (const endMs = clock.monotonicMs() + STORY_MS; clock.monotonicMs() < endMs; ) {
     await clock.advance(random.next() * 1_400);
@@ -350,24 +382,22 @@ async function play(world: FarmWorld): Promise<Story> {
     comeBack(0.12);
   }
 
-  for (const each of [...reverts]) each();
   world.mend();
-  for (const endMs = clock.monotonicMs() + QUIET_MS; clock.monotonicMs() < endMs; await clock.advance(5_000)) comeBack(1);
-  judgeQuiet(world);
+  await comeToRest(world, () => comeBack(1));
   const first = world.alive[0];
   if (first !== undefined && first.isUp) {
-    let report: unknown = "no answer";
+    const answers: unknown[] = [];
     const last = String(++versions);
     first.cluster.farm.deploy({ name: NAMES[0], version: last, artifact: new Uint8Array(Buffer.from(content(NAMES[0], last))) }).then(
-      ({ ok, members }) => (report = ok && members.length === world.alive.length ? "ok" : members),
-      (error: unknown) => (report = String(error)),
+      ({ ok, members }) => answers.push(ok && members.length === world.alive.length ? "ok" : members),
+      (error: unknown) => answers.push(String(error)),
     );
-    await clock.advance(30_000);
-    if (report !== "ok") checker.complain(`a deployment after quiet came to ${JSON.stringify(report)}`);
-    judgeQuiet(world);
+    for (const endMs = clock.monotonicMs() + LAST_MS; clock.monotonicMs() < endMs && answers.length === 0; ) await clock.advance(1_000);
+    if (answers[0] !== "ok") checker.complain(`a deployment after quiet came to ${JSON.stringify(answers[0] ?? "no answer")}`);
+    await comeToRest(world, () => undefined);
   } else checker.complain("a member has not started after quiet");
-  const { complaints, committed, rolledBack, waves, refusals, activations } = checker;
-  return { complaints, ...count, committed, rolledBack, waves, refusals, activations };
+  const { complaints, committed, rolledBack, waves, lateDecisions, overtakenDecisions, refusals, activations } = checker;
+  return { complaints, ...count, committed, rolledBack, waves, lateDecisions, overtakenDecisions, refusals, activations };
 }
 
 function bound(world: FarmWorld) {
@@ -375,12 +405,24 @@ function bound(world: FarmWorld) {
   return { clock, random, network, count, checker, pick: <T>(from: readonly T[]) => world.pick(from), chance: (share: number) => world.chance(share) };
 }
 
-function judgeQuiet({ alive, checker }: FarmWorld): void {
+/** Within {@link QUIET_MS} nothing is left to be done, and that stays so; complains of what is. */
+async function comeToRest(world: FarmWorld, between: () => void): Promise<void> {
+  const { clock, checker } = world;
+  let unrest: readonly string[] = ["nobody has looked"];
+  for (let endMs = clock.monotonicMs() + QUIET_MS, rested = 0; clock.monotonicMs() < endMs && rested < RESTED; rested = unrest.length === 0 ? rested + 1 : 0) {
+    between();
+    await clock.advance(2_500);
+    unrest = [...unrestOf(world)];
+  }
+  for (const each of unrest) checker.complain(each);
+}
+
+function* unrestOf({ alive, checker }: FarmWorld): Generator<string> {
   const nodes = alive.map(({ node }) => node);
-  if (new Set(nodes).size !== nodes.length) checker.complain(`two processes of one node: ${nodes.join()}`);
+  if (new Set(nodes).size !== nodes.length) yield `two processes of one node: ${nodes.join()}`;
   for (const process of alive) {
-    if (!process.isUp) checker.complain(`${process.node} has not started`);
-    else if (process.cluster.view.members.length !== nodes.length) checker.complain(`${process.node} sees ${process.cluster.view.members.length} members of ${nodes.length}`);
-    checker.quiet(process);
+    if (!process.isUp) yield `${process.node} has not started`;
+    else if (process.cluster.view.members.length !== nodes.length) yield `${process.node} sees ${process.cluster.view.members.length} members of ${nodes.length}`;
+    yield* checker.unrest(process);
   }
 }

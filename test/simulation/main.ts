@@ -7,14 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { drawPlan, historyDigest, profileOf, runPlan, shrinkPlan } from "../../src/testing/simulation/index.ts";
 import type { Plan, RunResult } from "../../src/testing/simulation/index.ts";
+import { progressOf } from "../support/progress.ts";
 import { readOptions, USAGE, UsageError } from "./options.ts";
 import type { SimulateOptions } from "./options.ts";
 import { runJobs } from "./pool.ts";
 import type { Job, Report } from "./pool.ts";
 import { storyText, violationText } from "./story.ts";
 import { Summary } from "./summary.ts";
-
-const PROGRESS_EVERY_MS = { terminal: 1_000, file: 30_000 };
 
 /** So many failing seeds are looked at closely; more would only say the same. */
 const MOST_STORIES = 3;
@@ -44,7 +43,7 @@ async function campaign(options: SimulateOptions): Promise<number> {
   const say = (line: string) => void (options.json ? process.stderr : process.stdout).write(`${line}\n`);
   say(`seeds ${options.first} to ${options.first + options.seeds - 1}, profiles ${options.profile ?? "in turn"}; the same with --seeds ${options.seeds} --first ${options.first}`);
   const summary = new Summary();
-  const progress = progressOf(options, summary);
+  const progress = progressOf(() => `${summary.seeds} of ${options.seeds} seeds, ${summary.simulatedHours.toFixed(1)} simulated hours, ${summary.violations} violations`);
   const onReport = (report: Report) => {
     summary.add(report);
     const [violation] = report.violations;
@@ -62,20 +61,6 @@ async function campaign(options: SimulateOptions): Promise<number> {
 
 function* jobsOf({ first, seeds, profile, nodes, faultsMs, digest }: SimulateOptions): Generator<Job> {
   for (let seed = first; seed < first + seeds; seed++) yield { seed, profile: profile ?? profileOf(seed), nodes, faultsMs, digest };
-}
-
-/** A line that says how far it is, the same again on a terminal, a new one now and then elsewhere; and what is told above it. */
-function progressOf(options: SimulateOptions, summary: Summary): { readonly tell: (line: string) => void; readonly end: () => void } {
-  const { isTTY } = process.stderr;
-  const show = () => process.stderr.write(`${isTTY ? "\r\u001b[K" : ""}${summary.seeds} of ${options.seeds} seeds, ${summary.simulatedHours.toFixed(1)} simulated hours, ${summary.violations} violations${isTTY ? "" : "\n"}`);
-  const timer = setInterval(show, isTTY ? PROGRESS_EVERY_MS.terminal : PROGRESS_EVERY_MS.file);
-  return {
-    tell: (line) => void process.stderr.write(`${isTTY ? "\r\u001b[K" : ""}${line}\n`),
-    end: () => {
-      clearInterval(timer);
-      if (isTTY) process.stderr.write("\r\u001b[K");
-    },
-  };
 }
 
 // ---- one seed

@@ -105,7 +105,7 @@ describe("an experiment with mutants", () => {
   });
 
   it("ends a run that hangs, and a process that is gone is followed by another", async () => {
-    const hangs = new Subject(mutant("hangs", "    for (;;);"), 1_500);
+    const hangs = new Subject(mutant("hangs", "    for (;;);"), { runLimitMs: 1_500 });
     const gone = new Subject(mutant("goes", "    process.exit(3);"));
     const order = { seed: 1, profile: "network" } as const;
     assert.deepEqual(await hangs.play(order), { kind: "hung", afterMs: 1_500 });

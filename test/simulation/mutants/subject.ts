@@ -4,8 +4,11 @@ import { join } from "node:path";
 import type { Mutant } from "./mutant.ts";
 import type { Order, Report } from "./runner.ts";
 
-/** What a seed came to; `hung`: the run did not end in time, and its process was ended. */
-export type Outcome = Report | { readonly kind: "hung"; readonly afterMs: number };
+/** A run that came to no end: its process is gone, or did not end it in time and was ended. */
+export type Trouble = { readonly kind: "crashed"; readonly message: string } | { readonly kind: "hung"; readonly afterMs: number };
+
+/** What a seed came to. */
+export type Outcome = Report | Trouble;
 
 /** A run takes a quarter of a second; this is for one that never ends. */
 const RUN_LIMIT_MS = 60_000;
@@ -15,6 +18,15 @@ const HEAP_MB = 1_024;
 
 const RUNNER = join(import.meta.dirname, "runner.ts");
 
+/** What plays, where it is not a simulation. */
+export interface SubjectOptions {
+  /** A program that says "ready", and then answers each order with what came of it; and what it is told before the mutant. Default: `runner.ts`. */
+  readonly program?: readonly [file: string, ...args: readonly string[]];
+  /** For Node itself, beside the bound of the heap. */
+  readonly execArgv?: readonly string[];
+  readonly runLimitMs?: number;
+}
+
 /** All processes that are there now. */
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
@@ -22,32 +34,36 @@ process.on("exit", () => {
 });
 
 /** A process of its own for one mutant, or for the correct code, that plays one seed after the other. Another one takes its place when it is gone. */
-export class Subject {
+export class Subject<Asked extends object = Order, Answer = Report> {
   readonly #mutant: Mutant | undefined;
+  readonly #program: readonly [file: string, ...args: readonly string[]];
+  readonly #execArgv: readonly string[];
   readonly #runLimitMs: number;
   #child: ChildProcess | undefined;
 
-  constructor(mutant: Mutant | undefined, runLimitMs = RUN_LIMIT_MS) {
+  constructor(mutant: Mutant | undefined, { program = [RUNNER], execArgv = [], runLimitMs = RUN_LIMIT_MS }: SubjectOptions = {}) {
     this.#mutant = mutant;
+    this.#program = program;
+    this.#execArgv = execArgv;
     this.#runLimitMs = runLimitMs;
   }
 
   /** Plays a seed. Throws if the process could not be begun, as when the mutant does not fit the source. */
-  async play(order: Order): Promise<Outcome> {
+  async play(order: Asked): Promise<Answer | Trouble> {
     const child = (this.#child ??= await this.#begin());
     return await new Promise((resolve) => {
-      const settle = (outcome: Outcome) => {
+      const settle = (outcome: Answer | Trouble) => {
         clearTimeout(timer);
         child.off("message", reported);
         child.off("exit", exited);
         child.off("error", failed);
         resolve(outcome);
       };
-      const end = (outcome: Outcome) => {
+      const end = (outcome: Trouble) => {
         this.close();
         settle(outcome);
       };
-      const reported = (report: unknown) => settle(report as Report);
+      const reported = (report: unknown) => settle(report as Answer);
       const exited = (code: number | null, signal: string | null) => end({ kind: "crashed", message: `its process ended with ${signal ?? `code ${code}`}` });
       const failed = (error: Error) => end({ kind: "crashed", message: error.message });
       const timer = setTimeout(() => end({ kind: "hung", afterMs: this.#runLimitMs }), this.#runLimitMs);
@@ -64,7 +80,8 @@ export class Subject {
   }
 
   #begin(): Promise<ChildProcess> {
-    const child = fork(RUNNER, this.#mutant === undefined ? [] : [JSON.stringify(this.#mutant)], { stdio: ["ignore", "ignore", "pipe", "ipc"], execArgv: [`--max-old-space-size=${HEAP_MB}`] });
+    const [file, ...args] = this.#program;
+    const child = fork(file, [...args, ...(this.#mutant === undefined ? [] : [JSON.stringify(this.#mutant)])], { stdio: ["ignore", "ignore", "pipe", "ipc"], execArgv: [`--max-old-space-size=${HEAP_MB}`, ...this.#execArgv] });
     running.add(child);
     child.once("exit", () => running.delete(child));
     child.on("error", () => undefined); // whoever waits for it listens as well
