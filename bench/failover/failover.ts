@@ -70,6 +70,9 @@ const ORDER: readonly (readonly [Departure, Detection])[] = [
   ["freeze-writing", "evidence"],
 ];
 
+/** A connection of the channel is one that stood after this, which is the longest pause between two of its dials, and a little. */
+const STANDS_MS = 5_500;
+
 const SETTINGS: Readonly<Record<Detection, string>> = { evidence: "evidence of death", channel: "evidence and channel", lease: "lease only" };
 
 const OUR_COURSES: readonly OurCourse[] = ORDER.flatMap(([departure, detection]) => (["coordinator", "other"] as const).map((role) => ({ departure, detection, role })));
@@ -164,7 +167,8 @@ class Failover {
       role,
       rounds,
       lanes: isSlow ? LANES.slow : LANES.fast,
-      settleMs: 1.6 * beatMs, // whoever resigned contends again after one and a half
+      // Whoever resigned contends again after one and a half. The channel dials at once only where a connection broke that had stood: in a group that has just formed a pause comes first, and with it the grace.
+      settleMs: detection === "channel" ? STANDS_MS : 1.6 * beatMs,
       spreadMs: beatMs,
       patienceMs: 60_000,
       onRound: this.#progress.rounds(`${departure}, ${detection}, ${role === "coordinator" ? "coordinator" : "not the coordinator"}, ${store.title}`, rounds),
