@@ -103,7 +103,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
     this.#events = new Events<ClusterEvents>(onListenerError);
     if (options.channel !== undefined) {
       const { group, node, channel, timing, startTimeoutMs } = options;
-      this.#messaging = new Messaging({ group, node, options: channel, startTimeoutMs, pollMs: timing.beatMs * KEYS_POLL_BEATS, clock, random, logger, stopping: this.#lifecycle.signal, trouble: (error) => this.#trouble(error) });
+      this.#messaging = new Messaging({ group, node, options: channel, startTimeoutMs, pollMs: timing.beatMs * KEYS_POLL_BEATS, clock, random, logger, stopping: this.#lifecycle.signal, trouble: (error) => this.#trouble(error), differs: (error) => this.#tell(error) });
     }
     this.#presence = new Presence({ ...options, settings: SETTINGS, evidence: options.crashDetection === "evidence" }, { clock, random, logger, onListenerError, store: options.store, annex: this.#messaging?.annex });
     const succession = successionOf(options.succession, (error) => this.#listenerFailed(error, "succession"));
@@ -366,6 +366,10 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
   #trouble(error: TribuneError): void {
     if (this.#lastTrouble === error.code) return;
     this.#lastTrouble = error.code;
+    this.#tell(error);
+  }
+
+  #tell(error: TribuneError): void {
     this.#options.logger.error({ node: this.node, code: error.code }, error.message);
     this.#events.emit("error", error);
   }

@@ -24,6 +24,16 @@ export interface ChannelRoom {
   stop(): Promise<void>;
 }
 
+/** What a room should have alike at all members. Nobody is refused for it; a difference is told, once for each member. */
+export interface Agreement {
+  /** Of the room, in the annex. */
+  readonly name: string;
+  /** As they travel in the annex: a few short fields. */
+  readonly settings: object;
+  /** Says of what another member has in its annex in what it differs. */
+  readonly compare: (theirs: unknown) => ReadonlyArray<{ readonly setting: string; readonly what: string }>;
+}
+
 /** What the channel of a node is wired to. */
 export interface MessagingPorts {
   readonly group: string;
@@ -40,6 +50,8 @@ export interface MessagingPorts {
   readonly stopping: AbortSignal;
   /** Trouble that is no answer to a call. */
   readonly trouble: (error: TribuneError) => void;
+  /** A setting in which another member differs. */
+  readonly differs: (error: TribuneError) => void;
 }
 
 /** How long an incarnation's endpoint may take to open, or to take leave. */
@@ -55,10 +67,11 @@ export class Messaging {
   readonly #ports: MessagingPorts;
   readonly #keys: StoreKeyRing | undefined;
   readonly #rooms: ChannelRoom[] = [];
+  readonly #agreements: Agreement[] = [];
   /** Of what all members have to have alike; in the annex. `undefined`: the default. */
   readonly #settings: string | undefined;
-  /** Incarnations that have other settings: told once. */
-  readonly #differing = new Set<string>();
+  /** Incarnations whose settings were looked at: what differs is told once. */
+  readonly #compared = new Set<string>();
   #presence: Presence | undefined;
   #reporter: ReachReporter | undefined;
   /** The incarnation that the endpoint is for, also while it cannot be opened. */
@@ -93,8 +106,9 @@ export class Messaging {
   }
 
   /** Before `connect`. */
-  add(room: ChannelRoom): void {
+  add(room: ChannelRoom, agreement: Agreement): void {
     this.#rooms.push(room);
+    this.#agreements.push(agreement);
   }
 
   /** Listens to the rooms that it stands on, before anybody else does: who hears of a view can send to its members. */
@@ -177,13 +191,21 @@ export class Messaging {
 
   /** Not a reason to refuse a join: then no topic could be put into the order of a group that runs, node by node. */
   #compareSettings({ members }: StoredView): void {
+    const { differs } = this.#ports;
     for (const { node, incarnation, metadata } of members) {
-      const { channel, settings } = annexOf(metadata);
-      if (typeof channel !== "string" || settings === this.#settings || this.#differing.has(incarnation)) continue;
-      this.#differing.add(incarnation);
-      this.#ports.trouble(new TribuneError("SETTINGS_MISMATCH", `${node} has another totalOrder than ${this.#ports.node}: topics that are in only one of both are refused between them`, { about: node, next: "give all members the same totalOrder; while they are restarted one by one with a new one, send nothing on its topics" }));
+      const annex = annexOf(metadata);
+      if (typeof annex["channel"] !== "string" || this.#compared.has(incarnation)) continue;
+      this.#compared.add(incarnation);
+      if (annex["settings"] !== this.#settings) {
+        differs(new TribuneError("SETTINGS_MISMATCH", `${node} has another totalOrder than ${this.#ports.node}: topics that are in only one of both are refused between them`, { about: node, next: "give all members the same totalOrder; while they are restarted one by one with a new one, send nothing on its topics" }));
+      }
+      for (const { name, compare } of this.#agreements) {
+        const theirs = annex[name];
+        if (theirs === undefined) continue; // it has no such room
+        for (const { setting, what } of compare(theirs)) differs(new TribuneError("SETTINGS_MISMATCH", `the ${name} of ${node} have ${what}`, { about: node, next: `give all members the same ${setting}` }));
+      }
     }
-    for (const incarnation of this.#differing) if (!members.some((member) => member.incarnation === incarnation)) this.#differing.delete(incarnation);
+    for (const incarnation of this.#compared) if (!members.some((member) => member.incarnation === incarnation)) this.#compared.delete(incarnation);
   }
 
   // ---- one endpoint for each incarnation
@@ -230,7 +252,8 @@ export class Messaging {
   }
 
   #attach(metadata: string): string {
-    return this.#address === undefined ? metadata : withAnnex(metadata, { channel: this.#address, settings: this.#settings });
+    const agreed = Object.fromEntries(this.#agreements.map(({ name, settings }) => [name, settings]));
+    return this.#address === undefined ? metadata : withAnnex(metadata, { channel: this.#address, settings: this.#settings, ...agreed });
   }
 
   /** What this incarnation missed since the one before it: as at the start, but nobody waits for it. */

@@ -1,4 +1,4 @@
-import { CONTEXT_DOCUMENTS, localContexts, replicatedContexts } from "../contexts/index.ts";
+import { agreedSettings, CONTEXT_DOCUMENTS, disagreements, localContexts, replicatedContexts } from "../contexts/index.ts";
 import type { ContextDocuments, Contexts } from "../contexts/index.ts";
 import { TribuneError } from "../kernel/index.ts";
 import type { Clock, Logger, Random } from "../kernel/index.ts";
@@ -32,7 +32,8 @@ export function wireContexts({ options, messaging, presence, clock, random, logg
     remove: (input) => presence().perform((session, call) => session.removeDocument(input, call)),
   };
   const replicated = replicatedContexts({ channel: messaging.channel, documents, clock, random, logger }, options.contexts);
-  messaging.add(replicated);
+  const settings = agreedSettings(options.contexts);
+  messaging.add(replicated, { name: "contexts", settings, compare: (theirs) => disagreements(settings, theirs) });
   return { contexts: replicated.contexts, stop: () => undefined };
 }
 

@@ -2,6 +2,8 @@
  * A tree of properties that all members share, or that one node has to itself.
  * @module
  */
+export { agreedSettings, disagreements } from "./agreement.ts";
+export type { AgreedSettings, Disagreement } from "./agreement.ts";
 export { DEFAULT_EXCLUDE } from "./exclusion.ts";
 export type { Exclusion } from "./exclusion.ts";
 export type { ChangeReport, Context, Contexts, ContextsEvents, ContextsStats, CreateOptions, FlushOptions, FlushReport, PropertyEvent } from "./contexts.ts";

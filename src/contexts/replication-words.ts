@@ -76,16 +76,24 @@ export function decodeConditionalWrite(bytes: Uint8Array): ConditionalWrite {
   return { path, key, ifVersion: flags % 2 === 0 ? null : reader.text(), text: flags < 2 ? undefined : reader.text() };
 }
 
-/** Whether everybody has the same tombstones: view · time · their name. */
-export function encodeFloorQuestion(view: number, floor: number, name: string): Uint8Array {
+/** Whether everybody has the same tombstones: view · time · their name · 1 where who asks keeps the tree in the store. */
+export interface FloorQuestion {
+  readonly view: number;
+  readonly floor: number;
+  readonly name: string;
+  readonly isDurable: boolean;
+}
+
+export function encodeFloorQuestion({ view, floor, name, isDurable }: FloorQuestion): Uint8Array {
   const writer = new Writer(64);
   writer.number(view);
   writer.number(floor);
   writer.text(name);
+  writer.byte(isDurable ? 1 : 0);
   return writer.bytes();
 }
 
-export function decodeFloorQuestion(bytes: Uint8Array): { readonly view: number; readonly floor: number; readonly name: string } {
+export function decodeFloorQuestion(bytes: Uint8Array): FloorQuestion {
   const reader = new Reader(bytes);
-  return { view: reader.number(), floor: reader.number(), name: reader.text() };
+  return { view: reader.number(), floor: reader.number(), name: reader.text(), isDurable: reader.byte() === 1 };
 }

@@ -393,7 +393,7 @@ export class Replication implements ContextsLink {
     const { version, members } = this.#view;
     const name = tree.tombstonesUpTo(floor);
     if (members.length > 1) {
-      const { replies } = await this.#channel.request(FLOOR, encodeFloorQuestion(version, floor, name), { to: "others", policy: "all", deadlineMs: this.#contexts.settings.deadlineMs });
+      const { replies } = await this.#channel.request(FLOOR, encodeFloorQuestion({ view: version, floor, name, isDurable: durable !== undefined }), { to: "others", policy: "all", deadlineMs: this.#contexts.settings.deadlineMs });
       if (replies.size < members.length - 1 || [...replies.values()].some((reply) => !isBystander(reply) && (reply.status !== "replied" || reply.payload[0] !== 1))) return;
     }
     if (!this.#isCoordinator || this.#view.version !== version || tree.tombstonesUpTo(floor) !== name || tree !== this.#tree) return;
@@ -401,11 +401,14 @@ export class Replication implements ContextsLink {
     await this.#channel.send(CHANGES, new ChangesWriter(floor).bytes(), { mode: "async" });
   }
 
-  /** Whoever answers keeps them until the floor is raised. Only in the view of who asks: then nobody gets a state meanwhile from a member that did not have them all. */
+  /**
+   * Whoever answers keeps them until the floor is raised. Only in the view of who asks: then nobody gets a state meanwhile from a member that did not have them all. And only if who asks has seen to it that the store has them, where this member keeps the tree there: else they are what holds off what the store has.
+   */
   #answerFloor(request: Request): Uint8Array {
     this.#assertBegun();
-    const { view, floor, name } = decodeFloorQuestion(request.payload);
-    return Uint8Array.of(view === this.#view.version && this.#tree.tombstonesUpTo(floor) === name ? 1 : 0);
+    const { view, floor, name, isDurable } = decodeFloorQuestion(request.payload);
+    const isKept = isDurable || this.#ports.durable === undefined;
+    return Uint8Array.of(isKept && view === this.#view.version && this.#tree.tombstonesUpTo(floor) === name ? 1 : 0);
   }
 }
 

@@ -210,6 +210,24 @@ describe("the store", () => {
     assert.deepEqual(content(c.contexts), { config: {} });
   });
 
+  it("is not brought back by a coordinator that does not keep it: then nothing is forgotten", async () => {
+    const group = new Group(57, durable);
+    const [a, b] = [await group.during(group.add()), await group.during(group.add({ durable: false }))];
+    const c = await group.during(group.add());
+    await group.connected();
+    const config = await group.during(a.contexts.create("config"));
+    config.set("old", 1);
+    await group.during(config.flush());
+    await group.clock.advance(3_000);
+    await group.during(group.leave(a)); // b, which keeps nothing, is the coordinator
+    there(c, "config").delete("old");
+    await group.during(c.contexts.flush());
+    await group.clock.advance(120_000);
+    assert.deepEqual([b, c].map(({ contexts }) => contexts.stats.tombstones), [1, 1]);
+    await group.during(group.leave(c));
+    assert.equal((await stored(group.documents)).entry("config", "old"), undefined);
+  });
+
   it("is told when somebody removed a document that the index names", async () => {
     const { group, all, config } = await three(56);
     config.set("a", 1);

@@ -111,6 +111,12 @@ export const MUTANTS: readonly Mutant[] = [
     survives: { why: "Nobody writes in a story between the end of the coordinator and that of the last one.", foundBy: "test/contexts/durable.test.ts" },
   },
   {
+    name: "forgotten-though-not-kept",
+    wrong: "What was deleted is forgotten where a coordinator that does not keep the tree asks for it, and the store may have it still.",
+    changes: [{ file: REPLICATION, from: "    const isKept = isDurable || this.#ports.durable === undefined;", to: "    const isKept = isDurable || this.#member !== undefined;" }],
+    survives: { why: "In a story all members have the same settings.", foundBy: "test/contexts/durable.test.ts" },
+  },
+  {
     name: "cleared-away-too-early",
     wrong: "Documents are cleared away that somebody else is about to name in the index.",
     changes: [{ file: DURABLE, from: "(madeFor(name) ?? version) < version);", to: "(madeFor(name) ?? version + 1) <= version);" }],

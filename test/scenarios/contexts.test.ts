@@ -109,6 +109,29 @@ describe("contexts of a cluster", () => {
     assert.ok(messengers.clock.monotonicMs() - beganMs < 10_000);
   });
 
+  it("are told of members that have other settings, one by one, and nobody is refused", async () => {
+    const messengers = new Messengers(6);
+    const told: string[] = [];
+    const node = (name: string, contexts: NonNullable<ClusterOptions<MemoryTransaction>["contexts"]> = false): Node => {
+      const made = messengers.node(name, { contexts });
+      made.on("error", ({ code, about, message }) => told.push(`${name}: ${code} ${about} ${/have (?:another )?(\w+)/.exec(message)?.[1] ?? message}`));
+      return made;
+    };
+    const [a, b, c, d] = [node("a", { durable: true }), node("b", { durable: true }), node("c", { exclude: [], durable: true, tombstoneMs: 50_000 }), node("d")];
+    for (const each of [a, b, d]) await messengers.during(each.start());
+    await messengers.clock.advance(3_000);
+    assert.deepEqual(told, [], "who has no contexts differs in nothing");
+    await messengers.during(c.start());
+    await messengers.connected(a, b, c, d);
+    await messengers.clock.advance(10_000);
+    const expected = ["a", "b"].flatMap((each) => ["exclude", "tombstoneMs"].flatMap((setting) => [`${each}: SETTINGS_MISMATCH c ${setting}`, `c: SETTINGS_MISMATCH ${each} ${setting}`]));
+    assert.deepEqual([new Set(told), told.length], [new Set(expected), expected.length]);
+    const config = await messengers.during(c.contexts.open("config"));
+    assert.deepEqual(config.entries(), []);
+    assert.deepEqual(b.self.metadata, {}, "they are not among its metadata");
+    await messengers.stop();
+  });
+
   it("may be the node's own: the same code, without a channel", async () => {
     const messengers = new Messengers(4);
     const node = createCluster<MemoryTransaction>({ group: "g", node: "alone", store: messengers.store, clock: messengers.clock, contexts: { replicated: false } });

@@ -172,8 +172,8 @@ describe("the channel of a cluster", () => {
     assert.equal((await world.during(b.channel.send("audit", 1))).ok, true);
     assert.deepEqual(told, []);
     await world.during(c.start());
-    await world.clock.advanceUntil(() => told.length === 3, 10_000, "all have been told");
-    assert.deepEqual(new Set(told), new Set(["a: SETTINGS_MISMATCH c", "b: SETTINGS_MISMATCH c", "c: SETTINGS_MISMATCH a"]));
+    await world.clock.advanceUntil(() => told.length === 4, 10_000, "all have been told");
+    assert.deepEqual(new Set(told), new Set(["a: SETTINGS_MISMATCH c", "b: SETTINGS_MISMATCH c", "c: SETTINGS_MISMATCH a", "c: SETTINGS_MISMATCH b"]));
     const { results } = await world.during(c.channel.send("audit", 2, { to: ["a"] }));
     assert.deepEqual([...results.values()].map((result) => (result.status === "failed" ? result.code : result.status)), ["SETTINGS_MISMATCH"]);
     await world.stop();
