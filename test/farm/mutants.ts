@@ -55,7 +55,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "voted-before-prepared",
     wrong: "A member votes yes, and prepares when it has to apply it.",
-    changes: [{ file: FOLLOWER, from: "      await this.#prepare(change.release, change, signal, ", to: "      if (change.id === \"never\") await this.#prepare(change.release, change, signal, " }],
+    changes: [{ file: FOLLOWER, from: "      await this.#prepare(change.release, change, signal, undefined);", to: "      if (change.id === \"never\") await this.#prepare(change.release, change, signal, undefined);" }],
   },
   {
     name: "patience-without-end",
