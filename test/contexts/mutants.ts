@@ -2,7 +2,7 @@ import type { Mutant } from "../simulation/mutants/mutant.ts";
 
 const [TREE, REPLICATION, VERSION, PROPERTIES, NODE, REPAIR, DURABLE] = ["src/contexts/tree.ts", "src/contexts/replication.ts", "src/contexts/version.ts", "src/contexts/properties.ts", "src/contexts/node-contexts.ts", "src/contexts/repair.ts", "src/contexts/durable.ts"] as const;
 
-/** Known-bad variants of the room, each of which a story of `simulate.ts` has to catch. `node test/contexts/main.ts --mutants` plays them. */
+/** Known-bad variants of the room, each of which a story of `simulate.ts` has to catch. `npm run stories -- contexts --mutants` plays them. */
 export const MUTANTS: readonly Mutant[] = [
   {
     name: "tombstones-forgotten-unasked",

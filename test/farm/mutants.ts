@@ -2,7 +2,7 @@ import type { Mutant } from "../simulation/mutants/mutant.ts";
 
 const [COORDINATE, COORDINATOR, FOLLOW, FOLLOWER, FARM] = ["src/farm/coordinate.ts", "src/farm/coordinator.ts", "src/farm/follow.ts", "src/farm/follower.ts", "src/farm/farm.ts"] as const;
 
-/** Known-bad variants of the room, each of which a story of `simulate.ts` has to catch. `node test/farm/main.ts --mutants` plays them. */
+/** Known-bad variants of the room, each of which a story of `simulate.ts` has to catch. `npm run stories -- farm --mutants` plays them. */
 export const MUTANTS: readonly Mutant[] = [
   {
     name: "no-vote-counted",
