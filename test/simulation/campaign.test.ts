@@ -13,7 +13,7 @@ const FIRST = Number(process.env["TRIBUNE_TEST_FIRST_SEED"] ?? randomInt(2 ** 31
 const LEAST = { events: 2_000, terms: 5, views: 5, asked: 5, simulatedMs: 200_000 };
 const LEAST_TALK = { events: 2_000, terms: 3, views: 3, sent: 100, handled: 100, resets: 2, simulatedMs: 100_000 };
 
-/** The profile `order` still finds waits that do not end, in about one seed of a hundred: until that is mended, seeds that once found something else. */
+/** Seeds of the profile `order` that once found something, beside new ones: of a thousand others few find any of it. */
 const MENDED = [11, 20, 30_077, 959_231_153];
 
 describe(`simulated worlds ${FIRST} to ${FIRST + SEEDS - 1}`, () => {
@@ -38,9 +38,10 @@ describe(`simulated worlds ${FIRST} to ${FIRST + SEEDS - 1}`, () => {
 
 /** Of a campaign that goes its round; and as many in each profile that is not part of it. */
 function seedsOf(profile: ProfileName): readonly number[] {
-  if (profile === "order") return MENDED;
   const all = Array.from({ length: SEEDS }, (_, index) => FIRST + index);
-  return ROUND.includes(profile) ? all.filter((seed) => profileOf(seed) === profile) : all.slice(0, Math.ceil(SEEDS / ROUND.length));
+  if (ROUND.includes(profile)) return all.filter((seed) => profileOf(seed) === profile);
+  const some = all.slice(0, Math.ceil(SEEDS / ROUND.length));
+  return profile === "order" ? [...MENDED, ...some] : some;
 }
 
 describe("a simulated world", () => {

@@ -36,7 +36,7 @@ export const USAGE = `usage: npm run simulate -- [options]
   --first N        the first of them (default: a new one, printed)
   --seed N         this one seed: what it came to, its history around a violation, and with --log everything
   --plan FILE      play this plan, as a failing run has written it
-  --profile P      only this profile: ${PROFILE_NAMES.join(", ")} (default: all but channel and suspicion in turn, by the seed)
+  --profile P      only this profile: ${PROFILE_NAMES.join(", ")} (default: all but channel, order and suspicion in turn, by the seed)
   --nodes N        nodes of each cluster, 1 to 50 (default: 3 to 9, by the seed)
   --minutes M      how long faults go on in each run, in simulated minutes (default 4.2, channel 1.7); a settled and a quiet time follow
   --workers N      processes (default: one for each core)

@@ -154,7 +154,7 @@ export const PROFILES = {
   beyond: { faults: { ...ALL, "clock-rate": 5 }, paceMs: 3_500, rateError: 0.25, holders: 0.6, restless: 0.1, swarm: true },
   /** Messages between members. */
   channel: TALK,
-  /** The same, with a topic in one order of all. It finds what is not mended yet: see docs/evidence.md. */
+  /** The same, with a topic in one order of all. */
   order: { ...TALK, orders: true },
   /** Nodes that have a channel as users have it: the group's keys from the store, addresses with the members, connections that break with a process or by themselves, and suspicion that takes the grace from evidence. */
   suspicion: {
