@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { isTribuneError } from "../../src/kernel/index.ts";
 import type { Context, Contexts } from "../../src/contexts/index.ts";
 import { decodeChanges } from "../../src/contexts/words.ts";
@@ -7,6 +8,8 @@ import type { GroupNode } from "./group.ts";
 /** What happened, and what was wrong with it. */
 export interface Story {
   readonly complaints: readonly string[];
+  /** SHA-256 of everything that members have sent, and when. */
+  readonly digest: string;
   readonly flushes: number;
   readonly faults: number;
   readonly joins: number;
@@ -65,7 +68,9 @@ export async function simulate(seed: number): Promise<Story> {
   /** What was touched and is being flushed, and not seen in a message yet. */
   let flushing = new Set<string>();
 
+  const history = createHash("sha256");
   group.onSend = (node, topic, payload, isToAll) => {
+    history.update(`${clock.monotonicMs()} ${node} ${topic} `).update(payload);
     if (!isToAll) return; // what a comparison found
     const names = decodeChanges(payload).contexts.flatMap(({ path, properties }) => properties.map(({ key }) => `${path} ${key}`));
     count.sent += names.length;
@@ -283,7 +288,7 @@ export async function simulate(seed: number): Promise<Story> {
     if (shown(again.contexts) !== before) complaints.push(`all had ${before}, and who starts after them has ${shown(again.contexts)}`);
     await group.during(group.leave(again));
   }
-  return { complaints, ...count };
+  return { complaints, digest: history.digest("hex"), ...count };
 }
 
 function* unrestOf({ nodes }: Group, open: number): Generator<string> {

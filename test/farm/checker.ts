@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { AppRecord, Artifact, ChangeReport } from "../../src/farm/index.ts";
 import type { NodeReport, Vote } from "../../src/farm/record.ts";
 import { isTribuneError } from "../../src/kernel/index.ts";
@@ -26,6 +27,8 @@ export class Checker {
   overtakenDecisions = 0;
   refusals = 0;
   activations = 0;
+  /** Everything that came into the store, and when. */
+  readonly history = createHash("sha256");
   readonly #fence: () => number | undefined;
   readonly #records = new Map<string, AppRecord>();
   readonly #votes = new Map<string, Vote>();
@@ -65,6 +68,7 @@ export class Checker {
   }
 
   written(process: Process, { name, text, fence }: WriteDocumentInput): void {
+    this.history.update(`${process.clock.monotonicMs()} ${process.node} ${name} ${text}\n`);
     if (name.startsWith("farm.app.")) this.#decided(process, JSON.parse(text) as AppRecord, fence?.token);
     else if (name.startsWith("farm.vote.")) this.#voted(process, JSON.parse(text) as Vote);
     else if (name.startsWith("farm.node.")) {

@@ -18,6 +18,8 @@ import { quickenDisk } from "./quick-disk.ts";
 /** What happened, and what was wrong with it. */
 export interface Story {
   readonly complaints: readonly string[];
+  /** SHA-256 of everything that came into the store, and when. */
+  readonly digest: string;
   readonly changes: number;
   readonly committed: number;
   readonly rolledBack: number;
@@ -293,7 +295,7 @@ export function content(name: string, version: string): string {
 }
 
 /**
- * Three members, and later more, that deploy, go back and undeploy, all at once and in waves, while preparing is refused or hangs, activating fails, links to each other and to the store are cut, and members freeze, die, with a decision in their hands too, and come back. Of one seed the same choices; files are real ones, so it is not the same story to the millisecond.
+ * Three members, and later more, that deploy, go back and undeploy, all at once and in waves, while preparing is refused or hangs, activating fails, links to each other and to the store are cut, and members freeze, die, with a decision in their hands too, and come back. Of one seed always the same story; files are real ones, and take no time.
  *
  * Judged while it happens by a {@link Checker}; and after quiet all members have what is desired, nothing is under way, nothing is kept prepared, and one more deployment comes to everybody.
  */
@@ -397,7 +399,7 @@ async function play(world: FarmWorld): Promise<Story> {
     await comeToRest(world, () => undefined);
   } else checker.complain("a member has not started after quiet");
   const { complaints, committed, rolledBack, waves, lateDecisions, overtakenDecisions, refusals, activations } = checker;
-  return { complaints, ...count, committed, rolledBack, waves, lateDecisions, overtakenDecisions, refusals, activations };
+  return { complaints, digest: checker.history.digest("hex"), ...count, committed, rolledBack, waves, lateDecisions, overtakenDecisions, refusals, activations };
 }
 
 function bound(world: FarmWorld) {
