@@ -62,7 +62,9 @@ class RunningRequest extends ReceivedMessage implements Request {
   #timer: Timer | undefined;
   /** Nobody waits for the answer. */
   isGivenUp = false;
-  /** Why a reply of a stream will not arrive. */
+  /** How many replies of a stream were sent. */
+  given = 0;
+  /** Why one of them will not arrive. */
   lost: TribuneError | undefined;
 
   /** How many replies of a stream the requester takes so far; `undefined`: it wants one reply. */
@@ -145,7 +147,7 @@ export class Responders {
   request(id: number, parts: ReceivedParts, upTo: number | undefined): void {
     const { topic, from } = parts;
     const responder = this.#responders.get(topic);
-    const refuse = (code: string, message: string) => this.#ports.answer(topic, from, { kind: "failed", id, code, message }, parts.deadlineMs);
+    const refuse = (code: string, message: string) => this.#ports.answer(topic, from, { kind: "failed", id, after: 0, code, message }, parts.deadlineMs);
     if (responder === undefined) return refuse("TOPIC_UNHANDLED", `nobody responds to ${topic} there`);
     if (responder.running >= responder.concurrency) return refuse("BUSY", `${responder.running} requests on ${topic} are worked on there`);
     let opened;
@@ -233,28 +235,28 @@ export class Responders {
     return { kind: "reply", payload, enveloped };
   }
 
-  #failed({ topic, from, isGivenUp }: RunningRequest, error: unknown): Unnumbered {
+  #failed({ topic, from, isGivenUp, given, lost }: RunningRequest, error: unknown): Unnumbered {
     if (error instanceof Moved && checkMember(error.member) && Number.isSafeInteger(error.version) && error.version >= 0) return { kind: "moved", member: error.member, version: error.version };
     const code = codeOf(error);
     if (!isGivenUp) this.#ports.failed(topic, from, code);
-    return { kind: "failed", code, message: error instanceof Error ? error.message : String(error) };
+    // Who asked for a stream finds by the number that a reply is missing, unless that is what it is told.
+    return { kind: "failed", after: error === lost ? 0 : given, code, message: error instanceof Error ? error.message : String(error) };
   }
 
   /** Sends what the handler gives, one by one, no faster than it is taken. A generator that nobody wants any more is ended at its `yield`. Resolves to how many there were. */
   async #stream(request: RunningRequest, credit: Credit, id: number, value: unknown): Promise<number> {
     const { topic, from } = request;
     const replies = isAsyncIterable(value) ? value : [value];
-    let number = 0;
-    if (!(await credit.allows(1))) return number;
+    if (!(await credit.allows(1))) return 0;
     for await (const each of replies) {
       if (request.isGivenUp || request.lost !== undefined || request.remainingMs() <= 0) break;
       if (each instanceof Moved) throw each;
-      number++;
-      this.#ports.answer(topic, from, { kind: "item", id, number, ...this.#encode(topic, each) }, request.remainingMs(), { settle: (_incarnation, result) => request.lose(result) });
-      if (!(await credit.allows(number + 1))) break;
+      const body = this.#encode(topic, each);
+      this.#ports.answer(topic, from, { kind: "item", id, number: ++request.given, ...body }, request.remainingMs(), { settle: (_incarnation, result) => request.lose(result) });
+      if (!(await credit.allows(request.given + 1))) break;
     }
     if (request.lost !== undefined) throw request.lost;
-    return number;
+    return request.given;
   }
 
   #encode(topic: string, value: unknown): Body {

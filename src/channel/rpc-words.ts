@@ -6,21 +6,21 @@ import { checkMember, isCode, readNumber, writeNumber } from "./messages.ts";
  * What a request and its answer are in, as payloads of asynchronous messages on a flow of their own:
  *
  *     request: 1 · id · payload        cancel: 2 · id
- *     reply:   3 · id · payload        failed: 4 · id · code · text        moved: 5 · id · version · node
+ *     reply:   3 · id · payload        failed: 4 · id · after · code · text        moved: 5 · id · version · node
  *
  * and of a stream of replies, which are counted from 1 on:
  *
  *     open:    6 · id · up to · payload        more: 9 · id · up to
  *     item:    7 · id · number · payload       end:  8 · id · number of the last
  *
- * Ids and numbers are 6 bytes, versions 8, codes and nodes a length (1) and ASCII; the text is the rest, in UTF-8. Where notes of interceptors stand before the payload, the first byte is 128 more.
+ * `after`: so many replies of the stream came before it; 0 for requests, and where that does not matter. Ids and numbers are 6 bytes, versions 8, codes and nodes a length (1) and ASCII; the text is the rest, in UTF-8. Where notes of interceptors stand before the payload, the first byte is 128 more.
  */
 export type RpcWord =
   | Kind<"request" | "reply", Body>
   | Kind<"open" | "item", Body & { readonly number: number }>
   | Kind<"more" | "end", { readonly number: number }>
   | { readonly kind: "cancel"; readonly id: number }
-  | { readonly kind: "failed"; readonly id: number; readonly code: string; readonly message: string }
+  | { readonly kind: "failed"; readonly id: number; readonly after: number; readonly code: string; readonly message: string }
   | { readonly kind: "moved"; readonly id: number; readonly member: string; readonly version: number };
 
 type Kind<Name extends string, Rest> = Name extends string ? { readonly kind: Name; readonly id: number } & Rest : never;
@@ -82,10 +82,11 @@ export function encodeRpc(word: RpcWord): Uint8Array {
     }
     case "failed": {
       const text = Buffer.from(word.message).subarray(0, LONGEST_TEXT);
-      const out = head(1 + word.code.length + text.length);
-      out[HEAD_BYTES] = word.code.length;
-      out.write(word.code, HEAD_BYTES + 1, "latin1");
-      out.set(text, HEAD_BYTES + 1 + word.code.length);
+      const out = head(NUMBER_BYTES + 1 + word.code.length + text.length);
+      const at = writeNumber(out, HEAD_BYTES, word.after);
+      out[at] = word.code.length;
+      out.write(word.code, at + 1, "latin1");
+      out.set(text, at + 1 + word.code.length);
       return out;
     }
     case "moved": {
@@ -124,10 +125,12 @@ export function decodeRpc(bytes: Uint8Array): RpcWord {
       if (rest.length > 0) break;
       return { kind: "cancel", id };
     case KINDS.failed: {
-      const length = rest[0] ?? 0;
-      const code = rest.toString("latin1", 1, 1 + length);
-      if (!isCode(code) || rest.length > 1 + length + LONGEST_TEXT) break;
-      return { kind: "failed", id, code, message: rest.toString("utf8", 1 + length) };
+      const after = numberIn(bytes);
+      const length = rest[NUMBER_BYTES] ?? 0;
+      const textAt = NUMBER_BYTES + 1 + length;
+      const code = rest.toString("latin1", NUMBER_BYTES + 1, textAt);
+      if (!isCode(code) || rest.length > textAt + LONGEST_TEXT) break;
+      return { kind: "failed", id, after, code, message: rest.toString("utf8", textAt) };
     }
     case KINDS.moved: {
       if (rest.length < 9 || rest.length !== 9 + (rest[8] ?? 0)) break;

@@ -97,7 +97,7 @@ export class ReplyStream implements Waiting {
       case "end":
         return word.number === this.#next - 1 ? this.#finish("end", false) : this.#missing(false);
       case "failed":
-        return this.#break({ status: "failed", code: word.code, message: word.message }, false);
+        return word.after < this.#next ? this.#break({ status: "failed", code: word.code, message: word.message }, false) : this.#missing(false);
       case "moved":
         return this.#follow(word.member, word.version);
       case "reply":

@@ -15,7 +15,7 @@ const head = { topic: "t", ordered: true, settledBelow: 1, awaited: true, view: 
 const WORDS: readonly Uint8Array[] = [
   Buffer.concat([encodeMessageHead({ ...head, number: 1 }), bytes("{}")]),
   Buffer.concat([encodeMessageHead({ ...head, topic: "~t", number: 1 }), encodeRpc({ kind: "request", id: 1, payload: bytes("1"), enveloped: false })]),
-  Buffer.concat([encodeMessageHead({ ...head, topic: "~t", number: 2 }), encodeRpc({ kind: "failed", id: 1, code: "X", message: "y" })]),
+  Buffer.concat([encodeMessageHead({ ...head, topic: "~t", number: 2 }), encodeRpc({ kind: "failed", id: 1, after: 0, code: "X", message: "y" })]),
   encodeWord({ kind: "gap", topic: "t", ordered: true, number: 3, settledBelow: 1 }),
   encodeWord({ kind: "received", topic: "t", ordered: true, next: 2 }),
   encodeWord({ kind: "missing", topic: "t", ordered: false, next: 9 }),

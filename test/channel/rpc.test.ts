@@ -22,7 +22,7 @@ describe("words of requests", () => {
     fc.record({ kind: fc.constantFrom("open" as const, "item" as const), id, number: id, payload: fc.uint8Array({ maxLength: 50 }), enveloped: fc.boolean() }),
     fc.record({ kind: fc.constantFrom("more" as const, "end" as const), id, number: id }),
     fc.record({ kind: fc.constant("cancel" as const), id }),
-    fc.record({ kind: fc.constant("failed" as const), id, code: fc.stringMatching(/^[A-Z][A-Z0-9_]{0,30}$/), message: fc.string({ maxLength: 100 }) }),
+    fc.record({ kind: fc.constant("failed" as const), id, after: id, code: fc.stringMatching(/^[A-Z][A-Z0-9_]{0,30}$/), message: fc.string({ maxLength: 100 }) }),
     fc.record({ kind: fc.constant("moved" as const), id, member: fc.stringMatching(/^[a-z][a-z0-9-]{0,30}$/), version: fc.maxSafeNat() }),
   );
 

@@ -138,6 +138,34 @@ describe("a stream of replies", () => {
     assert.equal(ended, 2);
   });
 
+  it("is told of its handler's failure after all replies before that, or of the one that is missing", async () => {
+    let [missing, whole] = [0, 0];
+    for (let seed = 360; seed < 384; seed++) {
+      const members = new Members(seed, { maxRetries: 0 });
+      const [a, b] = (await members.start(2)) as Three;
+      b.channel.respond("rows", async function* () {
+        for (const n of upTo(8)) {
+          await new Promise<void>((resolve) => void members.clock.setTimer(members.random.next() * 5, resolve));
+          yield n;
+        }
+        throw new RangeError("no more");
+      });
+      const breaking = members.clock.setTimer(5 + members.random.next() * 30, function again() {
+        members.network.break("node-1", "node-2", "lost");
+      });
+      const { values, end } = await members.outcome(taken(a, 0, { window: 8 }), 200_000);
+      breaking.cancel();
+      const { code } = end as { readonly code: string };
+      assert.deepEqual(values, upTo(values.length), `seed ${seed}`);
+      if (code === "PEER_UNREACHABLE") missing++;
+      else {
+        assert.equal(values.length, 8, `seed ${seed}: ${code} after ${values.length}`);
+        whole++;
+      }
+    }
+    assert.ok(missing > 0 && whole > 0, `${missing} missing, ${whole} whole`);
+  });
+
   it("goes no faster than it is taken: no more are made than the window has room for", async () => {
     const members = new Members(330);
     const [a, b] = (await members.start(2)) as Three;

@@ -302,6 +302,13 @@ export const channelMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "failure-over-a-lost-reply",
+    wrong: "Who asked for a stream is told of its handler's failure though a reply before that is missing.",
+    profile,
+    survives: { why: "The last reply before a failure has to be given up, and the failure not: about one seed of a thousand.", foundBy: "test/channel/streams.test.ts" },
+    changes: [{ file: STREAMS, from: "        return word.after < this.#next ? this.#break(", to: "        return word.after >= 0 ? this.#break(" }],
+  },
+  {
     name: "stream-without-room",
     wrong: "Replies are given as fast as the handler gives them, whether or not there is room for them.",
     profile,
