@@ -1,36 +1,37 @@
-import { abortError, Events, guardedLogger, isoTime, TribuneError, withDeadline } from "../kernel/index.ts";
+import { abortError, Events, guardedLogger, TribuneError } from "../kernel/index.ts";
 import type { Clock, Logger, Random } from "../kernel/index.ts";
-import type { ConnectionDown, ConnectionSecurity, Endpoint, KeyRing, KnownPeer, Link, PeerIdentity, PeerUnreachable, Transport, Wait } from "../transport/index.ts";
+import type { KeyRing, PeerIdentity, Transport, Wait } from "../transport/index.ts";
 import { Acknowledgement, Addressed, leftAlready } from "./addressed.ts";
 import type { SendReport, Undelivered } from "./addressed.ts";
+import type { RequestOptions, SendOptions, StreamOptions } from "./calls.ts";
 import { Format } from "./codec.ts";
 import type { TopicFormat } from "./codec.ts";
+import { Connections } from "./connections.ts";
 import type { DeliveryResult } from "./delivery.ts";
 import { Doorkeeper, splitToken } from "./demands.ts";
-import type { Demands, SentToken } from "./demands.ts";
+import type { Demands } from "./demands.ts";
+import type { ChannelEvents, Pong, Reachability } from "./events.ts";
 import { Handlers } from "./handlers.ts";
 import type { MessageHandler } from "./handlers.ts";
 import { Kept } from "./kept.ts";
 import type { SentWith, Settling } from "./kept.ts";
 import { Pipeline } from "./interceptors.ts";
 import type { Body } from "./interceptors.ts";
-import { OrderedTopic } from "./ordered-topic.ts";
-import { decodeOrder, encodeOrder } from "./order-words.ts";
-import type { OrderWord } from "./order-words.ts";
-import { checkTopic, DELIVERED, ORDER_PREFIX, OUTCOMES_PREFIX, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
+import { OrderedTopics } from "./ordered-topics.ts";
+import { OwnHandlers } from "./own-handlers.ts";
+import { checkTopic, DELIVERED, ORDER_PREFIX, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
 import type { MessageWord, Outcome } from "./messages.ts";
 import { channelSettings } from "./options.ts";
-import type { ChannelOptions, ChannelSettings, SendMode } from "./options.ts";
+import type { ChannelOptions, ChannelSettings } from "./options.ts";
 import { PeerFlows } from "./peer.ts";
 import type { Flow } from "./peer.ts";
-import type { ReplyPolicy } from "./gathering.ts";
 import { NOBODY_WAITS, PendingRequest, RequestRegister } from "./requests.ts";
 import type { Asking, RequestPorts, RequestReport } from "./requests.ts";
 import { Responders } from "./responders.ts";
 import type { RequestHandler, RespondOptions } from "./responders.ts";
 import { decodeRpc, encodeRpc, isRpcLead } from "./rpc-words.ts";
 import type { RpcWord } from "./rpc-words.ts";
-import type { SharedState, StateOptions, StateProgress, StateReport } from "./state.ts";
+import type { SharedState, StateOptions, StateReport } from "./state.ts";
 import { StateTransfer } from "./state-transfer.ts";
 import { ReplyStream } from "./streams.ts";
 import type { StreamEnd, StreamReply } from "./streams.ts";
@@ -51,87 +52,10 @@ export interface ChannelPorts {
   readonly tokenOf?: ((election: string) => number | undefined) | undefined;
 }
 
-/** What a message is sent with. */
-export interface SendOptions {
-  /** Default "others". */
-  readonly to?: Targets;
-  /** Default: the channel's. */
-  readonly mode?: SendMode;
-  /** How long it is tried, in milliseconds. Default: the channel's. */
-  readonly deadlineMs?: number;
-  /** Ends the wait, not the message. */
-  readonly signal?: AbortSignal;
-  /** The sender's fencing token. */
-  readonly token?: SentToken;
-}
-
-/** What is asked with. */
-export interface RequestOptions {
-  /** Default "any". */
-  readonly to?: Targets;
-  /** How many replies are waited for: the first, more than half of those who were asked, all, or none. Default "first". */
-  readonly policy?: ReplyPolicy;
-  /** How long is waited, in milliseconds; those who are asked are told what is left of it. Default: the channel's. */
-  readonly deadlineMs?: number;
-  /** Ends the wait, and tells those who are asked to stop. */
-  readonly signal?: AbortSignal;
-  readonly token?: SentToken;
-}
-
-/** What a stream of replies is asked for with. */
-export interface StreamOptions {
-  /** Of whom one is asked. Default "any". */
-  readonly to?: Exclude<Targets, "all" | "others">;
-  /** How long the whole stream may last, in milliseconds. Default: for ever. */
-  readonly deadlineMs?: number;
-  /** Ends the stream, and tells who gives it to stop. */
-  readonly signal?: AbortSignal;
-  /** How many replies may be under way or wait to be taken. Larger: fewer waits on a slow way, for more memory. Default 16. */
-  readonly window?: number;
-  readonly token?: SentToken;
-}
-
-/** Events of a channel. */
-export interface ChannelEvents {
-  /**
-   * A sender has given up a message to this member: it will not come. In its place in the order. On a topic in total order `from` is the sequencer, and everything missing is before this place; number 0: another sequencer began without an answer of every member, and something may be missing.
-   */
-  gap: { readonly topic: string; readonly from: PeerIdentity; readonly number: number };
-  /** A message of this member that nobody awaited was given up. */
-  undelivered: Undelivered;
-  /** A page of a state came and was applied. */
-  state: StateProgress;
-  /**
-   * A connection with a member broke without a goodbye, and right after that nobody listened at its address: so it looks when a process ends at once. So it also looks when something in between does that to a member that lives: whoever hears of it looks at the store.
-   */
-  vanished: { readonly peer: PeerIdentity };
-  /** A connection with a member began or ended, or another attempt to make one failed. Says nothing about whether the member lives. `since`: how long it has been so; ISO 8601, by this process's clock. */
-  reachability: { readonly peer: PeerIdentity; readonly connected: boolean; readonly since: string; readonly detail: string };
-}
-
-/** What is found later than this after a connection broke may have another reason. */
-const VANISHED_WITHIN_MS = 500;
-
 /** What went through a channel. */
 export interface ChannelCounts {
   /** Payloads that were decoded. What nobody asked for, duplicates, and what is for others is not. */
   readonly decoded: number;
-}
-
-/** Whether a member can be talked to now. */
-export interface Reachability {
-  readonly connected: boolean;
-  /** Since when it is so; ISO 8601, by this process's clock. */
-  readonly since: string;
-  /** How the connection is protected; `undefined` while there is none. */
-  readonly security: ConnectionSecurity | undefined;
-}
-
-/** What a ping found. */
-export interface Pong extends PeerIdentity {
-  /** There and back, in milliseconds. */
-  readonly roundTripMs: number;
-  readonly security: ConnectionSecurity | undefined;
 }
 
 /** Whom messages of one topic go to, worked out once for each view. */
@@ -158,10 +82,7 @@ export class Channel {
   readonly #pipeline: Pipeline;
   readonly #handlers: Handlers;
   readonly #unordered: ReadonlySet<string>;
-  /** Topics with one order of all senders. */
-  readonly #inOneOrder: ReadonlyMap<string, OrderedTopic>;
-  /** Topics that others have in one order and this member has not, or the other way round: told once. */
-  readonly #misordered = new Set<string>();
+  readonly #inOneOrder: OrderedTopics;
   readonly #undelivered = (event: Undelivered) => this.#events.emit("undelivered", event);
   #routes = new Map<string, Routes>();
   /** What messages without a token say of this member. */
@@ -173,18 +94,9 @@ export class Channel {
   readonly #requestPorts: RequestPorts;
   #lastRequest = 0;
   readonly #states = new Map<string, StateTransfer>();
-  /** The last message to this member itself, by topic. */
-  readonly #own = new Map<string, Promise<void>>();
-  /** Those of them whose outcome is awaited: each ends its wait, when it is called. */
-  readonly #ownWaits = new Set<(result: DeliveryResult) => void>();
+  readonly #own: OwnHandlers;
   #view: ChannelView = { version: 0, members: [], coordinator: null };
-  #known = new Map<string, KnownPeer>();
-  /** When the connections broke that are to be made again. */
-  readonly #brokeMs = new Map<string, number>();
-  /** Of the connections that there are, by incarnation. */
-  readonly #security = new Map<string, ConnectionSecurity>();
-  #endpoint: Endpoint | undefined;
-  #isStopped = false;
+  readonly #connections: Connections;
   /** Ends what this member waits for of its own accord. */
   readonly #ending = new AbortController();
 
@@ -193,12 +105,30 @@ export class Channel {
     this.#ports = ports;
     this.#settings = channelSettings(options);
     this.#unordered = new Set(this.#settings.unordered);
-    this.#inOneOrder = new Map(this.#settings.totalOrder.map((topic) => [topic, this.#makeOrdered(topic)]));
     this.#logger = guardedLogger(ports.logger);
+    this.#events = new Events<ChannelEvents>((error, event) => this.#logger.error({ code: "LISTENER_FAILED", event, error: error instanceof Error ? error.message : String(error) }, "a listener of the channel threw"));
+    this.#connections = new Connections({
+      ...ports,
+      logger: this.#logger,
+      events: this.#events,
+      up: (link) => this.#peer(link.peer).up(link),
+      frame: (frame) => this.#peer(frame.link.peer).frame(frame),
+    });
     const pipeline = new Pipeline(this.#settings.interceptors);
     const doorkeeper = new Doorkeeper(() => this.#view.version, ports.tokenOf);
     this.#pipeline = pipeline;
     this.#handlers = new Handlers({ node: ports.node, logger: this.#logger, pipeline, doorkeeper, formatOf: (topic) => this.#formatOf(topic) });
+    this.#own = new OwnHandlers({ clock: ports.clock, handle: (parts) => this.#handlers.handle(parts) });
+    this.#inOneOrder = new OrderedTopics({
+      clock: ports.clock,
+      self: { node: ports.node, incarnation: ports.incarnation },
+      settings: this.#settings,
+      logger: this.#logger,
+      say: (flow, to, payload, deadlineMs, failed) => this.#sayOfOrder(flow, to, payload, deadlineMs, failed),
+      handle: (parts) => this.#handlers.handle(parts),
+      gap: (topic, from, number) => this.#events.emit("gap", { topic, from, number }),
+      broken: (from, detail) => this.#connections.broken(from, detail),
+    });
     this.#requests = new RequestRegister(ports.clock);
     this.#requestPorts = {
       clock: ports.clock,
@@ -217,49 +147,20 @@ export class Channel {
       answer: (topic, to, word, deadlineMs, settling = NOBODY_WAITS) => this.#say(topic, to, word, deadlineMs === 0 ? Infinity : deadlineMs, this.#sentWith, settling),
       failed: (topic, from, code) => this.#logger.warn({ code, topic, from: from.node }, "a handler of a request failed"),
     });
-    this.#events = new Events<ChannelEvents>((error, event) => this.#logger.error({ code: "LISTENER_FAILED", event, error: error instanceof Error ? error.message : String(error) }, "a listener of the channel threw"));
   }
 
   /** Begins to listen. Rejects as `Transport.open` does. Afterwards `address` is what others dial. */
-  async start(wait: Wait): Promise<void> {
-    const { group, node, incarnation, keys, clock, random } = this.#ports;
-    this.#endpoint = await this.#ports.transport.open({
-      group,
-      node,
-      incarnation,
-      known: (each) => this.#known.get(each),
-      handlers: {
-        up: ({ link, security }) => {
-          this.#security.set(link.peer.incarnation, security);
-          this.#brokeMs.delete(link.peer.incarnation);
-          this.#peer(link.peer).up(link);
-          this.#events.emit("reachability", { peer: link.peer, connected: true, since: this.#since(link), detail: "a connection began" });
-        },
-        down: (event) => {
-          if (event.reason === "reset") this.#brokeMs.set(event.link.peer.incarnation, clock.monotonicMs());
-          this.#down(event);
-        },
-        unreachable: (event) => {
-          this.#down(event);
-          this.#considerVanished(event);
-        },
-        frame: (frame) => this.#peer(frame.link.peer).frame(frame),
-      },
-      keys,
-      clock,
-      random,
-      logger: this.#logger,
-      ...wait,
-    });
+  start(wait: Wait): Promise<void> {
+    return this.#connections.start(wait);
   }
 
   get isOpen(): boolean {
-    return this.#endpoint !== undefined && !this.#isStopped;
+    return this.#connections.isOpen;
   }
 
   /** For the member's metadata. */
   get address(): string {
-    return this.#started().address;
+    return this.#connections.address;
   }
 
   on<Name extends keyof ChannelEvents>(name: Name, listener: (event: ChannelEvents[Name]) => unknown): () => void {
@@ -271,63 +172,24 @@ export class Channel {
     this.#view = view;
     this.#sentWith = { view: view.version, token: undefined, election: undefined };
     this.#routes = new Map();
-    this.#known = new Map(view.members.filter(({ incarnation }) => incarnation !== this.#ports.incarnation).map((member) => [member.incarnation, member]));
+    this.#connections.know(view.members.filter(({ incarnation }) => incarnation !== this.#ports.incarnation));
     for (const [incarnation, peer] of this.#peers) {
-      if (this.#known.has(incarnation)) continue;
+      if (this.#connections.knows(incarnation)) continue;
       this.#peers.delete(incarnation);
-      this.#brokeMs.delete(incarnation);
       this.#left(incarnation, peer);
     }
-    const endpoint = this.#started();
-    endpoint.review();
-    for (const member of this.#known.values()) endpoint.link(member);
-    for (const topic of this.#inOneOrder.values()) topic.setView(view);
+    this.#connections.review();
+    this.#inOneOrder.setView(view);
   }
 
   /** Whether a member can be talked to now; `undefined` for who is no member. */
   reachability(incarnation: string): Reachability | undefined {
-    const link = this.#endpoint?.links.find((each) => each.peer.incarnation === incarnation);
-    return link === undefined ? undefined : { connected: link.state === "up", since: this.#since(link), security: this.#security.get(incarnation) };
+    return this.#connections.reachability(incarnation);
   }
 
   /** Measures the way to a member and back, once there is a connection. Rejects with `NODE_UNKNOWN`, `PEER_UNREACHABLE`, `TRANSPORT_TIMEOUT`, `ABORTED`, `TRANSPORT_CLOSED`. */
-  async ping(node: string, wait: Wait): Promise<Pong> {
-    const { clock } = this.#ports;
-    const endpoint = this.#started();
-    const member = [...this.#known.values()].find((each) => each.node === node);
-    if (member === undefined) throw new TribuneError("NODE_UNKNOWN", `${node} is no other member with a channel`, { about: node, next: "see tribune members" });
-    const dueMs = clock.monotonicMs() + wait.deadlineMs;
-    const link = endpoint.link(member);
-    if (link.state !== "up") await this.#connected(member, wait);
-    const roundTripMs = await link.ping({ ...wait, deadlineMs: Math.max(1, dueMs - clock.monotonicMs()) });
-    return { node, incarnation: member.incarnation, roundTripMs, security: this.#security.get(member.incarnation) };
-  }
-
-  /** Resolves with the next connection to that member. */
-  async #connected({ node, incarnation }: PeerIdentity, wait: Wait): Promise<void> {
-    let off: (() => void) | undefined;
-    let detail = "no connection was made";
-    const connected = new Promise<void>((resolve) => {
-      off = this.#events.on("reachability", (event) => {
-        if (event.peer.incarnation !== incarnation) return;
-        if (event.connected) resolve();
-        else ({ detail } = event);
-      });
-    });
-    try {
-      await withDeadline(connected, { clock: this.#ports.clock, ms: wait.deadlineMs, operation: `connecting to ${node}`, signal: wait.signal });
-    } catch (error) {
-      if (wait.signal?.aborted === true) throw abortError(wait.signal, "pinging");
-      throw new TribuneError("PEER_UNREACHABLE", `${node} could not be reached within ${wait.deadlineMs} ms: ${detail}`, { about: node, next: "see whether the network lets members talk to each other, and what address it advertises", retryable: true, cause: error });
-    } finally {
-      off?.();
-    }
-  }
-
-  /** The moment at which a link's state began, for people. */
-  #since({ sinceMs }: Link): string {
-    const { clock } = this.#ports;
-    return isoTime(clock.wallMs() - (clock.monotonicMs() - sinceMs));
+  ping(node: string, wait: Wait): Promise<Pong> {
+    return this.#connections.ping(node, wait);
   }
 
   /** Says how values of a topic travel; before anything is sent on it or listened to. Throws `INVALID_NAME`, `DRIVER_MISSING`. */
@@ -376,7 +238,7 @@ export class Channel {
   request(topic: string, value: unknown, options: RequestOptions = {}): Promise<RequestReport> {
     try {
       this.#routesOf(topic);
-      this.#started();
+      this.#connections.checkOpen();
       const { to = "any", policy = "first", deadlineMs = this.#settings.deadlineMs, signal } = options;
       if (signal?.aborted === true) throw abortError(signal, "asking");
       const body = this.#bodyOf("request", topic, value);
@@ -394,7 +256,7 @@ export class Channel {
    */
   async *stream(topic: string, value: unknown, options: StreamOptions = {}): AsyncGenerator<StreamReply, void, undefined> {
     checkTopic(topic);
-    this.#started();
+    this.#connections.checkOpen();
     const { to = "any", deadlineMs = Infinity, signal, window = 16 } = options;
     if (signal?.aborted === true) throw abortError(signal, "asking");
     if (!Number.isSafeInteger(window) || window < 1) throw new TribuneError("INVALID_OPTIONS", `the window of a stream on ${topic} must be a whole number from 1 on`, { about: topic, next: "leave it out, or say how many replies may wait to be taken" });
@@ -441,22 +303,23 @@ export class Channel {
 
   /** Takes no more and calls no handler any more, says goodbye to everybody, and closes. What is awaited is answered `left`. May be called twice. */
   async stop(wait: Wait): Promise<void> {
-    this.#isStopped = true;
+    this.#connections.end();
+    this.#own.stop();
     this.#ending.abort(new TribuneError("TRANSPORT_CLOSED", `the channel of ${this.#ports.node} was closed`, { about: this.#ports.node }));
     // First, so that no handler is called any more while the last bytes are written.
     for (const [incarnation, peer] of this.#peers) this.#left(incarnation, peer);
     this.#left(this.#ports.incarnation);
-    for (const end of this.#ownWaits) end({ status: "left" });
-    for (const topic of this.#inOneOrder.values()) topic.stop();
+    this.#own.leave();
+    this.#inOneOrder.stop();
     this.#requests.stop();
-    await this.#endpoint?.close(wait);
+    await this.#connections.close(wait);
     this.#peers.clear();
   }
 
   // ---- sending -----------------------------------------------------------------------------------------------
 
   #send(topic: string, value: unknown, options: SendOptions): Promise<SendReport> {
-    this.#started();
+    this.#connections.checkOpen();
     const inOneOrder = this.#inOneOrder.get(topic);
     const { signal, to = inOneOrder === undefined ? "others" : "all", mode = this.#settings.mode, deadlineMs = this.#settings.deadlineMs } = options;
     if (signal?.aborted === true) throw abortError(signal, "sending");
@@ -487,7 +350,7 @@ export class Channel {
     let full = false;
     for (const { member, way } of targets) {
       if (way === undefined) {
-        this.#handToSelf(topic, ordered, member, kept);
+        this.#own.give(topic, ordered, member, kept);
         continue;
       }
       const taking = way.peer.send(way.flow, kept, nowMs, waits, signal);
@@ -496,27 +359,6 @@ export class Channel {
     }
     if (full) throw new TribuneError("BACKPRESSURE", `a message on ${topic} was not taken for every target`, { about: topic, next: "send more slowly, or let send wait" });
     return waiting === undefined ? undefined : Promise.all(waiting);
-  }
-
-  #handToSelf(topic: string, ordered: boolean, member: KnownPeer, kept: Kept): void {
-    const message = { topic, from: member, payload: kept.payload, enveloped: kept.enveloped, view: kept.view, token: kept.token, election: kept.election, deadlineMs: 0 };
-    const before = ordered ? (this.#own.get(topic) ?? Promise.resolve()) : Promise.resolve();
-    const settle = kept.awaited ? this.#awaitOwn(member, kept) : undefined;
-    const handled = before.then(() => (this.#isStopped ? undefined : this.#handlers.handle(message))).then((outcome) => void (outcome !== undefined && settle?.(outcome)));
-    if (ordered) this.#own.set(topic, handled);
-  }
-
-  /** The handlers of this member are waited for no longer than those of others. */
-  #awaitOwn({ incarnation }: KnownPeer, kept: Kept): (result: DeliveryResult) => void {
-    const { clock } = this.#ports;
-    const end = (result: DeliveryResult) => {
-      timer?.cancel();
-      this.#ownWaits.delete(end);
-      kept.settle(incarnation, result);
-    };
-    const timer = Number.isFinite(kept.deadlineMs) ? clock.setTimer(kept.deadlineMs - clock.monotonicMs(), () => end({ status: "timeout" })) : undefined;
-    this.#ownWaits.add(end);
-    return end;
   }
 
   #formatOf(topic: string): Format {
@@ -560,22 +402,9 @@ export class Channel {
     return new PendingRequest(this.#requestPorts, asking, this.#requests).run();
   }
 
-  #makeOrdered(topic: string): OrderedTopic {
-    const { clock, node, incarnation } = this.#ports;
-    return new OrderedTopic(topic, {
-      clock,
-      self: { node, incarnation },
-      limits: this.#settings,
-      say: (to, payload, deadlineMs, failed) => this.#sayOfOrder(ORDER_PREFIX + topic, to, payload, deadlineMs, failed),
-      tell: (to, payload, deadlineMs, failed) => this.#sayOfOrder(OUTCOMES_PREFIX + topic, to, payload, deadlineMs, failed),
-      handle: (parts) => this.#handlers.handle(parts),
-      gap: (from, number) => this.#events.emit("gap", { topic, from, number }),
-    });
-  }
-
   /** A word about the one order of a topic, on one of its flows. Returns what to wait for until there is room for it. */
   #sayOfOrder(flow: string, to: PeerIdentity, payload: Uint8Array, deadlineMs: number, failed: (result: DeliveryResult) => void): Promise<void> | undefined {
-    if (!this.#known.has(to.incarnation)) {
+    if (!this.#connections.knows(to.incarnation)) {
       failed({ status: "left" });
       return undefined;
     }
@@ -590,7 +419,7 @@ export class Channel {
   #say(topic: string, to: PeerIdentity, word: RpcWord, deadlineMs: number, { token, election }: Omit<SentWith, "view">, settling: Settling): void {
     const view = this.#view.version;
     if (to.incarnation === this.#ports.incarnation) return queueMicrotask(() => this.#hear(to, topic, { payload: encodeRpc(word), view, token, election, deadlineMs: Number.isFinite(deadlineMs) ? Math.ceil(deadlineMs) : 0 }));
-    if (!this.#known.has(to.incarnation)) return settling.settle(to.incarnation, { status: "left" });
+    if (!this.#connections.knows(to.incarnation)) return settling.settle(to.incarnation, { status: "left" });
     const peer = this.#peer(to);
     const nowMs = this.#ports.clock.monotonicMs();
     const lead = isRpcLead(word) ? word : undefined;
@@ -604,48 +433,10 @@ export class Channel {
 
   #receive(from: PeerIdentity, { carries, name }: Flow, word: MessageWord): Outcome | Promise<Outcome> {
     const { topic, payload, enveloped, view, token, election, deadlineMs } = word;
-    if (carries === "order") return this.#heardOfOrder(from, name, payload, deadlineMs);
-    if (carries === "messages") {
-      if (this.#inOneOrder.size > 0 && this.#inOneOrder.has(topic)) return this.#outOfOrder(from, topic);
-      return this.#handlers.handle({ topic, from, payload, enveloped, view, token, election, deadlineMs });
-    }
+    if (carries === "order") return this.#inOneOrder.heard(from, name, payload, deadlineMs);
+    if (carries === "messages") return this.#inOneOrder.refuses(from, topic) ?? this.#handlers.handle({ topic, from, payload, enveloped, view, token, election, deadlineMs });
     this.#hear(from, name, word);
     return DELIVERED;
-  }
-
-  #heardOfOrder(from: PeerIdentity, name: string, payload: Uint8Array, deadlineMs: number): Outcome | Promise<Outcome> {
-    const topic = this.#inOneOrder.get(name);
-    try {
-      if (topic === undefined) return this.#heardOfOthersOrder(from, name, decodeOrder(payload));
-      return topic.heard(from, decodeOrder(payload), deadlineMs === 0 ? Infinity : deadlineMs)?.then(() => DELIVERED) ?? DELIVERED;
-    } catch (error) {
-      this.#broken(from, error instanceof Error ? error.message : String(error));
-      return DELIVERED;
-    }
-  }
-
-  /** Others have a topic in one order that this member has not: it says that it handles nothing of it, so that nobody waits for it. */
-  #heardOfOthersOrder(from: PeerIdentity, topic: string, word: OrderWord): Outcome {
-    this.#misorders(from, topic, "a topic has one order of all senders there, and not here: give all members the same totalOrder");
-    const { deadlineMs } = this.#settings;
-    if (word.kind === "recover") void this.#sayOfOrder(ORDER_PREFIX + topic, from, encodeOrder({ kind: "standing", epoch: word.epoch, since: Number.MAX_SAFE_INTEGER, last: undefined, ordered: [] }), Infinity, () => undefined);
-    if (word.kind === "ordered" && word.about.awaited) void this.#sayOfOrder(OUTCOMES_PREFIX + topic, word.sender, encodeOrder({ kind: "outcome", n: word.n, outcome: this.#mismatch(topic) }), deadlineMs, () => undefined);
-    return DELIVERED;
-  }
-
-  /** A message without a place, on a topic in which all have one: to handle it would break the order that handlers were promised. */
-  #outOfOrder(from: PeerIdentity, topic: string): Outcome {
-    this.#misorders(from, topic, "a topic has one order of all senders here, and not there; what came on it was refused: give all members the same totalOrder");
-    return this.#mismatch(topic);
-  }
-
-  #mismatch(topic: string): Outcome & { readonly status: "failed" } {
-    return { status: "failed", code: "SETTINGS_MISMATCH", message: `${this.#ports.node} has another totalOrder: ${topic} is only in one of both` };
-  }
-
-  #misorders(from: PeerIdentity, topic: string, what: string): void {
-    if (!this.#misordered.has(topic)) this.#logger.warn({ code: "SETTINGS_MISMATCH", topic, node: from.node }, what);
-    if (this.#misordered.size < 100) this.#misordered.add(topic);
   }
 
   #hear(from: PeerIdentity, topic: string, { payload, view, token, election, deadlineMs }: Pick<MessageWord, "payload" | "view" | "token" | "election" | "deadlineMs">): void {
@@ -653,7 +444,7 @@ export class Channel {
     try {
       word = decodeRpc(payload);
     } catch (error) {
-      return this.#broken(from, error instanceof Error ? error.message : String(error));
+      return this.#connections.broken(from, error instanceof Error ? error.message : String(error));
     }
     if (word.kind === "request" || word.kind === "open") this.#responders.request(word.id, { topic, from, payload: word.payload, enveloped: word.enveloped, view, token, election, deadlineMs }, word.kind === "open" ? word.number : undefined);
     else if (word.kind === "more") this.#responders.more(from, word.id, word.number);
@@ -669,13 +460,13 @@ export class Channel {
       peer = new PeerFlows(identity.incarnation, {
         clock: this.#ports.clock,
         limits: this.#settings,
-        link: () => (this.#isStopped || this.#endpoint?.ended.aborted === true ? undefined : this.#endpoint?.link(identity)),
+        link: () => this.#connections.link(identity),
         handle: (flow, word) => this.#receive(identity, flow, word),
         gap: ({ topic, number }) => {
           // Who asked knows that it asked in vain; an order of all is looked at by its own numbers.
           if (!topic.startsWith(RPC_PREFIX) && !topic.startsWith(ORDER_PREFIX)) this.#events.emit("gap", { topic, from: identity, number });
         },
-        broken: (detail) => this.#broken(identity, detail),
+        broken: (detail) => this.#connections.broken(identity, detail),
       });
       this.#peers.set(identity.incarnation, peer);
     }
@@ -689,29 +480,6 @@ export class Channel {
     this.#requests.left(incarnation);
   }
 
-  #down({ link, detail }: ConnectionDown | PeerUnreachable): void {
-    this.#security.delete(link.peer.incarnation);
-    this.#events.emit("reachability", { peer: link.peer, connected: false, since: this.#since(link), detail });
-  }
-
-  /** The first dial after a connection broke finds nobody. */
-  #considerVanished({ link: { peer }, reason }: PeerUnreachable): void {
-    const brokeMs = this.#brokeMs.get(peer.incarnation);
-    this.#brokeMs.delete(peer.incarnation);
-    if (brokeMs === undefined || reason !== "refused" || this.#ports.clock.monotonicMs() - brokeMs > VANISHED_WITHIN_MS) return;
-    this.#events.emit("vanished", { peer });
-  }
-
-  /** Its connection ends; it may come again, with the next thing that is sent to it. */
-  #broken(peer: PeerIdentity, detail: string): void {
-    this.#logger.warn({ code: "PROTOCOL_VIOLATION", node: peer.node, detail }, "a connection was ended: the peer broke the protocol of the channel");
-    if (this.#known.has(peer.incarnation)) this.#endpoint?.link(peer).close();
-  }
-
-  #started(): Endpoint {
-    if (this.#endpoint !== undefined && !this.#isStopped) return this.#endpoint;
-    throw new TribuneError("TRANSPORT_CLOSED", `the channel of ${this.#ports.node} is not open`, { about: this.#ports.node, next: this.#isStopped ? "begin again as a new incarnation" : "start it first" });
-  }
 }
 
 /** Whether a message to them may find nobody, and be delivered all the same. */

@@ -3,7 +3,9 @@
  * @module
  */
 export { Channel } from "./channel.ts";
-export type { ChannelCounts, ChannelEvents, ChannelPorts, Pong, Reachability, RequestOptions, SendOptions, StreamOptions } from "./channel.ts";
+export type { ChannelCounts, ChannelPorts } from "./channel.ts";
+export type { RequestOptions, SendOptions, StreamOptions } from "./calls.ts";
+export type { ChannelEvents, Pong, Reachability } from "./events.ts";
 export type { SendReport } from "./addressed.ts";
 export type { MessageHandler } from "./handlers.ts";
 export type { Demands, SentToken } from "./demands.ts";

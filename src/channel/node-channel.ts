@@ -1,7 +1,9 @@
 import { Events } from "../kernel/index.ts";
 import type { Wait } from "../transport/index.ts";
 import { Channel } from "./channel.ts";
-import type { ChannelCounts, ChannelEvents, ChannelPorts, Pong, Reachability, RequestOptions, SendOptions, StreamOptions } from "./channel.ts";
+import type { ChannelCounts, ChannelPorts } from "./channel.ts";
+import type { RequestOptions, SendOptions, StreamOptions } from "./calls.ts";
+import type { ChannelEvents, Pong, Reachability } from "./events.ts";
 import type { SendReport } from "./addressed.ts";
 import type { TopicFormat } from "./codec.ts";
 import type { Demands } from "./demands.ts";

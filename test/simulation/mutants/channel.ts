@@ -3,6 +3,8 @@ import type { Mutant } from "./mutant.ts";
 const ADDRESSED = "src/channel/addressed.ts";
 const ADMISSION = "src/transport/admission.ts";
 const CHANNEL = "src/channel/channel.ts";
+const CONNECTIONS = "src/channel/connections.ts";
+const OWN_HANDLERS = "src/channel/own-handlers.ts";
 const GATHERING = "src/channel/gathering.ts";
 const ORDER_LOG = "src/channel/order-log.ts";
 const ORDER_SENDER = "src/channel/order-sender.ts";
@@ -109,13 +111,13 @@ export const channelMutants: readonly Mutant[] = [
     name: "own-handlers-without-a-deadline",
     wrong: "A member waits for its own handlers for as long as they take, whatever the deadline.",
     profile,
-    changes: [{ file: CHANNEL, from: "Number.isFinite(kept.deadlineMs) ? clock.setTimer(", to: "kept.deadlineMs < 0 ? clock.setTimer(" }],
+    changes: [{ file: OWN_HANDLERS, from: "Number.isFinite(kept.deadlineMs) ? clock.setTimer(", to: "kept.deadlineMs < 0 ? clock.setTimer(" }],
   },
   {
     name: "end-of-a-connection-is-a-death",
     wrong: "When a connection ends, all that is awaited from its peer is told to have left.",
     profile,
-    changes: [{ file: CHANNEL, from: "  #down({ link, detail }: ConnectionDown | PeerUnreachable): void {\n", to: "  #down({ link, detail }: ConnectionDown | PeerUnreachable): void {\n    this.#peers.get(link.peer.incarnation)?.leave();\n    this.#peers.delete(link.peer.incarnation);\n" }],
+    changes: [{ file: CHANNEL, from: "    const pipeline = new Pipeline(", to: "    this.#events.on(\"reachability\", ({ peer, connected }) => {\n      if (connected) return;\n      this.#peers.get(peer.incarnation)?.leave();\n      this.#peers.delete(peer.incarnation);\n    });\n    const pipeline = new Pipeline(" }],
   },
   {
     name: "unknown-is-delivered",
@@ -141,13 +143,13 @@ export const channelMutants: readonly Mutant[] = [
     name: "handlers-called-after-the-stop",
     wrong: "A channel that is being stopped goes on handling what comes.",
     profile,
-    changes: [{ file: CHANNEL, from: "    // First, so that no handler is called any more while the last bytes are written.\n", to: "    await this.#endpoint?.close(wait);\n" }],
+    changes: [{ file: CHANNEL, from: "    // First, so that no handler is called any more while the last bytes are written.\n", to: "    await this.#connections.close(wait);\n" }],
   },
   {
     name: "heard-though-it-has-left",
     wrong: "The connection to a member that has left is kept, and what comes on it is handled.",
     profile,
-    changes: [{ file: CHANNEL, from: "    endpoint.review();\n", to: "" }],
+    changes: [{ file: CONNECTIONS, from: "    endpoint.review();\n", to: "" }],
   },
   {
     name: "whoever-is-at-the-address",
