@@ -54,7 +54,7 @@ export async function asMessenger(
   try {
     parts.register?.(cluster);
     const ms = options.startTimeoutMs ?? START_TIMEOUT_MS;
-    await withDeadline(cluster.start({ signal }), { clock: shell.clock, ms, operation: "joining the group", code: "NODE_UNKNOWN", next: "see with tribune status whether anybody is there" });
+    await withDeadline(cluster.start({ signal }), { clock: shell.clock, ms, operation: "joining the group", code: "NODE_UNKNOWN", next: "start members first: those who only look on, as this does, make no group; tribune status says who is there" });
     await parts.work(cluster, signal);
   } catch (error) {
     if (!signal.aborted && evicted === undefined) throw error;
