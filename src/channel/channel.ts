@@ -1,12 +1,13 @@
 import { abortError, Events, guardedLogger, TribuneError } from "../kernel/index.ts";
-import type { Clock, Logger, Random } from "../kernel/index.ts";
-import type { KeyRing, PeerIdentity, Transport, Wait } from "../transport/index.ts";
+import type { Logger } from "../kernel/index.ts";
+import type { PeerIdentity, Wait } from "../transport/index.ts";
 import { Acknowledgement, Addressed, leftAlready } from "./addressed.ts";
 import type { SendReport, Undelivered } from "./addressed.ts";
 import type { RequestOptions, SendOptions, StreamOptions } from "./calls.ts";
 import { Format } from "./codec.ts";
 import type { TopicFormat } from "./codec.ts";
 import { Connections } from "./connections.ts";
+import type { MemberPorts } from "./connections.ts";
 import type { DeliveryResult } from "./delivery.ts";
 import { Doorkeeper, splitToken } from "./demands.ts";
 import type { Demands } from "./demands.ts";
@@ -39,15 +40,7 @@ import { resolveTargets } from "./targets.ts";
 import type { ChannelView, Targets } from "./targets.ts";
 
 /** What a channel stands on. */
-export interface ChannelPorts {
-  readonly group: string;
-  readonly node: string;
-  readonly incarnation: string;
-  readonly transport: Transport;
-  readonly keys?: KeyRing | undefined;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
+export interface ChannelPorts extends MemberPorts {
   /** The present token of an election as far as this member knows, for handlers that demand it. Without it, the greatest that has come is what counts. */
   readonly tokenOf?: ((election: string) => number | undefined) | undefined;
 }

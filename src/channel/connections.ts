@@ -3,8 +3,8 @@ import type { Clock, Events, Logger, Random } from "../kernel/index.ts";
 import type { ConnectionDown, ConnectionSecurity, Endpoint, Frame, KeyRing, KnownPeer, Link, PeerIdentity, PeerUnreachable, Transport, Wait } from "../transport/index.ts";
 import type { ChannelEvents, Pong, Reachability } from "./events.ts";
 
-/** What connections stand on. */
-export interface ConnectionsPorts {
+/** Who this member is, and what it is given. */
+export interface MemberPorts {
   readonly group: string;
   readonly node: string;
   readonly incarnation: string;
@@ -13,6 +13,10 @@ export interface ConnectionsPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+}
+
+/** What connections stand on. */
+export interface ConnectionsPorts extends MemberPorts {
   /** Where `reachability` and `vanished` are told. */
   readonly events: Events<ChannelEvents>;
   /** A connection with a member began. */
