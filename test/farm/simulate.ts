@@ -12,6 +12,7 @@ import type { OpenContext, StoreProvider, StoreSession, WriteDocumentInput } fro
 import { VirtualClock } from "../../src/testing/index.ts";
 import { MemoryNetwork } from "../../src/transport/index.ts";
 import { Checker } from "./checker.ts";
+import { documentsLeft, filesLeft } from "./leftovers.ts";
 import { ProcessClock } from "./process-clock.ts";
 import { quickenDisk } from "./quick-disk.ts";
 
@@ -297,7 +298,7 @@ export function content(name: string, version: string): string {
 /**
  * Three members, and later more, that deploy, go back and undeploy, all at once and in waves, while preparing is refused or hangs, activating fails, links to each other and to the store are cut, and members freeze, die, with a decision in their hands too, and come back. Of one seed always the same story; files are real ones, and take no time.
  *
- * Judged while it happens by a {@link Checker}; and after quiet all members have what is desired, nothing is under way, nothing is kept prepared, and one more deployment comes to everybody.
+ * Judged while it happens by a {@link Checker}; and after quiet all members have what is desired, nothing is under way, nothing is kept prepared, nothing is left over in the store and on disks, and one more deployment comes to everybody.
  */
 export async function simulate(seed: number): Promise<Story> {
   const slow = quickenDisk();
@@ -419,12 +420,15 @@ async function comeToRest(world: FarmWorld, between: () => void): Promise<void> 
   for (const each of unrest) checker.complain(each);
 }
 
-function* unrestOf({ alive, checker }: FarmWorld): Generator<string> {
+function* unrestOf({ alive, checker, store, folder }: FarmWorld): Generator<string> {
   const nodes = alive.map(({ node }) => node);
+  const documents = store.engine.listDocuments(GROUP, { prefix: "farm." }).map(({ name }) => name);
+  yield* documentsLeft(documents, checker.records, nodes);
   if (new Set(nodes).size !== nodes.length) yield `two processes of one node: ${nodes.join()}`;
   for (const process of alive) {
     if (!process.isUp) yield `${process.node} has not started`;
     else if (process.cluster.view.members.length !== nodes.length) yield `${process.node} sees ${process.cluster.view.members.length} members of ${nodes.length}`;
     yield* checker.unrest(process);
+    for (const what of filesLeft(join(folder, process.node), checker.records)) yield `at ${process.node} ${what}`;
   }
 }
