@@ -49,6 +49,7 @@ const RESTED = 3;
 const GROUP = "g";
 const FOLDER = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const NAMES = ["app", "web"] as const;
+const FIRST = ["a", "b", "c"] as const;
 
 /** How a release behaves on one node. */
 interface Temper {
@@ -358,16 +359,16 @@ async function play(world: FarmWorld): Promise<Story> {
     }
   };
 
-  /** Those who are dead come back, sooner or later. */
-  const comeBack = (share: number): void => {
-    for (const node of new Set(world.processes.map((each) => each.node))) if (!world.alive.some((each) => each.node === node) && chance(share)) world.start(node);
+  /** Those who are dead come back, sooner or later; newcomers who are dead at the end stay away. */
+  const comeBack = (share: number, nodes: readonly string[] = world.processes.map((each) => each.node)): void => {
+    for (const node of new Set(nodes)) if (!world.alive.some((each) => each.node === node) && chance(share)) world.start(node);
   };
   const death = (): void => {
     if (world.alive.length < 2) return;
     world.kill(pick(world.alive));
   };
 
-  for (const node of ["a", "b", "c"]) {
+  for (const node of FIRST) {
     world.start(node);
     await clock.advance(2_500);
   }
@@ -387,7 +388,7 @@ async function play(world: FarmWorld): Promise<Story> {
   }
 
   world.mend();
-  await comeToRest(world, () => comeBack(1));
+  await comeToRest(world, () => comeBack(1, FIRST));
   const first = world.alive[0];
   if (first !== undefined && first.isUp) {
     const answers: unknown[] = [];
