@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCluster } from "../../src/cluster/index.ts";
@@ -71,11 +71,16 @@ export class Process {
   link: "up" | "cut" = "up";
   /** Its start has resolved. */
   isUp = false;
+  /** How this run reaches the folder of its node, until it is killed: what a promise of it still does then comes to nothing. */
+  readonly #dir: string;
 
   constructor(world: FarmWorld, node: string) {
     this.#world = world;
     this.node = node;
     this.clock = new ProcessClock(world.clock);
+    this.#dir = join(world.folder, `${node}.${world.processes.length}`);
+    mkdirSync(world.folderOf(node), { recursive: true });
+    symlinkSync(world.folderOf(node), this.#dir, "junction");
     const { kind, label, capabilities, fenced, schema } = world.store;
     const store: StoreProvider<MemoryTransaction> = { kind, label, capabilities, fenced, schema, open: (context) => this.#open(context), close: () => Promise.resolve() };
     this.cluster = createCluster<MemoryTransaction>({
@@ -88,12 +93,17 @@ export class Process {
       clock: this.clock,
       random: seededRandom(Math.floor(world.random.next() * 2 ** 31)),
       channel: { transport: world.network.transport() },
-      farm: { dir: join(world.folder, node), handlers: { "*": world.handler(this) }, pollMs: 700, pieceBytes: 4_096, prepareMs: 8_000, activateMs: 3_000, catchUpMs: 20_000 },
+      farm: { dir: this.#dir, handlers: { "*": world.handler(this) }, pollMs: 700, pieceBytes: 4_096, prepareMs: 8_000, activateMs: 3_000, catchUpMs: 20_000 },
     });
   }
 
   get isAlive(): boolean {
     return this.clock.state !== "killed";
+  }
+
+  die(): void {
+    this.clock.state = "killed";
+    rmSync(this.#dir);
   }
 
   cut(): void {
@@ -160,6 +170,11 @@ export class FarmWorld {
     this.checker = new Checker(() => this.store.engine.fence(GROUP, "coordinator"));
   }
 
+  /** What is on the disk of a node, whichever run of it wrote it. */
+  folderOf(node: string): string {
+    return join(this.folder, node);
+  }
+
   get alive(): Process[] {
     return this.processes.filter(({ isAlive }) => isAlive);
   }
@@ -183,7 +198,7 @@ export class FarmWorld {
       },
       (error: unknown) => {
         // It may be that its name is still taken by its run before: then it ends, and is started again.
-        process.clock.state = "killed";
+        if (process.isAlive) process.die();
         if (!isTribuneError(error, "NODE_NAME_TAKEN")) this.checker.complain(`${node} could not start: ${String(error)}`);
       },
     );
@@ -193,7 +208,7 @@ export class FarmWorld {
   /** As SIGKILL: nothing of it runs any more, and its kernel resets its connections. */
   kill(process: Process): void {
     if (!process.isAlive) return;
-    process.clock.state = "killed";
+    process.die();
     this.network.crash(process.node);
     this.checker.ended(process);
     this.count.deaths++;
@@ -422,7 +437,8 @@ async function comeToRest(world: FarmWorld, between: () => void): Promise<void> 
   for (const each of unrest) checker.complain(each);
 }
 
-function* unrestOf({ alive, checker, store, folder }: FarmWorld): Generator<string> {
+function* unrestOf(world: FarmWorld): Generator<string> {
+  const { alive, checker, store } = world;
   const nodes = alive.map(({ node }) => node);
   const documents = store.engine.listDocuments(GROUP, { prefix: "farm." }).map(({ name }) => name);
   yield* documentsLeft(documents, checker.records, nodes);
@@ -431,6 +447,6 @@ function* unrestOf({ alive, checker, store, folder }: FarmWorld): Generator<stri
     if (!process.isUp) yield `${process.node} has not started`;
     else if (process.cluster.view.members.length !== nodes.length) yield `${process.node} sees ${process.cluster.view.members.length} members of ${nodes.length}`;
     yield* checker.unrest(process);
-    for (const what of filesLeft(join(folder, process.node), checker.records)) yield `at ${process.node} ${what}`;
+    for (const what of filesLeft(world.folderOf(process.node), checker.records)) yield `at ${process.node} ${what}`;
   }
 }
