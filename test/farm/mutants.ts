@@ -1,6 +1,6 @@
 import type { Mutant } from "../simulation/mutants/mutant.ts";
 
-const [COORDINATE, COORDINATOR, FOLLOW, FOLLOWER, FARM, ARTIFACTS] = ["src/farm/coordinate.ts", "src/farm/coordinator.ts", "src/farm/follow.ts", "src/farm/follower.ts", "src/farm/farm.ts", "src/farm/artifacts.ts"] as const;
+const [COORDINATE, COORDINATOR, FOLLOW, FOLLOWER, FARM, ARTIFACTS, FETCH] = ["src/farm/coordinate.ts", "src/farm/coordinator.ts", "src/farm/follow.ts", "src/farm/follower.ts", "src/farm/farm.ts", "src/farm/artifacts.ts", "src/farm/fetch.ts"] as const;
 
 /** Known-bad variants of the room, each of which a story of `simulate.ts` has to catch. `npm run stories -- farm --mutants` plays them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -116,5 +116,10 @@ export const MUTANTS: readonly Mutant[] = [
     name: "parts-never-removed",
     wrong: "Parts of artifacts that nobody goes on fetching stay on disk.",
     changes: [{ file: ARTIFACTS, from: "if (!DIGEST.test(digest) ||", to: "if (!DIGEST.test(name) ||" }],
+  },
+  {
+    name: "part-beside-the-whole-stays",
+    wrong: "A part of an artifact stays on disk though the whole is there.",
+    changes: [{ file: FETCH, from: "return await artifacts.dropPart(digest);", to: "return;" }],
   },
 ];
