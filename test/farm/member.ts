@@ -6,7 +6,7 @@
  * - `{ decided: VERSION }`: how the change to that version ended, once it has read it.
  * - `{ status: true }`: what `status` says.
  * - `{ dieAtDecision: "before" | "after" }`: as the coordinator it kills itself before it writes its next decision, or when that is written.
- * - `{ deaf: true }`: hears of no document of the farm by a hint any more, so that it reads at its next poll what others have decided.
+ * - `{ isDeaf }`: whether it hears of no document of the farm by a hint, so that it reads at its next poll what others have decided.
  * - `{ stop: true }`: nothing; it leaves and ends.
  */
 import { createCluster, storeFromUrl } from "../../src/cluster/index.ts";
@@ -20,7 +20,7 @@ export interface MemberOrder {
   readonly decided?: string;
   readonly status?: true;
   readonly dieAtDecision?: "before" | "after";
-  readonly deaf?: true;
+  readonly isDeaf?: boolean;
   readonly stop?: true;
 }
 
@@ -106,7 +106,7 @@ async function obey({ deploy, decided, status, stop, ...later }: MemberOrder): P
   if (decided !== undefined) return say({ decided: await ended(decided) });
   if (status === true) return say({ status: await cluster.farm.status() });
   dieAtDecision = later.dieAtDecision ?? dieAtDecision;
-  isDeaf = later.deaf ?? isDeaf;
+  isDeaf = later.isDeaf ?? isDeaf;
   say({ state: state() });
 }
 

@@ -63,9 +63,11 @@ class Processes {
 
 /** What a member says next, which has to be that. */
 async function hears<Kind extends keyof MemberWords>(member: ChildProcess, kind: Kind): Promise<MemberWords[Kind]> {
-  const ended = once(member, "exit").then(([code, signal]) => Promise.reject(new Error(`a member ended: ${code} ${signal}`)));
+  const over = new AbortController();
+  const { signal } = over;
+  const ended = once(member, "exit", { signal }).then(([code, by]) => Promise.reject(new Error(`a member ended: ${code} ${by}`)));
   ended.catch(() => undefined);
-  const [word] = (await Promise.race([once(member, "message"), ended])) as [MemberWords];
+  const [word] = (await Promise.race([once(member, "message", { signal }), ended]).finally(() => over.abort())) as [MemberWords];
   assert.deepEqual(Object.keys(word), [kind], JSON.stringify(word));
   return word[kind];
 }
@@ -128,57 +130,64 @@ describe("a farm of processes", () => {
   });
 });
 
-const HOW = {
-  before: "killed before it writes its decision",
-  after: "killed when its decision is written, of which no hint comes to anybody",
-} as const;
-const ENDS = { committed: "2", "rolled-back": "not-for-c" } as const;
+/** What becomes of a change, and where the coordinator is killed meanwhile: before it writes its decision, or when that is written, of which no hint comes to anybody. */
+const ROUNDS = [
+  { result: "committed", dieAt: "before" },
+  { result: "rolled-back", dieAt: "before" },
+  { result: "committed", dieAt: "after" },
+  { result: "rolled-back", dieAt: "after" },
+] as const;
 
 /** What all stores have to bring about; `place` answers a store of the test's own, or skips the test. */
 function decisions(place: (t: TestContext) => Promise<((folder: string) => Store) | undefined>): void {
-  for (const dieAt of ["before", "after"] as const) {
-    for (const result of ["committed", "rolled-back"] as const) {
-      it(`come to one decision, that it is ${result}, where the coordinator is ${HOW[dieAt]}`, async (t) => {
-        const made = await place(t);
-        if (made === undefined) return;
-        const world = new Processes(t, made);
-        const { store } = world;
-        const file = join(world.folder, "small");
-        fileOf(file, 1);
-        const a = await world.start("a");
-        const [b, c] = await Promise.all([world.start("b"), world.start("c")]);
-        assert.deepEqual((await deployed(c, "1", file)).toSorted(), ["a applied 1", "b applied 1", "c applied 1"]);
-        for (const member of [a, b, c]) assert.equal((await stateOf(member)).coordinator, "a");
+  it("come to one decision where one coordinator after the other is killed with it in its hands", async (t) => {
+    const made = await place(t);
+    if (made === undefined) return;
+    const world = new Processes(t, made);
+    const { store } = world;
+    const file = join(world.folder, "small");
+    fileOf(file, 1);
+    const a = await world.start("a");
+    const [b, c] = await Promise.all([world.start("b"), world.start("c")]);
+    const members = new Map([["a", a], ["b", b], ["c", c]]);
+    assert.deepEqual((await deployed(c, "0", file)).toSorted(), ["a applied 0", "b applied 0", "c applied 0"]);
+    const ends = ["0 committed"];
+    let runs = "0";
+    for (const [n, { result, dieAt }] of ROUNDS.entries()) {
+      const coordinator = (await stateOf([...members.values()][n % 3] ?? a)).coordinator ?? assert.fail("there is no coordinator");
+      const survivors = [...members].filter(([name]) => name !== coordinator);
+      const [first, second] = survivors.map(([, member]) => member) as [ChildProcess, ChildProcess];
+      const version = result === "committed" ? String(n + 1) : `not-for-${survivors[1]?.[0]}`;
+      if (result === "committed") runs = version;
+      ends.unshift(`${version} ${result}`);
 
-        const version = ENDS[result];
-        const runs = result === "committed" ? version : "1";
-        await stateOf(a, { dieAtDecision: dieAt });
-        if (dieAt === "after") for (const survivor of [b, c]) await stateOf(survivor, { deaf: true });
-        const killed = once(a, "exit");
-        b.send({ deploy: { version, file } });
-        const answer = result === "committed" ? hears(b, "deployed") : hears(b, "failed");
-        assert.equal((await killed)[1], "SIGKILL");
-        if (dieAt === "after") assert.equal((await store.record()).outcomes[0]?.version, version, "the decision is there");
-        if (result === "committed") for (const row of [`b applied ${version}`, `c applied ${version}`]) assert.ok((await answer).includes(row), String(await answer));
-        else assert.match(String(await answer), /^FARM_PREPARE_FAILED: .* because of c: /);
+      const dying = members.get(coordinator) ?? assert.fail(coordinator);
+      await stateOf(dying, { dieAtDecision: dieAt });
+      for (const survivor of [first, second]) await stateOf(survivor, { isDeaf: dieAt === "after" });
+      const killed = once(dying, "exit");
+      first.send({ deploy: { version, file } });
+      const answer = result === "committed" ? hears(first, "deployed") : hears(first, "failed");
+      assert.equal((await killed)[1], "SIGKILL");
+      if (dieAt === "after") assert.equal((await store.record()).outcomes[0]?.version, version, "the decision is there");
+      if (result === "committed") for (const [name] of survivors) assert.ok((await answer).includes(`${name} applied ${version}`), String(await answer));
+      else assert.match(String(await answer), new RegExp(`^FARM_PREPARE_FAILED: .* because of ${survivors[1]?.[0]}: `));
 
-        const { change, current, outcomes } = await store.record();
-        assert.deepEqual([change, current?.version, outcomes.map((end) => `${end.version} ${end.result}`)], [null, runs, [`${version} ${result}`, "1 committed"]]);
-        for (const survivor of [b, c]) {
-          survivor.send({ decided: version });
-          assert.deepEqual(await hears(survivor, "decided"), [`${version} ${result}`]);
-        }
-        const again = await world.start("a");
-        for (const member of [b, c, again]) {
-          assert.equal((await stateOf(member)).running, runs);
-          const { desired, change: underWay, last, members } = await settled(member);
-          assert.deepEqual([desired?.version, underWay, last], [runs, null, outcomes[0]]);
-          assert.deepEqual(members.map((row) => `${row.node} ${row.state} ${row.version}`).toSorted(), ["a", "b", "c"].map((node) => `${node} applied ${runs}`));
-        }
-        assert.deepEqual((await store.record()).outcomes, outcomes);
-      });
+      const { change, current, outcomes } = await store.record();
+      assert.deepEqual([change, current?.version, outcomes.map((end) => `${end.version} ${end.result}`)], [null, runs, ends]);
+      for (const survivor of [first, second]) {
+        survivor.send({ decided: version });
+        assert.deepEqual(await hears(survivor, "decided"), [`${version} ${result}`]);
+      }
+      members.set(coordinator, await world.start(coordinator));
+      for (const member of members.values()) {
+        assert.equal((await stateOf(member)).running, runs);
+        const status = await settled(member);
+        assert.deepEqual([status.desired?.version, status.change, status.last], [runs, null, outcomes[0]]);
+        assert.deepEqual(status.members.map((row) => `${row.node} ${row.state} ${row.version}`).toSorted(), ["a", "b", "c"].map((name) => `${name} applied ${runs}`));
+      }
+      assert.deepEqual((await store.record()).outcomes, outcomes);
     }
-  }
+  });
 }
 
 /** What `status` says once nobody's report is missing any more: a member that has started has written its own, or is about to. */
