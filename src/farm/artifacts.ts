@@ -32,6 +32,8 @@ export class Artifacts {
   readonly #verified = new Set<string>();
   /** Digests of artifacts that were taken in, and are not let go yet. */
   readonly #taken = new Set<string>();
+  /** Resolved when a transfer has ended, by digest: an artifact has one part, and one transfer that adds to it. */
+  readonly #coming = new Map<string, Promise<void>>();
   /** What comes, is looked for, and goes, does so one after the other: nothing goes that has just come. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -99,6 +101,26 @@ export class Artifacts {
     } finally {
       await file.close();
     }
+  }
+
+  /** Does what adds to the part of an artifact, once nobody else does. Rejects with `ABORTED` who waits for that until the signal aborts. */
+  async alone<T>(digest: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    for (let other = this.#coming.get(digest); other !== undefined && !signal.aborted; other = this.#coming.get(digest)) await Promise.race([other, aborted]);
+    if (signal.aborted) throw abortError(signal, "waiting for a transfer");
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#coming.set(digest, promise);
+    try {
+      return await work();
+    } finally {
+      this.#coming.delete(digest);
+      resolve();
+    }
+  }
+
+  /** The whole is here. */
+  async dropPart(digest: string): Promise<void> {
+    await rm((await this.part(digest)).path, { force: true });
   }
 
   /** Where the part of an artifact is, and how much of it there is. */

@@ -19,13 +19,16 @@ export interface CoordinatorPorts {
 /** What is decided about each name, as it was read. */
 export type Records = ReadonlyMap<string, Understood<AppRecord>>;
 
+/** Between two looks whether something is left over, while nothing is under way. */
+const TIDY_AGAIN_MS = 30_000;
+
 /** The deeds of a coordinator: reads what it decides on, and writes what it decided, under its fence. Whether this member is the coordinator, its caller knows. */
 export class FarmCoordinator {
   readonly #ports: CoordinatorPorts;
   readonly #votes: DocumentCache<Vote>;
   readonly #reports: DocumentCache<NodeReport>;
-  /** The term and the view since which nothing is left to be tidied up. */
-  #tidied: string | undefined;
+  /** The term and the view in which it was tidied up last, while nothing was under way. */
+  #tidied: { readonly what: string; readonly atMs: number } | undefined;
   /** Since when this coordinator has seen a phase, by name. */
   readonly #since = new Map<string, { readonly what: string; readonly sinceMs: number }>();
 
@@ -36,13 +39,14 @@ export class FarmCoordinator {
     this.#reports = new DocumentCache(ports.documents, decodeReport, unreadable);
   }
 
-  /** Goes one step with each change under way. Answers whether something was written, and when to look again. */
-  async round(fence: DocumentFence, records: Records, view: View): Promise<{ readonly wrote: boolean; readonly waitMs: number | undefined }> {
+  /** Goes one step with each change under way. `isWhole`: the records are all there are. Answers whether something was written, and when to look again. */
+  async round(fence: DocumentFence, records: Records, isWhole: boolean, view: View): Promise<{ readonly wrote: boolean; readonly waitMs: number | undefined }> {
     let wrote = false;
     let waitMs: number | undefined;
     const isBusy = [...records.values()].some(({ value }) => value.change !== null);
-    const tidied = `${fence.token} ${view.version}`;
-    if (!isBusy && this.#tidied === tidied) return { wrote, waitMs };
+    const tidied = { what: `${fence.token} ${view.version}`, atMs: this.#ports.clock.monotonicMs() };
+    // A vote or a report that was long under way comes after everything was tidied up, and nothing tells of it.
+    if (!isBusy && this.#tidied?.what === tidied.what && tidied.atMs - this.#tidied.atMs < TIDY_AGAIN_MS) return { wrote, waitMs };
     const votes = await this.#votes.refresh(VOTE_PREFIX);
     const reports = await this.#reports.refresh(NODE_PREFIX);
     for (const { version, value: record } of records.values()) {
@@ -58,7 +62,7 @@ export class FarmCoordinator {
       if (step.kind === "wait") waitMs = Math.min(waitMs ?? step.ms, step.ms);
       if (step.kind === "write") wrote = (await this.#write(fence, version, step.record)) || wrote;
     }
-    await this.#tidy(fence, records, votes, reports, view);
+    if (isWhole) await this.#tidy(fence, records, votes, reports, view);
     this.#tidied = isBusy ? undefined : tidied;
     return { wrote, waitMs };
   }

@@ -36,6 +36,11 @@ export class DocumentCache<T> {
     this.#unreadable = unreadable;
   }
 
+  /** Whether all that was there could be understood. What is named in the rest nobody knows. */
+  get isWhole(): boolean {
+    return [...this.#held.values()].every(({ value }) => value !== undefined);
+  }
+
   /** What there is now. What cannot be understood is told of once, and left out. */
   async refresh(prefix: string): Promise<ReadonlyMap<string, Understood<T>>> {
     const rows = await this.#documents.list(prefix);

@@ -83,6 +83,8 @@ export class Farm {
   readonly #outcomes = new Map<string, string>();
   readonly #offs: (() => void)[] = [];
   #records: Records = new Map();
+  /** Those are all there are: none was left out because it could not be understood. */
+  #areRecordsWhole = false;
   #incarnation = "";
   /** The documents were read once, and all names in them have their followers. */
   #isFollowing = false;
@@ -265,12 +267,13 @@ export class Farm {
     const fence = this.#ports.fence();
     const view = this.#ports.view();
     if (fence === undefined || view === undefined) return Number.POSITIVE_INFINITY;
-    const { wrote, waitMs } = await this.#coordinator.round(fence, this.#records, view);
+    const { wrote, waitMs } = await this.#coordinator.round(fence, this.#records, this.#areRecordsWhole, view);
     return wrote ? 0 : (waitMs ?? Number.POSITIVE_INFINITY);
   }
 
   async #read(): Promise<void> {
     this.#records = await this.#appCache.refresh(APP_PREFIX);
+    this.#areRecordsWhole = this.#appCache.isWhole;
     for (const { value } of this.#records.values()) {
       const [newest] = value.outcomes;
       if (newest === undefined || this.#outcomes.get(value.name) === newest.id) continue;
@@ -281,7 +284,7 @@ export class Farm {
 
   /** Hands each name's record to its follower, and lets go of artifacts that nobody needs any more. */
   #follow(): void {
-    const isNeeded = (digest: string) => [...this.#records.values()].some(({ value }) => digestsOf(value).includes(digest));
+    const isNeeded = (digest: string) => !this.#areRecordsWhole || [...this.#records.values()].some(({ value }) => digestsOf(value).includes(digest));
     void this.#artifacts.keepOnly(isNeeded).catch((error: unknown) => this.#logger.debug({ error: String(error) }, "old artifacts could not be removed"));
     this.#isFollowing = true;
     if (this.#ports.observer || this.#lifecycle.signal.aborted) return;

@@ -43,13 +43,17 @@ const PIECE_DEADLINE_MS = 10_000;
 const PAUSE_MS = 250;
 
 /**
- * Brings an artifact here: from the end of the part that is here, from one member after the other, until all of it has come and its digest fits. Who is patient goes on asking while nobody has it, until the signal aborts.
+ * Brings an artifact here, one transfer of it at a time: from the end of the part that is here, from one member after the other, until all of it has come and its digest fits. Who is patient goes on asking while nobody has it, until the signal aborts.
  * Rejects with `FARM_ARTIFACT_UNAVAILABLE` who is not, `FARM_DIGEST_MISMATCH` when everybody who has it gave something else, `ABORTED`, and what the file system says.
  */
 export async function fetchArtifact(release: Release, ports: FetchPorts, progress: (progress: FetchProgress) => void, signal: AbortSignal): Promise<void> {
+  await ports.artifacts.alone(release.digest, signal, () => fetchAlone(release, ports, progress, signal));
+}
+
+async function fetchAlone(release: Release, ports: FetchPorts, progress: (progress: FetchProgress) => void, signal: AbortSignal): Promise<void> {
   const { artifacts, clock, random } = ports;
   const { digest, sizeBytes } = release;
-  if ((await artifacts.size(digest)) === sizeBytes && (await artifacts.verify(digest, signal))) return;
+  if ((await artifacts.size(digest)) === sizeBytes && (await artifacts.verify(digest, signal))) return await artifacts.dropPart(digest); // of an earlier run, before this node was given the whole
   const wrong = new Set<string>();
   for (;;) {
     const givers = ports.givers();

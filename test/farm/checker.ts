@@ -51,6 +51,11 @@ export class Checker {
     this.#fence = fence;
   }
 
+  /** All records, as they are in the store. */
+  get records(): readonly AppRecord[] {
+    return [...this.#records.values()];
+  }
+
   complain(what: string): void {
     if (this.complaints.length < 20) this.complaints.push(what);
   }

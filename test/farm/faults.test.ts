@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { readdirSync, statSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import type { Artifact } from "../../src/farm/index.ts";
 import { bytes, Farms, gate, until, worlds } from "./farms.ts";
 
 describe("a farm in trouble", () => {
@@ -54,6 +56,31 @@ describe("a farm in trouble", () => {
     await again.start();
     assert.equal(farms.running.get("b"), "1");
     assert.equal(again.farm.counts.bytesFetched, artifact.length - kept);
+  });
+
+  it("fetches the same artifact once where two names have it, though both are deployed at once", async () => {
+    const farms = world();
+    const small = { pieceBytes: 16 * 1024 };
+    const artifact = new Uint8Array(2 ** 20).map((_, n) => n * 31 + (n >> 8));
+    const found: boolean[] = [];
+    const prepare = async ({ path }: Artifact) => void found.push(Buffer.compare(await readFile(path), artifact) === 0);
+    const [a, b] = [farms.node("a"), farms.node("b", { ...small, handlers: { "*": farms.handler("b", { prepare }) } })];
+    for (const node of [a, b]) await node.start();
+    const reports = await Promise.all(["app", "web"].map((name) => a.farm.deploy({ name, version: "1", artifact })));
+    assert.deepEqual([found, reports.map(({ ok }) => ok)], [[true, true], [true, true]]);
+    assert.equal(b.farm.counts.bytesFetched, artifact.length);
+  });
+
+  it("keeps no part of an artifact of which it has the whole", async () => {
+    const farms = world();
+    const [a] = await farms.start("a");
+    await a?.farm.deploy({ name: "app", version: "1", artifact: bytes("one") });
+    await a?.stop();
+    const folder = join(farms.folder, "a", "artifacts");
+    const [digest = ""] = readdirSync(folder);
+    writeFileSync(join(folder, `${digest}.part`), "o"); // as if it had been killed while it fetched what it was then given
+    await farms.node("a").start();
+    assert.deepEqual(readdirSync(folder), [digest]);
   });
 
   it("throws away what has a wrong digest, and takes it from who has the right one", async () => {

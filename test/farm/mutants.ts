@@ -1,6 +1,6 @@
 import type { Mutant } from "../simulation/mutants/mutant.ts";
 
-const [COORDINATE, COORDINATOR, FOLLOW, FOLLOWER, FARM] = ["src/farm/coordinate.ts", "src/farm/coordinator.ts", "src/farm/follow.ts", "src/farm/follower.ts", "src/farm/farm.ts"] as const;
+const [COORDINATE, COORDINATOR, FOLLOW, FOLLOWER, FARM, ARTIFACTS, FETCH] = ["src/farm/coordinate.ts", "src/farm/coordinator.ts", "src/farm/follow.ts", "src/farm/follower.ts", "src/farm/farm.ts", "src/farm/artifacts.ts", "src/farm/fetch.ts"] as const;
 
 /** Known-bad variants of the room, each of which a story of `simulate.ts` has to catch. `npm run stories -- farm --mutants` plays them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -76,5 +76,50 @@ export const MUTANTS: readonly Mutant[] = [
     name: "never-discarded",
     wrong: "What was prepared in vain is kept.",
     changes: [{ file: FOLLOW, from: 'return { kind: "discard", release: each };', to: "break;" }],
+  },
+  {
+    name: "votes-never-removed",
+    wrong: "Votes on changes that have ended stay in the store.",
+    changes: [{ file: COORDINATOR, from: "!open.has(value.change)", to: 'value.change === "never"' }],
+  },
+  {
+    name: "late-vote-stays",
+    wrong: "A vote that comes after all was tidied up stays in the store.",
+    changes: [{ file: COORDINATOR, from: "< TIDY_AGAIN_MS) return", to: "< 1e12) return" }],
+  },
+  {
+    name: "reports-never-removed",
+    wrong: "Reports of nodes that are gone stay in the store.",
+    changes: [{ file: COORDINATOR, from: "!present.has(value.incarnation) &&", to: 'value.incarnation === "never" &&' }],
+  },
+  {
+    name: "discarded-stays-unpacked",
+    wrong: "A release that was discarded stays on disk.",
+    changes: [{ file: FOLLOWER, from: "        await rm(this.#dir(step.release), { recursive: true, force: true }).catch(() => undefined);\n", to: "" }],
+  },
+  {
+    name: "refused-stays-unpacked",
+    wrong: "A release that could not be prepared stays on disk.",
+    changes: [{ file: FOLLOWER, from: "      await rm(dir, { recursive: true, force: true });\n", to: "" }],
+  },
+  {
+    name: "earlier-run-stays-unpacked",
+    wrong: "What was unpacked before the process was killed stays on disk.",
+    changes: [{ file: FARM, from: "      await rm(join(this.#settings.dir, RELEASES), { recursive: true, force: true });", to: "     " }],
+  },
+  {
+    name: "artifacts-never-removed",
+    wrong: "Whole artifacts to which no record refers stay on disk.",
+    changes: [{ file: ARTIFACTS, from: "if (!DIGEST.test(digest) ||", to: "if (DIGEST.test(name) ||" }],
+  },
+  {
+    name: "parts-never-removed",
+    wrong: "Parts of artifacts that nobody goes on fetching stay on disk.",
+    changes: [{ file: ARTIFACTS, from: "if (!DIGEST.test(digest) ||", to: "if (!DIGEST.test(name) ||" }],
+  },
+  {
+    name: "part-beside-the-whole-stays",
+    wrong: "A part of an artifact stays on disk though the whole is there.",
+    changes: [{ file: FETCH, from: "return await artifacts.dropPart(digest);", to: "return;" }],
   },
 ];

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCluster } from "../../src/cluster/index.ts";
@@ -12,6 +12,7 @@ import type { OpenContext, StoreProvider, StoreSession, WriteDocumentInput } fro
 import { VirtualClock } from "../../src/testing/index.ts";
 import { MemoryNetwork } from "../../src/transport/index.ts";
 import { Checker } from "./checker.ts";
+import { documentsLeft, filesLeft } from "./leftovers.ts";
 import { ProcessClock } from "./process-clock.ts";
 import { quickenDisk } from "./quick-disk.ts";
 
@@ -48,6 +49,7 @@ const RESTED = 3;
 const GROUP = "g";
 const FOLDER = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const NAMES = ["app", "web"] as const;
+const FIRST = ["a", "b", "c"] as const;
 
 /** How a release behaves on one node. */
 interface Temper {
@@ -69,11 +71,16 @@ export class Process {
   link: "up" | "cut" = "up";
   /** Its start has resolved. */
   isUp = false;
+  /** How this run reaches the folder of its node, until it is killed: what a promise of it still does then comes to nothing. */
+  readonly #dir: string;
 
   constructor(world: FarmWorld, node: string) {
     this.#world = world;
     this.node = node;
     this.clock = new ProcessClock(world.clock);
+    this.#dir = join(world.folder, `${node}.${world.processes.length}`);
+    mkdirSync(world.folderOf(node), { recursive: true });
+    symlinkSync(world.folderOf(node), this.#dir, "junction");
     const { kind, label, capabilities, fenced, schema } = world.store;
     const store: StoreProvider<MemoryTransaction> = { kind, label, capabilities, fenced, schema, open: (context) => this.#open(context), close: () => Promise.resolve() };
     this.cluster = createCluster<MemoryTransaction>({
@@ -86,12 +93,17 @@ export class Process {
       clock: this.clock,
       random: seededRandom(Math.floor(world.random.next() * 2 ** 31)),
       channel: { transport: world.network.transport() },
-      farm: { dir: join(world.folder, node), handlers: { "*": world.handler(this) }, pollMs: 700, pieceBytes: 4_096, prepareMs: 8_000, activateMs: 3_000, catchUpMs: 20_000 },
+      farm: { dir: this.#dir, handlers: { "*": world.handler(this) }, pollMs: 700, pieceBytes: 4_096, prepareMs: 8_000, activateMs: 3_000, catchUpMs: 20_000 },
     });
   }
 
   get isAlive(): boolean {
     return this.clock.state !== "killed";
+  }
+
+  die(): void {
+    this.clock.state = "killed";
+    rmSync(this.#dir);
   }
 
   cut(): void {
@@ -158,6 +170,11 @@ export class FarmWorld {
     this.checker = new Checker(() => this.store.engine.fence(GROUP, "coordinator"));
   }
 
+  /** What is on the disk of a node, whichever run of it wrote it. */
+  folderOf(node: string): string {
+    return join(this.folder, node);
+  }
+
   get alive(): Process[] {
     return this.processes.filter(({ isAlive }) => isAlive);
   }
@@ -181,7 +198,7 @@ export class FarmWorld {
       },
       (error: unknown) => {
         // It may be that its name is still taken by its run before: then it ends, and is started again.
-        process.clock.state = "killed";
+        if (process.isAlive) process.die();
         if (!isTribuneError(error, "NODE_NAME_TAKEN")) this.checker.complain(`${node} could not start: ${String(error)}`);
       },
     );
@@ -191,7 +208,7 @@ export class FarmWorld {
   /** As SIGKILL: nothing of it runs any more, and its kernel resets its connections. */
   kill(process: Process): void {
     if (!process.isAlive) return;
-    process.clock.state = "killed";
+    process.die();
     this.network.crash(process.node);
     this.checker.ended(process);
     this.count.deaths++;
@@ -255,7 +272,7 @@ export class FarmWorld {
         inLife(async () => {
           const temper = temperOf(artifact);
           const { prepare } = temper;
-          checker.preparing(process, artifact, readFileSync(artifact.path, "utf8") === content(artifact.name, artifact.version));
+          checker.preparing(process, artifact, readFileSync(artifact.path, "utf8") === content(artifact.version));
           if (prepare === "hangs" || prepare === "sticks") temper.prepare = "well";
           if (prepare === "sticks") return await new Promise(() => undefined);
           if (prepare === "hangs") await this.#over.promise;
@@ -289,15 +306,16 @@ export class FarmWorld {
   }
 }
 
-/** What is in the artifact of a version. */
-export function content(name: string, version: string): string {
-  return `${name} ${version} `.repeat(1 + (version.length * 7 + Number(version)) % 900);
+/** What is in the artifact of a version, in one piece or several. Two versions have the same: of both names at once, or the second try of one that came to nothing. */
+export function content(version: string): string {
+  const build = Math.ceil(Number(version) / 2);
+  return `build ${build} `.repeat(1 + (build * 397) % 2_500);
 }
 
 /**
  * Three members, and later more, that deploy, go back and undeploy, all at once and in waves, while preparing is refused or hangs, activating fails, links to each other and to the store are cut, and members freeze, die, with a decision in their hands too, and come back. Of one seed always the same story; files are real ones, and take no time.
  *
- * Judged while it happens by a {@link Checker}; and after quiet all members have what is desired, nothing is under way, nothing is kept prepared, and one more deployment comes to everybody.
+ * Judged while it happens by a {@link Checker}; and after quiet all members have what is desired, nothing is under way, nothing is kept prepared, nothing is left over in the store and on disks, and one more deployment comes to everybody.
  */
 export async function simulate(seed: number): Promise<Story> {
   const slow = quickenDisk();
@@ -326,7 +344,7 @@ async function play(world: FarmWorld): Promise<Story> {
     if (dice < 0.8) {
       const version = String(++versions);
       world.temper(name, version);
-      checker.judge(from, `${name} ${version}`, farm.deploy({ name, version, artifact: new Uint8Array(Buffer.from(content(name, version))), ...options }), { name, version });
+      checker.judge(from, `${name} ${version}`, farm.deploy({ name, version, artifact: new Uint8Array(Buffer.from(content(version))), ...options }), { name, version });
     } else if (dice < 0.93) checker.judge(from, `going back, change ${count.changes} of ${name}`, farm.rollback(name, options), undefined);
     else checker.judge(from, `undeploying, change ${count.changes} of ${name}`, farm.undeploy(name, { signal: calledOff.signal }), undefined);
   };
@@ -356,16 +374,16 @@ async function play(world: FarmWorld): Promise<Story> {
     }
   };
 
-  /** Those who are dead come back, sooner or later. */
-  const comeBack = (share: number): void => {
-    for (const node of new Set(world.processes.map((each) => each.node))) if (!world.alive.some((each) => each.node === node) && chance(share)) world.start(node);
+  /** Those who are dead come back, sooner or later; newcomers who are dead at the end stay away. */
+  const comeBack = (share: number, nodes: readonly string[] = world.processes.map((each) => each.node)): void => {
+    for (const node of new Set(nodes)) if (!world.alive.some((each) => each.node === node) && chance(share)) world.start(node);
   };
   const death = (): void => {
     if (world.alive.length < 2) return;
     world.kill(pick(world.alive));
   };
 
-  for (const node of ["a", "b", "c"]) {
+  for (const node of FIRST) {
     world.start(node);
     await clock.advance(2_500);
   }
@@ -385,12 +403,12 @@ async function play(world: FarmWorld): Promise<Story> {
   }
 
   world.mend();
-  await comeToRest(world, () => comeBack(1));
+  await comeToRest(world, () => comeBack(1, FIRST));
   const first = world.alive[0];
   if (first !== undefined && first.isUp) {
     const answers: unknown[] = [];
     const last = String(++versions);
-    first.cluster.farm.deploy({ name: NAMES[0], version: last, artifact: new Uint8Array(Buffer.from(content(NAMES[0], last))) }).then(
+    first.cluster.farm.deploy({ name: NAMES[0], version: last, artifact: new Uint8Array(Buffer.from(content(last))) }).then(
       ({ ok, members }) => answers.push(ok && members.length === world.alive.length ? "ok" : members),
       (error: unknown) => answers.push(String(error)),
     );
@@ -419,12 +437,16 @@ async function comeToRest(world: FarmWorld, between: () => void): Promise<void> 
   for (const each of unrest) checker.complain(each);
 }
 
-function* unrestOf({ alive, checker }: FarmWorld): Generator<string> {
+function* unrestOf(world: FarmWorld): Generator<string> {
+  const { alive, checker, store } = world;
   const nodes = alive.map(({ node }) => node);
+  const documents = store.engine.listDocuments(GROUP, { prefix: "farm." }).map(({ name }) => name);
+  yield* documentsLeft(documents, checker.records, nodes);
   if (new Set(nodes).size !== nodes.length) yield `two processes of one node: ${nodes.join()}`;
   for (const process of alive) {
     if (!process.isUp) yield `${process.node} has not started`;
     else if (process.cluster.view.members.length !== nodes.length) yield `${process.node} sees ${process.cluster.view.members.length} members of ${nodes.length}`;
     yield* checker.unrest(process);
+    for (const what of filesLeft(world.folderOf(process.node), checker.records)) yield `at ${process.node} ${what}`;
   }
 }
