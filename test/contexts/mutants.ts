@@ -37,7 +37,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "removal-unknown-counts",
     wrong: "What was written without knowledge of a removal is merged all the same.",
-    changes: [{ file: TREE, from: "    if (known < 0) return false;", to: "    if (known < -1e18) return false;" }],
+    changes: [{ file: TREE, from: "    if (known < 0) return isChanged;", to: "    if (known < 0) continue;" }],
   },
   {
     name: "older-floor-merged",
