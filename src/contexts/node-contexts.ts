@@ -9,7 +9,8 @@ import { contextsSettings } from "./options.ts";
 import type { ContextsOptions, ContextsSettings } from "./options.ts";
 import { Properties, shownVersion } from "./properties.ts";
 import type { Write } from "./properties.ts";
-import type { ContextChange, Entry } from "./tree.ts";
+import { NO_REMOVALS } from "./tree.ts";
+import type { ContextChange, Entry, Removals } from "./tree.ts";
 import { LOCAL, Trees } from "./trees.ts";
 import { NEVER } from "./version.ts";
 import type { Version } from "./version.ts";
@@ -89,7 +90,7 @@ export class NodeContexts implements Contexts {
     if (parent !== undefined) this.assertThere(parent);
     const isLocal = !replicated || (parent !== undefined && this.trees.isLocal(parent));
     const version = this.#version(isLocal);
-    const change = { path, base: isLocal ? NEVER : this.trees.shared.cutOf(path), created: version, properties: [] };
+    const change = { path, base: isLocal ? NO_REMOVALS : this.trees.shared.removalsOf(path), created: version, properties: [] };
     if (isLocal) this.#mergeLocal(change);
     else await this.#publish([change], {});
     return this.#handle(path);
@@ -113,7 +114,7 @@ export class NodeContexts implements Contexts {
     const below = this.trees.children(path);
     if (below.length > 0 && !recursive) throw new TribuneError("CONTEXT_NOT_EMPTY", `${path} has ${below.length} contexts below it`, { about: path, next: "remove those first, or say recursive: true" });
     const isLocal = this.trees.isLocal(path);
-    const change = { path, base: this.#version(isLocal), created: undefined, properties: [] };
+    const change = (isLocal ? this.trees.local : this.trees.shared).removal(path, this.#version(isLocal));
     if (!isLocal) return await this.#publish([change], {});
     this.#mergeLocal(change);
     return ALONE;
@@ -196,14 +197,14 @@ export class NodeContexts implements Contexts {
 
   /** Writes into both trees; what others are to be told. */
   #write(writes: readonly Write[], version: Version): ContextChange[] {
-    const shared = new Map<string, { readonly path: string; readonly base: Version; readonly created: undefined; readonly properties: Array<ContextChange["properties"][number]> }>();
+    const shared = new Map<string, { readonly path: string; readonly base: Removals; readonly created: undefined; readonly properties: Array<ContextChange["properties"][number]> }>();
     for (const { path, key, text } of writes) {
       if (this.trees.of(path, key) === this.trees.local) {
-        this.trees.mergeLocal({ path, base: NEVER, created: undefined, properties: [{ key, version: this.trees.version(LOCAL), text }] });
+        this.trees.mergeLocal({ path, base: NO_REMOVALS, created: undefined, properties: [{ key, version: this.trees.version(LOCAL), text }] });
         continue;
       }
       let change = shared.get(path);
-      if (change === undefined) shared.set(path, (change = { path, base: this.trees.shared.cutOf(path), created: undefined, properties: [] }));
+      if (change === undefined) shared.set(path, (change = { path, base: this.trees.shared.removalsOf(path), created: undefined, properties: [] }));
       change.properties.push({ key, version, text });
     }
     const changes = [...shared.values()];

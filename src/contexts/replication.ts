@@ -248,7 +248,7 @@ export class Replication implements ContextsLink {
     const entry = shared.entry(path, key);
     if ((entry === undefined ? null : shownVersion(entry.version)) !== ifVersion) return Uint8Array.of(0);
     const version = this.#contexts.trees.version(this.#member);
-    const change = { path, base: shared.cutOf(path), created: undefined, properties: [{ key, version, text }] };
+    const change = { path, base: shared.removalsOf(path), created: undefined, properties: [{ key, version, text }] };
     shared.merge(change);
     this.#contexts.tell();
     const [message] = [...encodeChanges(() => shared.floor, [change], MENDING_BYTES)];
@@ -265,6 +265,8 @@ export class Replication implements ContextsLink {
     // Members of later views may have no knowledge of it, and one of them may be the next coordinator: whoever knows of such a view does not confirm.
     if (this.#view.version > message.view) throw undecided(message.from.node, `${message.from.node} has not heard of the newest view yet`);
     await this.#receive(message);
+    // Who asked may have made the context anew, and the coordinator not have heard of that: then it decided about another one, and what it wrote is void.
+    if (decodeChanges(message.payload).contexts.some((change) => this.#tree.isVoid(change))) throw undecided(message.from.node, `${message.from.node} knows of a removal that the coordinator did not know of`);
   }
 
   // ---- repair ------------------------------------------------------------------------------------------------
@@ -388,8 +390,9 @@ export class Replication implements ContextsLink {
   async #raiseFloor(): Promise<void> {
     const { clock, durable } = this.#ports;
     const tree = this.#tree;
-    const floor = timeAt(clock.wallMs() - this.#contexts.settings.tombstoneMs);
-    if (!this.#isCoordinator || (tree.oldestTombstone ?? Number.POSITIVE_INFINITY) > floor || durable?.isBehind === true) return;
+    // Not that moment itself: whoever has the newest tombstone up to it has seen its time, and so dates all that it still deletes later, however far its wall clock is behind.
+    const floor = tree.newestTombstoneUpTo(timeAt(clock.wallMs() - this.#contexts.settings.tombstoneMs));
+    if (!this.#isCoordinator || floor === undefined || durable?.isBehind === true) return;
     const { version, members } = this.#view;
     const name = tree.tombstonesUpTo(floor);
     if (members.length > 1) {

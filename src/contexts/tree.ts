@@ -20,11 +20,20 @@ export interface PropertyChange {
   readonly text: string | undefined;
 }
 
-/** What is said of one context: that it was created, or what its properties are, or, without either, that it was removed at `base`. */
+/**
+ * The last removal of each context on a path, from the top on, as far as somebody knows; `NEVER` where there was none, and what is missing at the end was not removed either. For each its own: a later removal further down
+ * does not say that the one above was known.
+ */
+export type Removals = readonly Version[];
+
+/** Nothing on the path was ever removed. */
+export const NO_REMOVALS: Removals = Object.freeze([]);
+
+/** What is said of one context: that it was created, or what its properties are, or, without either, that it was removed at the last of `base`. */
 export interface ContextChange {
   readonly path: string;
-  /** The last removal of it, or of one above it, that whoever says this knew of. What did not know of the last removal does not count: a removal wins. */
-  readonly base: Version;
+  /** What whoever says this knew of. What did not know of the last removal does not count: a removal wins. */
+  readonly base: Removals;
   readonly created: Version | undefined;
   readonly properties: readonly PropertyChange[];
 }
@@ -33,14 +42,22 @@ export interface ContextChange {
 export interface Thing {
   readonly path: string;
   readonly key: string;
-  /** The last removal of the context, or of one above it. */
-  readonly base: Version;
+  readonly base: Removals;
   readonly version: Version;
+}
+
+/** Which of two knows of a removal that the other one does not: the first difference from the top on decides, since what is below a removal goes with it. */
+export function compareRemovals(a: Removals, b: Removals): number {
+  for (let level = 0; level < Math.max(a.length, b.length); level++) {
+    const order = compareVersions(a[level] ?? NEVER, b[level] ?? NEVER);
+    if (order !== 0) return order;
+  }
+  return 0;
 }
 
 /** Whether of two things of the same name the second one is to stand: knowledge of a removal counts before time. */
 export function isNewer(than: Pick<Thing, "base" | "version">, thing: Pick<Thing, "base" | "version">): boolean {
-  const bases = compareVersions(thing.base, than.base);
+  const bases = compareRemovals(thing.base, than.base);
   return bases > 0 || (bases === 0 && compareVersions(thing.version, than.version) > 0);
 }
 
@@ -59,7 +76,7 @@ interface Node {
   readonly path: string;
   readonly parent: Node | undefined;
   readonly children: Map<string, Node>;
-  /** The last removal of this context itself; `NEVER` where one above it was removed later. */
+  /** The last removal of this context itself; `NEVER` where one above it was removed and this was not since. */
   cut: Version;
   created: Version | undefined;
   readonly entries: Map<string, Entry>;
@@ -125,7 +142,7 @@ export class Tree {
   thing(path: string, key: string): Thing {
     const node = this.#nodes.get(path);
     const version = node === undefined ? undefined : key === "" ? newest(node) : node.entries.get(key)?.version;
-    return { path, key, base: this.cutOf(path), version: version ?? NEVER };
+    return { path, key, base: this.removalsOf(path), version: version ?? NEVER };
   }
 
   /** The properties that are there. */
@@ -138,14 +155,25 @@ export class Tree {
     return [...this.#nodes.keys()].filter((path) => this.has(path)).toSorted();
   }
 
-  /** The last removal of a context, or of one above it. */
-  cutOf(path: string): Version {
-    let cut = NEVER;
+  /** What is known here of removals on a path. */
+  removalsOf(path: string): Removals {
+    const removals: Version[] = [];
     for (let each: string | undefined = path; each !== undefined; each = parentOf(each)) {
-      const own = this.#nodes.get(each)?.cut ?? NEVER;
-      if (compareVersions(own, cut) > 0) cut = own;
+      const cut = this.#nodes.get(each)?.cut ?? NEVER;
+      if (cut !== NEVER || removals.length > 0) removals.push(cut);
     }
-    return cut;
+    return removals.length === 0 ? NO_REMOVALS : removals.reverse();
+  }
+
+  /** Whether it was said without knowledge of a removal that is known here. */
+  isVoid({ path, base }: Pick<ContextChange, "path" | "base">): boolean {
+    return compareRemovals(this.#remembered(base), this.removalsOf(path)) < 0;
+  }
+
+  /** What is to be said of a removal that is made here and now. */
+  removal(path: string, version: Version): ContextChange {
+    const above = pathsTo(path).slice(0, -1).map((each) => this.#nodes.get(each)?.cut ?? NEVER);
+    return { path, base: [...above, version], created: undefined, properties: [] };
   }
 
   /** Everything up to this time that was deleted is forgotten; in ticks. */
@@ -172,11 +200,11 @@ export class Tree {
     return this.#digests;
   }
 
-  /** The oldest tombstone, in ticks; `undefined` if there is none. */
-  get oldestTombstone(): number | undefined {
-    let oldest: number | undefined;
-    for (const { time } of this.#tombstones.values()) if (oldest === undefined || time < oldest) oldest = time;
-    return oldest;
+  /** The newest tombstone up to a time, in ticks; `undefined` if there is none. */
+  newestTombstoneUpTo(limit: number): number | undefined {
+    let newest: number | undefined;
+    for (const { time } of this.#tombstones.values()) if (time <= limit && (newest === undefined || time > newest)) newest = time;
+    return newest;
   }
 
   /** Names all tombstones up to a time: two trees with the same name have the same ones. */
@@ -190,7 +218,7 @@ export class Tree {
   *things(): Iterable<Thing & { readonly bucket: number }> {
     for (const node of this.#nodes.values()) {
       const { path, bucket } = node;
-      const base = this.cutOf(path);
+      const base = this.removalsOf(path);
       const version = newest(node);
       if (version !== undefined) yield { path, key: "", base, version, bucket };
       for (const [key, entry] of node.entries) yield { path, key, base, version: entry.version, bucket: entry.bucket };
@@ -205,7 +233,7 @@ export class Tree {
       if (node === undefined) continue; // gone meanwhile
       const skip = path === after.path ? after.key : undefined;
       const itself = newest(node);
-      const base = this.cutOf(path);
+      const base = this.removalsOf(path);
       const isWanted = skip === undefined && itself !== undefined && wanted({ path, key: "", base, version: itself }, node.bucket);
       const properties: PropertyChange[] = [];
       for (const [key, { version, text, bucket }] of node.entries) if ((skip === undefined || key > skip) && wanted({ path, key, base, version }, bucket)) properties.push({ key, version, text });
@@ -220,12 +248,14 @@ export class Tree {
   /** Merges what somebody says whose floor is the same. Whether the tree is another one now. */
   merge(change: ContextChange): boolean {
     const { path, created, properties } = change;
-    const base = change.base.time <= this.#floor ? NEVER : change.base;
-    const known = compareVersions(base, this.cutOf(path));
-    if (known < 0) return false; // of before a removal that is known here
+    const base = this.#remembered(change.base);
     let isChanged = false;
-    if (known > 0) {
-      this.#cut(this.#node(path), base);
+    for (const [level, each] of pathsTo(path).entries()) {
+      const cut = base[level] ?? NEVER;
+      const known = compareVersions(cut, this.#nodes.get(each)?.cut ?? NEVER);
+      if (known < 0) return isChanged; // of before a removal that is known here
+      if (known === 0) continue;
+      this.#cut(this.#node(each), cut);
       isChanged = true;
     }
     if (created === undefined && properties.length === 0) return isChanged;
@@ -280,6 +310,11 @@ export class Tree {
     node.entries.delete(key);
   }
 
+  /** Without what is forgotten. */
+  #remembered(base: Removals): Removals {
+    return base.some(({ time }) => time <= this.#floor) ? base.map((cut) => (cut.time <= this.#floor ? NEVER : cut)) : base;
+  }
+
   /** All traces of an entry but itself. */
   #forget(node: Node, key: string, entry: Entry): void {
     this.#digests.toggle(entry.bucket, node.path, key, entry.text === undefined ? OF_DELETED : OF_PROPERTY, entry.version);
@@ -291,15 +326,13 @@ export class Tree {
   #cut(node: Node, cut: Version): void {
     this.#saw(cut);
     this.#setCut(node, cut); // first, so that it is not pruned with what is below it
-    this.#clear(node, cut);
+    this.#clear(node);
   }
 
-  #clear(node: Node, cut: Version): void {
+  #clear(node: Node): void {
     for (const child of [...node.children.values()]) {
-      const later = compareVersions(child.cut, cut);
-      if (later > 0) continue; // what is there was written after a later removal of its own
-      if (later < 0) this.#clear(child, cut); // else it was heard of by way of the child before
-      this.#setCut(child, NEVER); // what is above it says it now
+      this.#clear(child);
+      this.#setCut(child, NEVER); // whoever removed it did not know of this removal either
       this.#prune(child);
     }
     for (const key of [...node.entries.keys()]) this.#drop(node, key);
@@ -356,4 +389,11 @@ export class Tree {
 function newest({ cut, created }: Node): Version | undefined {
   if (created === undefined) return cut === NEVER ? undefined : cut;
   return compareVersions(created, cut) > 0 ? created : cut;
+}
+
+/** A path, and those above it, from the top on. */
+function pathsTo(path: string): string[] {
+  const paths: string[] = [];
+  for (let each: string | undefined = path; each !== undefined; each = parentOf(each)) paths.push(each);
+  return paths.reverse();
 }

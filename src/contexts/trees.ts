@@ -52,8 +52,9 @@ export class Trees {
     return [...new Set([...this.shared.children(path), ...this.local.children(path)])].toSorted();
   }
 
-  /** The version of a write that is made now. */
+  /** The version of a write that is made now: later than what is forgotten, or it would be forgotten with it. */
   version(member: string): Version {
+    this.versions.saw(this.shared.floor);
     return { time: this.versions.next(this.#wallMs()), member };
   }
 
@@ -79,6 +80,6 @@ export class Trees {
   }
 
   #removeLocal(path: string): void {
-    this.mergeLocal({ path, base: this.version(LOCAL), created: undefined, properties: [] });
+    this.mergeLocal(this.local.removal(path, this.version(LOCAL)));
   }
 }

@@ -1,19 +1,20 @@
 import { TribuneError } from "../kernel/index.ts";
-import { checkKey, checkPath } from "./names.ts";
+import { checkKey, checkPath, DEEPEST_PATH } from "./names.ts";
+import { NO_REMOVALS } from "./tree.ts";
+import type { ContextChange, PropertyChange, Removals, Thing } from "./tree.ts";
 import { NEVER } from "./version.ts";
 import type { Version } from "./version.ts";
-import type { ContextChange, PropertyChange, Thing } from "./tree.ts";
 
 /**
  * How changes travel, and how they are kept:
  *
- *     format (1) · floor · number of writes (so many times: time · member) · changes
- *     change:   1 · path · base · created    for the properties that follow
+ *     format (2) · floor · number of writes (so many times: time · member) · changes
+ *     change:   1 · path · number of removals · each · created    for the properties that follow
  *               2 · key · write · text       3 · key · write: deleted
  *
  * Numbers are LEB128, texts a length and UTF-8; a write is its place in the list, from 1; 0: never. A batch has one write, however many properties.
  */
-const FORMAT = 1;
+const FORMAT = 2;
 
 const [CONTEXT, SET, DELETED] = [1, 2, 3];
 
@@ -40,12 +41,12 @@ export class ChangesWriter {
     return this.#writes.size + this.#body.size + 24;
   }
 
-  context(path: string, base: Version, created: Version | undefined): void {
-    const [baseAt, createdAt] = [this.#write(base), this.#write(created ?? NEVER)];
+  context(path: string, base: Removals, created: Version | undefined): void {
     this.#body.byte(CONTEXT);
     this.#body.text(path);
-    this.#body.number(baseAt);
-    this.#body.number(createdAt);
+    this.#body.number(base.length);
+    for (const removal of base) this.#body.number(this.#write(removal));
+    this.#body.number(this.#write(created ?? NEVER));
   }
 
   property(key: string, version: Version, text: string | undefined): void {
@@ -126,7 +127,7 @@ export function decodeChanges(bytes: Uint8Array): Changes {
     const kind = reader.byte();
     if (kind === CONTEXT) {
       const path = legal(checkPath, reader.text());
-      const base = version();
+      const base = removals(reader, version);
       const created = version();
       contexts.push({ path, base, created: created === NEVER ? undefined : created, properties: (properties = []) });
     } else if (properties !== undefined && (kind === SET || kind === DELETED)) {
@@ -137,6 +138,13 @@ export function decodeChanges(bytes: Uint8Array): Changes {
     } else throw violation();
   }
   return { floor, contexts };
+}
+
+/** No more than a path is deep. */
+function removals(reader: Reader, version: () => Version): Removals {
+  const count = reader.number();
+  if (count > DEEPEST_PATH) throw violation();
+  return count === 0 ? NO_REMOVALS : Array.from({ length: count }, version);
 }
 
 function legal(check: (name: unknown) => string, name: string): string {
@@ -164,15 +172,19 @@ export function encodeInventory({ floor, buckets, things }: Inventory): Uint8Arr
     if (thing.path !== path) {
       writer.byte(CONTEXT);
       writer.text((path = thing.path));
-      writer.number(thing.base.time);
-      writer.text(thing.base.member);
+      writer.number(thing.base.length);
+      for (const removal of thing.base) writeVersion(writer, removal);
     }
     writer.byte(SET);
     writer.text(thing.key);
-    writer.number(thing.version.time);
-    writer.text(thing.version.member);
+    writeVersion(writer, thing.version);
   }
   return writer.bytes();
+}
+
+function writeVersion(writer: Writer, { time, member }: Version): void {
+  writer.number(time);
+  writer.text(member);
 }
 
 /** Throws `PROTOCOL_VIOLATION`. */
@@ -183,9 +195,9 @@ export function decodeInventory(bytes: Uint8Array): Inventory {
   const things: Thing[] = [];
   const version = (): Version => ({ time: reader.number(), member: reader.text() });
   let path = "";
-  let base = NEVER;
+  let base = NO_REMOVALS;
   while (!reader.isAtEnd) {
-    if (reader.byte() === CONTEXT) [path, base] = [reader.text(), version()];
+    if (reader.byte() === CONTEXT) [path, base] = [reader.text(), removals(reader, version)];
     else things.push({ path, key: reader.text(), base, version: version() });
   }
   return { floor, buckets, things };

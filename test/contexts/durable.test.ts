@@ -3,8 +3,7 @@ import { describe, it } from "node:test";
 import { bucketOf } from "../../src/contexts/digest.ts";
 import { DurableContexts } from "../../src/contexts/durable.ts";
 import type { Context, ContextsOptions } from "../../src/contexts/index.ts";
-import { Tree } from "../../src/contexts/tree.ts";
-import { NEVER } from "../../src/contexts/version.ts";
+import { NO_REMOVALS, Tree } from "../../src/contexts/tree.ts";
 import { encodeChanges } from "../../src/contexts/words.ts";
 import { seededRandom } from "../../src/kernel/index.ts";
 import { VirtualClock } from "../../src/testing/index.ts";
@@ -46,7 +45,7 @@ class Keeper {
   }
 
   put(path: string, key: string, time: number, text: string | undefined): void {
-    this.tree.merge({ path, base: NEVER, created: { time: 1, member: "m" }, properties: [{ key, version: { time, member: "m" }, text }] });
+    this.tree.merge({ path, base: NO_REMOVALS, created: { time: 1, member: "m" }, properties: [{ key, version: { time, member: "m" }, text }] });
   }
 }
 

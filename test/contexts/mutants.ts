@@ -1,6 +1,7 @@
 import type { Mutant } from "../simulation/mutants/mutant.ts";
 
 const [TREE, REPLICATION, VERSION, PROPERTIES, NODE, REPAIR, DURABLE] = ["src/contexts/tree.ts", "src/contexts/replication.ts", "src/contexts/version.ts", "src/contexts/properties.ts", "src/contexts/node-contexts.ts", "src/contexts/repair.ts", "src/contexts/durable.ts"] as const;
+const TREES = "src/contexts/trees.ts";
 
 /** Known-bad variants of the room, each of which a story of `simulate.ts` has to catch. `npm run stories -- contexts --mutants` plays them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -37,7 +38,45 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "removal-unknown-counts",
     wrong: "What was written without knowledge of a removal is merged all the same.",
-    changes: [{ file: TREE, from: "    if (known < 0) return false;", to: "    if (known < -1e18) return false;" }],
+    changes: [{ file: TREE, from: "    if (known < 0) return isChanged;", to: "    if (known < 0) continue;" }],
+  },
+  {
+    name: "removal-spares-what-was-made-anew",
+    wrong: "A removal leaves standing what was below it and had a later removal of its own, by somebody who did not know of this one.",
+    changes: [{ file: TREE, from: "      this.#clear(child);\n", to: "      if (compareVersions(child.cut, node.cut) > 0) continue;\n      this.#clear(child);\n" }],
+  },
+  {
+    name: "removal-of-what-is-above-not-said",
+    wrong: "A change says what its author knew of removals of its own context, and not of those above it.",
+    changes: [{ file: TREE, from: "    return removals.length === 0 ? NO_REMOVALS : removals.reverse();", to: "    return pathsTo(path).map((each) => (each === path ? (this.#nodes.get(each)?.cut ?? NEVER) : NEVER));" }],
+  },
+  {
+    name: "removal-of-one-context-alone",
+    wrong: "A removal takes what is in the context, and leaves what is below it.",
+    changes: [{ file: TREE, from: "    for (const child of [...node.children.values()]) {", to: "    for (const child of [] as Node[]) {" }],
+  },
+  {
+    name: "dated-below-the-floor",
+    wrong: "Deletions are forgotten up to some moment, whoever has seen that, and a member whose clock is behind dates what it deletes before it.",
+    changes: [
+      { file: TREES, from: "    this.versions.saw(this.shared.floor);\n", to: "" },
+      { file: REPLICATION, from: "    const floor = tree.newestTombstoneUpTo(timeAt(clock.wallMs() - this.#contexts.settings.tombstoneMs));", to: "    const moment = timeAt(clock.wallMs() - this.#contexts.settings.tombstoneMs);\n    const floor = tree.newestTombstoneUpTo(moment) === undefined ? undefined : moment;" },
+    ],
+  },
+  {
+    name: "forgotten-too-early",
+    wrong: "What was deleted is forgotten as soon as all members of the view have heard of it.",
+    changes: [{ file: REPLICATION, from: "timeAt(clock.wallMs() - this.#contexts.settings.tombstoneMs)", to: "timeAt(clock.wallMs())" }],
+  },
+  {
+    name: "void-decision-confirmed",
+    wrong: "Members confirm what the coordinator decided about a context that they know to be removed.",
+    changes: [{ file: REPLICATION, from: "    if (decodeChanges(message.payload).contexts.some((change) => this.#tree.isVoid(change))) throw", to: "    if (decodeChanges(message.payload).contexts.length > 1_000) throw" }],
+  },
+  {
+    name: "state-not-taken",
+    wrong: "A joiner does not take the state that it is given.",
+    changes: [{ file: REPLICATION, from: "    this.#apply(decodeChanges(bytes));\n  }", to: "    decodeChanges(bytes);\n  }" }],
   },
   {
     name: "older-floor-merged",

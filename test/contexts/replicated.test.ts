@@ -123,6 +123,38 @@ describe("contexts that members share", () => {
     assert.equal(there(all[1], "config").get("owner"), 3);
   });
 
+  it("that the coordinator decides about a context that whoever asked has made anew are not said to have succeeded", async () => {
+    const { group, all } = await three(11, { deadlineMs: 2_000, tombstoneMs: 60_000, repairMs: 60_000 });
+    const [, asking] = all;
+    await group.clock.advance(1_000); // what they compare at first is over
+    for (const [from, to] of [["node-1", "node-2"], ["node-2", "node-1"]] as const) group.network.bar(from, to);
+    await group.during(Promise.all([asking.contexts.remove("config"), asking.contexts.create("config")])); // the coordinator has heard of neither
+    for (const [from, to] of [["node-1", "node-2"], ["node-2", "node-1"]] as const) group.network.unbar(from, to);
+    const writing = there(asking, "config").set("owner", 2, { ifVersion: null });
+    await assert.rejects(group.during(writing), { code: "WRITE_UNDECIDED" });
+    await group.clock.advance(30_000);
+    assert.deepEqual(all.map((node) => content(node.contexts)), [{ config: {} }, { config: {} }, { config: {} }]);
+  });
+
+  it("are empty when they are made again, whatever was written below them by somebody who did not know that they were removed", async () => {
+    const { group, all } = await three(12, { deadlineMs: 1_000, repairMs: 2_000 });
+    const [a, b] = all;
+    await group.during(a.contexts.create("config/below"));
+    const ways = ["node-1", "node-3"].flatMap((other) => [["node-2", other], [other, "node-2"]] as const);
+    for (const [from, to] of ways) group.network.cut(from, to);
+    const parted: Array<Promise<unknown>> = [a.contexts.remove("config", { recursive: true })];
+    await group.clock.advance(10);
+    parted.push(b.contexts.remove("config/below")); // later than the removal above it, of which it does not know
+    parted.push(b.contexts.create("config/below"));
+    there(b, "config/below").set("k", 1);
+    parted.push(b.contexts.flush());
+    await group.during(Promise.all(parted));
+    for (const [from, to] of ways) group.network.heal(from, to);
+    await group.clock.advance(10_000);
+    await group.during(a.contexts.create("config"));
+    for (const { contexts } of all) assert.deepEqual(content(contexts), { config: {} });
+  });
+
   it("can be read and not changed by who has no place in the group", async () => {
     const { group, all, config } = await three(9);
     config.set("a", 1);
@@ -232,6 +264,29 @@ describe("what a fault left", () => {
     config.set("again", 1);
     await group.during(config.flush());
     assert.deepEqual(content(all[2].contexts), { config: { again: 1 } });
+  });
+
+  it("does not keep a member from deleting whose clock is further behind than deletions are remembered", async () => {
+    const group = new Group(33, { deadlineMs: 1_000, tombstoneMs: 30_000, repairMs: 5_000 });
+    const coordinator = await group.during(group.add());
+    const late = await group.during(group.add({}, -600_000));
+    await group.connected();
+    const config = await group.during(coordinator.contexts.create("config"));
+    for (const key of ["a", "b", "c"]) config.set(key, 1);
+    await group.during(config.flush());
+    await group.clock.advance(100_000);
+    config.delete("a");
+    await group.during(config.flush());
+    await group.clock.advance(45_000);
+    assert.deepEqual([coordinator, late].map(({ contexts }) => contexts.stats.tombstones), [0, 0]);
+    const later = await group.during(group.add({}, -600_000)); // what it gets says nothing of what was forgotten but how far that goes
+    for (const [node, key] of [[late, "b"], [later, "c"]] as const) {
+      there(node, "config").delete(key);
+      await group.during(node.contexts.flush());
+    }
+    for (const { contexts } of group.nodes) assert.deepEqual(content(contexts), { config: {} });
+    await group.during(late.contexts.remove("config"));
+    for (const { contexts } of group.nodes) assert.deepEqual(content(contexts), {});
   });
 
   it("is not forgotten while a member of the group may not know that it was deleted", async () => {

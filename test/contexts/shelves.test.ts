@@ -3,9 +3,8 @@ import { describe, it } from "node:test";
 import { BUCKETS } from "../../src/contexts/digest.ts";
 import { decodeIndex, dirtyShelves, encodeIndex, NO_INDEX, planShelves } from "../../src/contexts/shelves.ts";
 import type { NewShelf, Shelf } from "../../src/contexts/shelves.ts";
-import { Tree } from "../../src/contexts/tree.ts";
+import { NO_REMOVALS, Tree } from "../../src/contexts/tree.ts";
 import type { ContextChange } from "../../src/contexts/tree.ts";
-import { NEVER } from "../../src/contexts/version.ts";
 import { seededRandom } from "../../src/kernel/index.ts";
 
 const at = (time: number) => ({ time, member: "m" });
@@ -50,9 +49,9 @@ describe("the shelves of a tree", () => {
         const longest = [20, 2_000, 20_000][below(3)] ?? 20;
         for (let n = below(60); n > 0; n--) {
           const path = ["a", "a/b", "a/b/c", "d"][below(4)] ?? "a";
-          const base = tree.cutOf(path);
+          const base = tree.removalsOf(path);
           const dice = random.next();
-          if (dice < 0.02) tree.merge({ path, base: at(++time), created: undefined, properties: [] });
+          if (dice < 0.02) tree.merge(tree.removal(path, at(++time)));
           else if (dice < 0.1) tree.merge({ path, base, created: at(++time), properties: [] });
           else tree.merge({ path, base, created: undefined, properties: [{ key: `k${below(300)}`, version: at(++time), text: dice < 0.3 ? undefined : "x".repeat(below(longest)) }] });
         }
@@ -68,8 +67,8 @@ describe("the shelves of a tree", () => {
   it("are one for a small tree, some for a large one, of which a change needs only its own, and one again when it is small again", () => {
     const tree = new Tree();
     const store = new Shelves();
-    tree.merge({ path: "config", base: NEVER, created: at(1), properties: [] });
-    const put = (key: string, time: number, text: string | undefined) => tree.merge({ path: "config", base: NEVER, created: undefined, properties: [{ key, version: at(time), text }] });
+    tree.merge({ path: "config", base: NO_REMOVALS, created: at(1), properties: [] });
+    const put = (key: string, time: number, text: string | undefined) => tree.merge({ path: "config", base: NO_REMOVALS, created: undefined, properties: [{ key, version: at(time), text }] });
     for (let n = 0; n < 300; n++) put(`k${n}`, 2, "some value");
     assert.equal(store.keep(tree).length, 1);
     assert.equal(store.keep(tree).length, 0);

@@ -1,6 +1,11 @@
 import { createHash } from "node:crypto";
 import { isTribuneError } from "../../src/kernel/index.ts";
 import type { Context, Contexts } from "../../src/contexts/index.ts";
+import type { NodeContexts } from "../../src/contexts/node-contexts.ts";
+import { shownVersion } from "../../src/contexts/properties.ts";
+import { compareRemovals } from "../../src/contexts/tree.ts";
+import type { Removals } from "../../src/contexts/tree.ts";
+import { compareVersions, NEVER } from "../../src/contexts/version.ts";
 import { decodeChanges } from "../../src/contexts/words.ts";
 import { content, Group } from "./group.ts";
 import type { GroupNode } from "./group.ts";
@@ -17,6 +22,10 @@ export interface Story {
   /** How often a member lost its membership and came back. */
   readonly rejoins: number;
   readonly removals: number;
+  /** How often a context was made that had been there before. */
+  readonly remade: number;
+  /** How often one was removed while another member, who did not know of it, wrote, made or removed something in it or below it. */
+  readonly removedUnderWrite: number;
   /** How often what was deleted was forgotten. */
   readonly floors: number;
   readonly decided: number;
@@ -36,20 +45,39 @@ const QUIET_MS = 45_000;
 /** At so many looks in a row all were the same: more is likely to stay as it is. */
 const LOOKS = { everyMs: 3_000, rested: 3 };
 
+/** What whoever wrote something knew of removals: all up to its floor, and those of the base. */
+interface Knowledge {
+  readonly floor: number;
+  readonly base: Removals;
+}
+
+interface Removal {
+  readonly path: string;
+  readonly base: Removals;
+  /** Incarnations: who made it, and whoever confirmed it. It is lost with them. */
+  readonly knownBy: Set<string>;
+}
+
 /**
- * Three to five members whose clocks differ, that write, create, remove and decide, on a network that cuts, breaks, delays, loses and doubles, while others join, leave and die; every now and then it is quiet for long enough that what was deleted may be forgotten. Of one seed always the same story.
+ * Three to five members whose clocks differ, that write, create, remove and decide, on a network that cuts, breaks, delays, loses and doubles, while others join, leave and die; every now and then it is quiet for long enough that what was deleted may be forgotten. In two of five stories contexts are removed and made again all the time, by several at once, and clocks differ by more than deletions are remembered. Of one seed always the same story.
  *
- * Judged: all trees are equal at the end, and so is, where they are durable, the one of a member that starts after all have stopped, one after the other or at once; a property has no other value than one that was written into it, and not one that was deleted before it by somebody who had seen it; of all writes on one version one is told that it succeeded; no message of a flush has a property that was not touched, or has one twice, and no other message to all has any property but the one that was decided.
+ * Judged: all trees are equal at the end, and so is, where they are durable, the one of a member that starts after all have stopped, one after the other or at once; a property has no other value than one that was written into it, and not one that was deleted, or removed, before it by somebody who had seen it, nor one that was written without knowledge of a removal; what was deleted or removed is gone at once where it was done; of all writes on one version one is told that it succeeded; no message of a flush has a property that was not touched, or has one twice, and no other message to all has any property but the one that was decided.
  */
 export async function simulate(seed: number): Promise<Story> {
   const isPatient = seed % 4 === 1; // connections that outlive a long silence carry what is older than deletions are remembered
   const isDurable = seed % 3 === 0;
+  const isTurbulent = seed % 5 < 2;
   const group = new Group(seed, { deadlineMs: 1_000, repairMs: 2_000, tombstoneMs: 2_500, durable: isDurable, durableMs: 500 }, isPatient ? { silenceMs: 20_000 } : {});
   const { random, clock, network } = group;
   const complaints: string[] = [];
-  const count = { flushes: 0, faults: 0, joins: 0, deaths: 0, rejoins: 0, removals: 0, floors: 0, decided: 0, undecided: 0, slowWays: 0, sent: 0 };
+  const count = { flushes: 0, faults: 0, joins: 0, deaths: 0, rejoins: 0, removals: 0, remade: 0, removedUnderWrite: 0, floors: 0, decided: 0, undecided: 0, slowWays: 0, sent: 0 };
   const written = new Map<string, Set<string>>();
   const winners = new Map<string, string[]>();
+  /** By path and version: of properties, and, with no key, of creations. */
+  const knowledge = new Map<string, Knowledge>();
+  const removed: Removal[] = [];
+  /** By value. */
+  const decided = new Map<string, Knowledge>();
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random.next() * from.length)] as T;
   /** What was asked, and has not come to its end. */
   let open = 0;
@@ -72,7 +100,16 @@ export async function simulate(seed: number): Promise<Story> {
   group.onSend = (node, topic, payload, isToAll) => {
     history.update(`${clock.monotonicMs()} ${node} ${topic} `).update(payload);
     if (!isToAll) return; // what a comparison found
-    const names = decodeChanges(payload).contexts.flatMap(({ path, properties }) => properties.map(({ key }) => `${path} ${key}`));
+    const { floor, contexts } = decodeChanges(payload);
+    for (const { path, base, created, properties } of contexts) {
+      if (created !== undefined) knowledge.set(`${path} ${shownVersion(created)}`, { floor, base });
+      else if (properties.length === 0) removed.push({ path, base, knownBy: new Set() });
+      for (const { version, text } of properties) {
+        knowledge.set(`${path} ${shownVersion(version)}`, { floor, base });
+        if (topic === "contexts.decided") decided.set(String(text), { floor, base });
+      }
+    }
+    const names = contexts.flatMap(({ path, properties }) => properties.map(({ key }) => `${path} ${key}`));
     count.sent += names.length;
     if (topic === "contexts.decided" && names.length === 1) return;
     for (const name of names) if (!flushing.delete(name)) complaints.push(`${node} sent ${name} on ${topic}, which was not touched`);
@@ -95,9 +132,11 @@ export async function simulate(seed: number): Promise<Story> {
     flushing = new Set(now);
     const flushed = contexts.flush(); // its messages are handed over at once
     flushing = new Set();
+    const standing = gone.filter((name) => isThere(contexts, name));
     noted(
       flushed.then(
         ({ properties }) => {
+          for (const name of standing) complaints.push(`${incarnation} has deleted ${name}, and it is there`);
           if (properties > now.length) complaints.push(`${properties} properties were sent, of ${now.length} that were touched`);
           for (const name of gone) deleted.add(`${incarnation} ${name}`);
         },
@@ -109,17 +148,36 @@ export async function simulate(seed: number): Promise<Story> {
     );
   };
 
-  const write = (node: GroupNode): void => {
+  const create = ({ contexts }: GroupNode, path: string): void => {
+    const creating = contexts.create(path);
+    if (removed.some((each) => isWithin(path, each.path)) && contexts.get(path) !== undefined) count.remade++;
+    noted(creating.catch((error: unknown) => (isTribuneError(error, "CONTEXT_UNKNOWN") || isTribuneError(error, "CONTEXT_EXISTS") ? undefined : Promise.reject(error))));
+  };
+
+  const remove = ({ contexts, incarnation }: GroupNode, path: string): void => {
+    count.removals++;
+    const seen = Object.entries(content(contexts)).flatMap(([each, properties]) => (isWithin(each, path) ? Object.entries(properties).map(([key, value]) => `${each} ${key} ${String(value)}`) : []));
+    const removing = contexts.remove(path, { recursive: true });
+    const isStanding = contexts.get(path) !== undefined;
+    const removal = removed.at(-1);
+    const asked = new Map(group.nodes.map((each) => [each.node, each.incarnation]));
+    noted(
+      removing.then(({ results }) => {
+        removal?.knownBy.add(incarnation);
+        for (const [node, { status }] of results) if (status === "delivered") removal?.knownBy.add(asked.get(node) ?? "");
+        if (isStanding) complaints.push(`${incarnation} has removed ${path}, and it is there`);
+        for (const name of seen) deleted.add(`${incarnation} ${name}`);
+      }),
+    );
+  };
+
+  const write = (node: GroupNode, path: string = pick(PATHS)): void => {
     const { contexts } = node;
-    const path = pick(PATHS);
     const context = contexts.get(path);
-    if (context === undefined) return noted(contexts.create(path).catch((error: unknown) => (isTribuneError(error, "CONTEXT_UNKNOWN") ? undefined : Promise.reject(error))));
+    if (context === undefined) return create(node, path);
     const dice = random.next();
-    if (dice < 0.03) {
-      count.removals++;
-      return noted(contexts.remove(path, { recursive: true }));
-    }
-    if (dice < 0.13) return decide(context, pick(KEYS));
+    if (dice < (isTurbulent ? 0.06 : 0.03)) return remove(node, path);
+    if (dice < 0.13) return decide(node, context, pick(KEYS));
     let last: [key: string, value: number] | undefined;
     const gone: string[] = [];
     for (let n = 1 + Math.floor(random.next() * 2); n > 0; n--) {
@@ -134,14 +192,17 @@ export async function simulate(seed: number): Promise<Story> {
     if (last !== undefined && context.get(last[0]) !== last[1] && context.has(last[0])) complaints.push(`${path}.${last[0]} was set to ${last[1]} and is ${String(context.get(last[0]))}`);
   };
 
-  const decide = (context: Context, key: string): void => {
+  const decide = ({ contexts }: GroupNode, context: Context, key: string): void => {
     const { path } = context;
     const ifVersion = context.version(key);
+    const known = (contexts as NodeContexts).trees.shared.removalsOf(path);
     const value = note(path, key);
     noted(
       context.set(key, value, { ifVersion }).then((won) => {
         if (!won) return;
         count.decided++;
+        const { floor, base } = decided.get(String(value)) ?? { floor: 0, base: [] };
+        if (compareRemovals(known.map((cut) => (cut.time <= floor ? NEVER : cut)), base) > 0) complaints.push(`${path}.${key} = ${value} succeeded, by a coordinator that did not know of a removal that who asked knew of`);
         // That of a property that is not there is no name: it may be made and deleted again and again.
         if (ifVersion === null) return;
         const name = `${path} ${key} ${ifVersion}`;
@@ -211,10 +272,46 @@ export async function simulate(seed: number): Promise<Story> {
     await clock.advance(12_000);
   };
 
+  /** One member removes a context in which, and below which, another one is at work; somebody makes it again, soon or late. */
+  const turn = async (): Promise<void> => {
+    const [remover, other] = [pick(group.nodes), pick(group.nodes)];
+    const path = PATHS.filter((each) => remover.contexts.get(each) !== undefined && other.contexts.get(each) !== undefined).find(() => random.next() < 0.5);
+    if (path === undefined || remover === other) return;
+    const dice = random.next();
+    if (dice < 0.5) {
+      const ways = [[remover.node, other.node], [other.node, remover.node]] as const;
+      for (const [from, to] of ways) network.cut(from, to);
+      const ending = () => {
+        heal.delete(ending);
+        for (const [from, to] of ways) network.heal(from, to);
+      };
+      heal.add(ending);
+      clock.setTimer(random.next() * 4_000, ending);
+    } else if (dice < 0.6) network.break(remover.node, other.node, "lost");
+    else if (dice < 0.7) join();
+    remove(remover, path);
+    const below = PATHS.filter((each) => isWithin(each, path));
+    if (other.contexts.get(path) !== undefined) count.removedUnderWrite++;
+    for (let n = 1 + Math.floor(random.next() * 4); n > 0; n--) {
+      const where = pick(below);
+      if (random.next() < 0.3 && other.contexts.get(where) !== undefined) remove(other, where);
+      else write(other, where);
+      if (random.next() < 0.3) await clock.advance(random.next() * 40);
+    }
+    if (random.next() < 0.1 && group.nodes.length > 2 && group.nodes.includes(remover)) {
+      count.deaths++;
+      await group.during(group.kill(remover)); // with what it had not told yet
+    }
+    const maker = pick([remover, other, ...group.nodes]);
+    clock.setTimer(random.next() * (random.next() < 0.5 ? 100 : 3_000), () => {
+      if (group.nodes.includes(maker)) for (const each of below) if (maker.contexts.get(each) === undefined && (each === path || random.next() < 0.5)) create(maker, each);
+    });
+  };
+
   const join = (): void => {
     if (group.nodes.length >= 5) return;
     count.joins++;
-    noted(group.add({}, Math.floor(random.next() * 4_000) - 2_000).then(watch));
+    noted(group.add({}, Math.floor(random.next() * 4_000 - 2_000) * (isTurbulent ? 5 : 1)).then(watch));
   };
 
   const watch = (node: GroupNode): void => {
@@ -240,7 +337,11 @@ export async function simulate(seed: number): Promise<Story> {
     await clock.advance(random.next() * 150);
     const dice = random.next();
     if (group.nodes.length === 0) join();
-    else if (dice < 0.8) write(pick(group.nodes));
+    else if (isTurbulent && random.next() < 0.08) await turn();
+    else if (isTurbulent && random.next() < 0.004) {
+      for (const each of [...heal]) each();
+      await clock.advance(4_000 + random.next() * 6_000); // what was deleted is forgotten
+    } else if (dice < 0.8) write(pick(group.nodes));
     else if (dice < 0.96) fault();
     else if (dice < 0.975) join();
     else if (dice < 0.99 && group.nodes.length > 2) {
@@ -280,6 +381,7 @@ export async function simulate(seed: number): Promise<Story> {
   for (const node of group.nodes) flushNow(node, []); // what was touched while its node was away
   complaints.push(...(await comeToRest()));
   judge(group, written, winners, complaints);
+  complaints.push(...unknowing(group, knowledge, removed));
   const before = shown(group.nodes[0]?.contexts as Contexts);
   if (seed % 2 === 0) await group.during(Promise.all(group.nodes.map((node) => group.leave(node))));
   else for (const node of group.nodes) await group.during(group.leave(node));
@@ -303,6 +405,42 @@ function judge(group: Group, written: ReadonlyMap<string, ReadonlySet<string>>, 
     for (const [key, value] of Object.entries(properties)) if (written.get(`${path} ${key}`)?.has(String(value)) !== true) complaints.push(`${path}.${key} is ${String(value)}, which nobody wrote there`);
   }
   for (const [name, all] of winners) if (all.length > 1) complaints.push(`${all.join(" and ")} both succeeded on ${name}`);
+}
+
+/** What stands though whoever wrote it did not know that its context, or one above it, was removed. */
+function* unknowing({ nodes }: Group, knowledge: ReadonlyMap<string, Knowledge>, removed: readonly Removal[]): Generator<string> {
+  const [first] = nodes;
+  if (first === undefined) return;
+  const { shared } = (first.contexts as NodeContexts).trees;
+  const lasting = removed.filter(({ knownBy }) => nodes.some(({ incarnation }) => knownBy.has(incarnation)));
+  for (const path of shared.paths()) {
+    for (const [key, version] of [["", shared.created(path)], ...[...shared.entries(path)].map(([each, entry]) => [each, entry.version] as const)] as const) {
+      const author = knowledge.get(`${path} ${shownVersion(version ?? NEVER)}`);
+      if (author === undefined) yield `${path}.${key} was sent by nobody`;
+      else for (const each of lasting) if (isWithin(path, each.path) && isUnknown(each, author, removed)) yield `${path}.${key} stands, and was written without knowledge of a removal of ${each.path}`;
+    }
+  }
+}
+
+/** Neither this removal was known, nor one above it that its author did not know of, with which it went itself. */
+function isUnknown({ path, base }: Removal, author: Knowledge, removed: readonly Removal[]): boolean {
+  const ids = path.split("/");
+  const known = ids.map((_, level) => {
+    const forgotten = removed.filter((each) => each.path === ids.slice(0, level + 1).join("/")).map((each) => each.base.at(-1) ?? NEVER).filter(({ time }) => time <= author.floor);
+    return [author.base[level] ?? NEVER, ...forgotten].toSorted(compareVersions).at(-1) ?? NEVER;
+  });
+  return compareRemovals(known, base) < 0;
+}
+
+/** It is this context, or one below it. */
+function isWithin(path: string, above: string): boolean {
+  return path === above || path.startsWith(`${above}/`);
+}
+
+/** `name` has path, key and value. */
+function isThere(contexts: Contexts, name: string): boolean {
+  const [path = "", key = "", value] = name.split(" ");
+  return String(contexts.get(path)?.get(key)) === value;
 }
 
 function shown(contexts: Contexts): string {

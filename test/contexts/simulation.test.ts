@@ -2,6 +2,6 @@ import { shortSet } from "../stories/short-set.ts";
 
 shortSet("contexts", {
   seeds: 24,
-  happens: ["flushes", "faults", "joins", "deaths", "rejoins", "removals", "floors", "decided", "undecided", "sent"],
+  happens: ["flushes", "faults", "joins", "deaths", "rejoins", "removals", "remade", "removedUnderWrite", "floors", "decided", "undecided", "sent"],
   caught: [["no-tombstones", 1], ["clock-follows-nobody", 2], ["untouched-on-the-wire", 1]],
 });

@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { Digests } from "../../src/contexts/digest.ts";
 import { compareInventory, differing, pick, takeInventory } from "../../src/contexts/repair.ts";
-import { Tree } from "../../src/contexts/tree.ts";
-import type { ContextChange } from "../../src/contexts/tree.ts";
+import { NO_REMOVALS, Tree } from "../../src/contexts/tree.ts";
+import type { ContextChange, Removals } from "../../src/contexts/tree.ts";
 import { compareVersions, NEVER, TICKS_PER_MS, VersionClock } from "../../src/contexts/version.ts";
 import type { Version } from "../../src/contexts/version.ts";
 import { decodeChanges, encodeChanges } from "../../src/contexts/words.ts";
@@ -15,7 +15,7 @@ const at = (time: number, member = "a"): Version => ({ time, member });
 /** Everything in a tree, as something that can be compared. */
 const dump = (tree: Tree) => [...tree.changes()].map(({ path, base, created, properties }) => ({ path, base, created, properties: properties.map(({ key, version, text }) => ({ key, version, text })) }));
 
-const change = (path: string, { base = NEVER, created, ...properties }: { base?: Version; created?: Version } & Record<string, unknown> = {}): ContextChange => ({ path, base, created, properties: Object.entries(properties as Record<string, [Version, string?]>).map(([key, [version, text]]) => ({ key, version, text })) });
+const change = (path: string, { base = NO_REMOVALS, created, ...properties }: { base?: Removals; created?: Version } & Record<string, unknown> = {}): ContextChange => ({ path, base, created, properties: Object.entries(properties as Record<string, [Version, string?]>).map(([key, [version, text]]) => ({ key, version, text })) });
 
 const merged = (...changes: readonly ContextChange[]) => {
   const tree = new Tree();
@@ -28,7 +28,7 @@ const versions = fc.tuple(times, fc.constantFrom("a", "b", "c")).map(([time, mem
 const paths = fc.constantFrom("x", "x/y", "x/y/z", "x/w", "v");
 const changes: fc.Arbitrary<ContextChange> = fc.record({
   path: paths,
-  base: fc.oneof({ weight: 3, arbitrary: fc.constant(NEVER) }, versions),
+  base: fc.array(fc.oneof({ weight: 2, arbitrary: fc.constant(NEVER) }, versions), { maxLength: 3 }),
   created: fc.option(versions, { nil: undefined }),
   properties: fc.array(fc.record({ key: fc.constantFrom("k", "l"), version: versions }), { maxLength: 2 }).map((all) => all.map(({ key, version }) => ({ key, version, text: version.time % 3 === 0 ? undefined : JSON.stringify([key, version.time, version.member]) }))), // a version names one write
 });
@@ -76,14 +76,26 @@ describe("a tree", () => {
   });
 
   it("loses with a context all that was written without knowledge of its removal, below it too, and keeps what was written with it", () => {
-    const removal = change("x", { base: at(5) });
+    const removal = change("x", { base: [at(5)] });
     const stale = [change("x", { created: at(1), k: [at(9), "late"] }), change("x/y", { created: at(8), k: [at(8), "late"] })];
-    const fresh = [change("x", { base: at(5), created: at(6), l: [at(7), "new"] }), change("x/w", { base: at(5), created: at(7) })];
+    const fresh = [change("x", { base: [at(5)], created: at(6), l: [at(7), "new"] }), change("x/w", { base: [at(5)], created: at(7) })];
     for (const order of [[removal, ...stale, ...fresh], [...fresh, ...stale, removal], [...stale, removal, ...fresh]]) {
       const tree = merged(...order);
       assert.deepEqual(tree.paths(), ["x", "x/w"]);
       assert.deepEqual([...tree.entries("x")].map(([key]) => key), ["l"]);
     }
+  });
+
+  it("loses it also where its author, who did not know of that removal, has since removed and made anew a context below it", () => {
+    const before = [change("x", { created: at(1) }), change("x/y", { created: at(2) })];
+    const unknowing = [change("x/y", { base: [NEVER, at(7, "b")] }), change("x/y", { base: [NEVER, at(7, "b")], created: at(8, "b"), k: [at(9, "b"), "late"] })];
+    const again = [change("x", { base: [at(5)] }), change("x", { base: [at(5)], created: at(12) })];
+    for (const order of [[...before, ...unknowing, ...again], [...again, ...before, ...unknowing], [...before, again[0], ...unknowing, again[1]]]) {
+      const tree = merged(...order.filter((each) => each !== undefined));
+      assert.deepEqual(tree.paths(), ["x"]);
+    }
+    const knowing = [...again, change("x/y", { base: [at(5), at(13)], created: at(14), k: [at(15), "new"] })];
+    for (const order of [[...knowing, ...unknowing], [...knowing.toReversed(), ...unknowing]]) assert.equal(merged(...order).entry("x/y", "k")?.text, "new");
   });
 
   it("has a context only when all above it are there", () => {
@@ -97,7 +109,7 @@ describe("a tree", () => {
     fc.assert(
       fc.property(fc.array(changes, { maxLength: 12 }), (all) => {
         const tree = merged(...all);
-        for (const path of ["x", "v"]) tree.merge(change(path, { base: at(100) }));
+        for (const path of ["x", "v"]) tree.merge(change(path, { base: [at(100)] }));
         tree.raiseFloor(100);
         assert.deepEqual([tree.isEmpty, tree.size, differing(tree, new Tree().digests.bytes())], [true, { contexts: 0, properties: 0, tombstones: 0 }, []]);
       }),
@@ -107,7 +119,7 @@ describe("a tree", () => {
   it("tells of what changes, once, and of nothing else", () => {
     const told: string[] = [];
     const tree = new Tree({ created: (path) => told.push(`+${path}`), removed: (path) => told.push(`-${path}`), changed: (path, key, entry) => told.push(`${path}.${key}=${entry?.text}`) });
-    const all = [change("x", { created: at(1), k: [at(2), "1"] }), change("x", { created: at(2), k: [at(1), "0"] }), change("x", { k: [at(3)] }), change("x", { k: [at(4)] }), change("x/y", { created: at(4) }), change("x", { base: at(9) })];
+    const all = [change("x", { created: at(1), k: [at(2), "1"] }), change("x", { created: at(2), k: [at(1), "0"] }), change("x", { k: [at(3)] }), change("x", { k: [at(4)] }), change("x/y", { created: at(4) }), change("x", { base: [at(9)] })];
     for (const each of [...all, ...all]) tree.merge(each);
     assert.deepEqual(told, ["+x", "x.k=1", "x.k=undefined", "+x/y", "-x/y", "-x"]);
   });
@@ -220,9 +232,9 @@ class World {
     const path = this.pick(["x", "x/y", "x/w", "v"]);
     const dice = this.random.next();
     const made: ContextChange[] = [];
-    if (!tree.has(path)) made.push(change(path, { base: tree.cutOf(path), created: version }));
-    else if (dice < 0.15) made.push(change(path, { base: version }));
-    else made.push(change(path, { base: tree.cutOf(path), [this.pick(["k", "l", "m"])]: dice < 0.4 ? [version] : [version, JSON.stringify(version.time)] }));
+    if (!tree.has(path)) made.push(change(path, { base: tree.removalsOf(path), created: version }));
+    else if (dice < 0.15) made.push(tree.removal(path, version));
+    else made.push(change(path, { base: tree.removalsOf(path), [this.pick(["k", "l", "m"])]: dice < 0.4 ? [version] : [version, JSON.stringify(version.time)] }));
     for (const each of made) {
       tree.merge(each);
       this.everything.merge(each);
