@@ -1,3 +1,9 @@
+/** Where one property is. */
+export interface Place {
+  readonly path: string;
+  readonly key: string;
+}
+
 /** A property that is to be flushed. */
 export type Pending =
   /** `text` is undefined where the value may have been changed in place since it was set. */
@@ -7,6 +13,8 @@ export type Pending =
 /** What was touched and not flushed yet: outside of units of work, or in one of them. */
 export class Batch {
   readonly #contexts = new Map<string, Map<string, Pending>>();
+  /** What was touched in contexts that have been removed since. */
+  #dropped: Place[] = [];
 
   put(path: string, key: string, pending: Pending): void {
     let properties = this.#contexts.get(path);
@@ -33,6 +41,19 @@ export class Batch {
 
   forget(path: string): void {
     this.#contexts.delete(path);
+  }
+
+  /** The context was removed: what was touched in it is nothing of one that is made again. */
+  drop(path: string): void {
+    for (const key of this.#contexts.get(path)?.keys() ?? []) this.#dropped.push({ path, key });
+    this.#contexts.delete(path);
+  }
+
+  /** What was dropped, and not told of yet; only of that context, where it is given. */
+  takeDropped(only?: string): Place[] {
+    const dropped = this.#dropped.filter(({ path }) => only === undefined || path === only);
+    this.#dropped = this.#dropped.filter((each) => !dropped.includes(each));
+    return dropped;
   }
 
   /** Forgets one that was decided otherwise. */

@@ -65,7 +65,10 @@ export class NodeContexts implements Contexts {
     this.trees = new Trees(
       {
         created: (path) => this.#tell(() => this.#events.emit("created", { path })),
-        removed: (path) => this.#tell(() => this.#events.emit("removed", { path })),
+        removed: (path) => {
+          this.#properties.removed(path);
+          this.#tell(() => this.#events.emit("removed", { path }));
+        },
         changed: (path, key, entry, version) => {
           if (this.#listeners > 0) this.#tell(() => this.#changed(path, key, entry, version));
         },
@@ -187,7 +190,7 @@ export class NodeContexts implements Contexts {
     const version = isShared ? this.#version(false) : undefined; // throws while it is away, before anything is changed
     for (const path of batch.paths(only)) batch.forget(path);
     const changes = this.#write(there, version ?? NEVER);
-    const dropped = writes.filter((write) => !there.includes(write)).map(({ path, key }) => `${path}: ${key}`);
+    const dropped = [...batch.takeDropped(only), ...writes.filter((write) => !there.includes(write))].map(({ path, key }) => `${path}: ${key}`);
     const properties = changes.reduce((sum, change) => sum + change.properties.length, 0);
     if (properties === 0) return { ...ALONE, properties, sizeBytes: 0, dropped };
     const messages = this.#encode(changes);

@@ -1,19 +1,13 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { TribuneError } from "../kernel/index.ts";
 import { Batch } from "./batch.ts";
-import type { Pending } from "./batch.ts";
+import type { Pending, Place } from "./batch.ts";
 import { checkKey } from "./names.ts";
 import type { ContextsSettings } from "./options.ts";
 import type { Entry } from "./tree.ts";
 import type { Trees } from "./trees.ts";
 import { decodeValue, encodeValue } from "./values.ts";
 import type { Version } from "./version.ts";
-
-/** Where one property is. */
-export interface Place {
-  readonly path: string;
-  readonly key: string;
-}
 
 /** What is ready to be written. */
 export interface Write extends Place {
@@ -29,6 +23,8 @@ export class Properties {
   /** What was touched outside of units of work. */
   readonly #common = new Batch();
   readonly #units = new AsyncLocalStorage<Batch>();
+  /** With those of the units of work that go on. */
+  readonly #batches = new Set([this.#common]);
   /** Objects that may have been changed in place, where they are tracked. */
   readonly #handedOut = new Map<string, Map<string, Entry>>();
   #encoded = 0;
@@ -55,8 +51,19 @@ export class Properties {
     return this.#units.getStore() !== undefined;
   }
 
-  runInUnit<T>(work: () => T): T {
-    return this.#units.run(new Batch(), work);
+  async runInUnit<T>(work: () => Promise<T>): Promise<T> {
+    const batch = new Batch();
+    this.#batches.add(batch);
+    try {
+      return await this.#units.run(batch, work);
+    } finally {
+      this.#batches.delete(batch);
+    }
+  }
+
+  /** A context was removed, by whomever. */
+  removed(path: string): void {
+    for (const batch of this.#batches) batch.drop(path);
   }
 
   get(path: string, key: string): unknown {

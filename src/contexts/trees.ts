@@ -2,7 +2,7 @@ import { parentOf } from "./names.ts";
 import { NOBODY, Tree } from "./tree.ts";
 import type { ContextChange, TreeObserver } from "./tree.ts";
 import type { Version } from "./version.ts";
-import { VersionClock } from "./version.ts";
+import { compareVersions, NEVER, VersionClock } from "./version.ts";
 
 /** The member of versions that never leave the node. */
 export const LOCAL = "local";
@@ -63,19 +63,20 @@ export class Trees {
     this.local.raiseFloor(this.local.newest); // nobody else has any of it
   }
 
-  /** Takes another tree in place of the shared one. What is different is told. */
+  /** Takes another tree in place of the shared one. What is different is told; a context with another creation was removed and made again, as far as anybody can tell. */
   replace(by: Tree): void {
     const before = this.shared;
     const { observer } = before;
     before.observer = NOBODY;
     by.observer = observer;
     this.shared = by;
-    for (const path of before.paths()) if (!by.has(path)) observer.removed(path);
+    const stays = (path: string) => by.has(path) && compareVersions(by.created(path) ?? NEVER, before.created(path) ?? NEVER) === 0;
+    for (const path of before.paths()) if (!stays(path)) observer.removed(path);
     for (const path of by.paths()) {
       const created = by.created(path);
-      if (!before.has(path) && created !== undefined) observer.created(path, created);
-      for (const [key, entry] of by.entries(path)) if (before.entry(path, key)?.text !== entry.text) observer.changed(path, key, entry, entry.version);
-      if (before.has(path)) for (const [key, { version }] of before.entries(path)) if (by.entry(path, key) === undefined) observer.changed(path, key, undefined, version);
+      if (!stays(path) && created !== undefined) observer.created(path, created);
+      for (const [key, entry] of by.entries(path)) if (!stays(path) || before.entry(path, key)?.text !== entry.text) observer.changed(path, key, entry, entry.version);
+      if (stays(path)) for (const [key, { version }] of before.entries(path)) if (by.entry(path, key) === undefined) observer.changed(path, key, undefined, version);
     }
   }
 

@@ -51,6 +51,28 @@ describe("contexts of one node", () => {
     assert.deepEqual([config.get("limit"), contexts.list(), contexts.list("config")], [1, ["config"], ["config/below"]]);
   });
 
+  it("that are made again have nothing of what was touched before, in or outside of a unit of work", async () => {
+    const { contexts, config } = await withConfig();
+    const again = async () => {
+      await contexts.remove("config");
+      return await contexts.create("config");
+    };
+    config.set("a", 1);
+    const second = await again();
+    assert.deepEqual([second.keys(), second.get("a")], [[], undefined]);
+    second.set("b", 2);
+    assert.deepEqual((await contexts.flush()).dropped, ["config: a"]);
+    assert.deepEqual((await contexts.flush()).dropped, []);
+    assert.deepEqual((await contexts.open("config")).entries(), [["b", 2]]);
+    await contexts.run(async () => {
+      second.set("c", 3);
+      await again();
+      second.set("d", 4);
+      assert.deepEqual((await contexts.open("config")).entries(), [["d", 4]]);
+    });
+    assert.deepEqual((await contexts.open("config")).entries(), [["d", 4]]);
+  });
+
   it("are gone with those above them, and may come again, empty", async () => {
     const { contexts, config } = await withConfig();
     const below = await contexts.create("config/below");
