@@ -226,7 +226,10 @@ describe("members on PostgreSQL", () => {
   });
 
   decisions(async (t) => {
-    if ("missing" in found) return void requireOrSkip(t, "postgres", found.missing);
+    if ("missing" in found) {
+      requireOrSkip(t, "postgres", found.missing);
+      return undefined;
+    }
     const server = found;
     const { name, url } = await server.createDatabase();
     const record = async () => {
