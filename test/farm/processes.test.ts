@@ -157,7 +157,7 @@ function decisions(place: (t: TestContext) => Promise<((folder: string) => Store
       const coordinator = (await stateOf([...members.values()][n % 3] ?? a)).coordinator ?? assert.fail("there is no coordinator");
       const survivors = [...members].filter(([name]) => name !== coordinator);
       const [first, second] = survivors.map(([, member]) => member) as [ChildProcess, ChildProcess];
-      const version = result === "committed" ? String(n + 1) : `not-for-${survivors[1]?.[0]}`;
+      const version = result === "committed" ? String(n + 1) : `not-for-${survivors[1]?.[0]}-${n + 1}`;
       if (result === "committed") runs = version;
       ends.unshift(`${version} ${result}`);
 
@@ -226,7 +226,10 @@ describe("members on PostgreSQL", () => {
   });
 
   decisions(async (t) => {
-    if ("missing" in found) return void requireOrSkip(t, "postgres", found.missing);
+    if ("missing" in found) {
+      requireOrSkip(t, "postgres", found.missing);
+      return undefined;
+    }
     const server = found;
     const { name, url } = await server.createDatabase();
     const record = async () => {

@@ -36,6 +36,8 @@ export interface Story {
   readonly deathsAtDecision: number;
   /** Those that froze with one, and wrote it late. */
   readonly freezesAtDecision: number;
+  /** Votes that came to the store long after they were sent. */
+  readonly slowVotes: number;
   readonly newcomers: number;
   readonly activations: number;
 }
@@ -154,7 +156,7 @@ export class FarmWorld {
   readonly folder = mkdtempSync(join(FOLDER, "tribune-farm-story-"));
   readonly checker: Checker;
   readonly processes: Process[] = [];
-  readonly count = { changes: 0, faults: 0, deaths: 0, deathsAtDecision: 0, freezesAtDecision: 0, newcomers: 0 };
+  readonly count = { changes: 0, faults: 0, deaths: 0, deathsAtDecision: 0, freezesAtDecision: 0, slowVotes: 0, newcomers: 0 };
   /** By name, version and node. */
   readonly #tempers = new Map<string, Temper>();
   readonly #reverts = new Set<() => void>();
@@ -238,8 +240,12 @@ export class FarmWorld {
     this.clock.setTimer(ms, once);
   }
 
-  /** Whether a write of this process comes about: with a decision in its hands it may die before it or after it, or freeze and write it late. */
+  /** Whether a write of this process comes about: with a decision in its hands it may die before it or after it, or freeze and write it late. A vote may be long under way. */
   async beforeWrite(process: Process, { name, text }: WriteDocumentInput): Promise<"done" | "never" | "last"> {
+    if (this.deadlyDecisions > 0 && name.startsWith("farm.vote.") && this.chance(0.05)) {
+      this.count.slowVotes++;
+      await sleep(process.clock, this.random.next() * 15_000);
+    }
     if (this.deadlyDecisions === 0 || !name.startsWith("farm.app.") || !this.checker.isDecision(JSON.parse(text) as AppRecord) || !this.chance(this.deadlyDecisions)) return "done";
     if (this.chance(0.4)) {
       this.count.freezesAtDecision++;
