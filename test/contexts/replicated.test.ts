@@ -258,7 +258,9 @@ describe("what a fault left", () => {
     await group.during(all[1].contexts.create("config/below"));
     await group.during(all[1].contexts.remove("config/below"));
     assert.deepEqual(all.map(({ contexts }) => contexts.stats.tombstones), [21, 21, 21]);
-    await group.clock.advance(45_000);
+    await group.clock.advance(25_000);
+    assert.deepEqual(all.map(({ contexts }) => contexts.stats.tombstones), [21, 21, 21], "not before tombstoneMs");
+    await group.clock.advance(20_000);
     assert.deepEqual(all.map(({ contexts }) => contexts.stats.tombstones), [0, 0, 0]);
     assert.deepEqual(all.map(({ contexts }) => content(contexts)), [{ config: {} }, { config: {} }, { config: {} }]);
     config.set("again", 1);
