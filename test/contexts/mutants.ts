@@ -49,6 +49,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "removal-of-what-is-above-not-said",
     wrong: "A change says what its author knew of removals of its own context, and not of those above it.",
     changes: [{ file: TREE, from: "    return removals.length === 0 ? NO_REMOVALS : removals.reverse();", to: "    return pathsTo(path).map((each) => (each === path ? (this.#nodes.get(each)?.cut ?? NEVER) : NEVER));" }],
+    survives: { why: "What others drop comes with a comparison when the removal above is forgotten: it is only later, and a story does not ask who has what when a flush resolves.", foundBy: "test/contexts/replicated.test.ts" },
   },
   {
     name: "removal-of-one-context-alone",

@@ -153,6 +153,10 @@ describe("contexts that members share", () => {
     await group.clock.advance(10_000);
     await group.during(a.contexts.create("config"));
     for (const { contexts } of all) assert.deepEqual(content(contexts), { config: {} });
+    const below = await group.during(a.contexts.create("config/below"));
+    below.set("k", 2);
+    await group.during(below.flush());
+    for (const { contexts } of all) assert.deepEqual(content(contexts), { config: {}, "config/below": { k: 2 } });
   });
 
   it("can be read and not changed by who has no place in the group", async () => {
