@@ -49,6 +49,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "removal-of-what-is-above-not-said",
     wrong: "A change says what its author knew of removals of its own context, and not of those above it.",
     changes: [{ file: TREE, from: "    return removals.length === 0 ? NO_REMOVALS : removals.reverse();", to: "    return pathsTo(path).map((each) => (each === path ? (this.#nodes.get(each)?.cut ?? NEVER) : NEVER));" }],
+    survives: { why: "What others drop comes with a comparison when the removal above is forgotten: it is only later, and a story does not ask who has what when a flush resolves.", foundBy: "test/contexts/replicated.test.ts" },
   },
   {
     name: "removal-of-one-context-alone",
@@ -67,11 +68,13 @@ export const MUTANTS: readonly Mutant[] = [
     name: "forgotten-too-early",
     wrong: "What was deleted is forgotten as soon as all members of the view have heard of it.",
     changes: [{ file: REPLICATION, from: "timeAt(clock.wallMs() - this.#contexts.settings.tombstoneMs)", to: "timeAt(clock.wallMs())" }],
+    survives: { why: "All of the view have it, and what was made before they forget it is not merged: tombstoneMs only sees to it that such a message is rare.", foundBy: "test/contexts/replicated.test.ts" },
   },
   {
     name: "void-decision-confirmed",
     wrong: "Members confirm what the coordinator decided about a context that they know to be removed.",
     changes: [{ file: REPLICATION, from: "    if (decodeChanges(message.payload).contexts.some((change) => this.#tree.isVoid(change))) throw", to: "    if (decodeChanges(message.payload).contexts.length > 1_000) throw" }],
+    survives: { why: "It takes a decision between the loss of a removal on the way to the coordinator and the comparison that makes up for it, which is too rare in a story.", foundBy: "test/contexts/replicated.test.ts" },
   },
   {
     name: "state-not-taken",
@@ -98,6 +101,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "repair-by-time-alone",
     wrong: "A comparison takes for newer what was written later, also without knowledge of a removal.",
     changes: [{ file: TREE, from: "  return bases > 0 || (bases === 0 && compareVersions(thing.version, than.version) > 0);", to: "  return bases > 1e18 || compareVersions(thing.version, than.version) > 0;" }],
+    survives: { why: "It takes a context that was made later than it was removed by somebody who did not know of that, and two messages that were lost, which is too rare in a story.", foundBy: "test/contexts/tree.test.ts" },
   },
   {
     name: "anybody-decides",

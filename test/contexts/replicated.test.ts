@@ -153,6 +153,10 @@ describe("contexts that members share", () => {
     await group.clock.advance(10_000);
     await group.during(a.contexts.create("config"));
     for (const { contexts } of all) assert.deepEqual(content(contexts), { config: {} });
+    const below = await group.during(a.contexts.create("config/below"));
+    below.set("k", 2);
+    await group.during(below.flush());
+    for (const { contexts } of all) assert.deepEqual(content(contexts), { config: {}, "config/below": { k: 2 } });
   });
 
   it("can be read and not changed by who has no place in the group", async () => {
@@ -258,7 +262,9 @@ describe("what a fault left", () => {
     await group.during(all[1].contexts.create("config/below"));
     await group.during(all[1].contexts.remove("config/below"));
     assert.deepEqual(all.map(({ contexts }) => contexts.stats.tombstones), [21, 21, 21]);
-    await group.clock.advance(45_000);
+    await group.clock.advance(25_000);
+    assert.deepEqual(all.map(({ contexts }) => contexts.stats.tombstones), [21, 21, 21], "not before tombstoneMs");
+    await group.clock.advance(20_000);
     assert.deepEqual(all.map(({ contexts }) => contexts.stats.tombstones), [0, 0, 0]);
     assert.deepEqual(all.map(({ contexts }) => content(contexts)), [{ config: {} }, { config: {} }, { config: {} }]);
     config.set("again", 1);
