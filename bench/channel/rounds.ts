@@ -30,7 +30,7 @@ export type RoundOrders = Pick<Orders, "messages" | "echoes" | "bytes" | "ring" 
 const RECEIVERS = ["receiver-1", "receiver-2"];
 
 /** How long a round may take, before it is given up. */
-const PATIENCE_MS = 180_000;
+const PATIENCE_MS = 300_000;
 
 /** One sender and two receivers, each a process of its own, from their start to their end. */
 export async function round(carrier: CarrierName, given: RoundOrders): Promise<Round> {

@@ -10,7 +10,7 @@ export function channelText(result: ChannelResult): string {
   const { rows, targets, peers, leftOut, bytes, messages, echoes } = result;
   const count = Math.max(0, ...rows.map(({ rounds }) => rounds.length));
   return [
-    `One sender and two receivers, each a process of its own, on one host; messages of ${bytes} bytes. Medians over ${count} rounds of ${messages} broadcasts and ${echoes} or ${4 * echoes} of each other thing, each round with new processes; in brackets the range over the rounds. Ratios are of the same round. ${peers.length === 0 ? "" : `Peers: ${peers.join(", ")}.`}`,
+    `One sender and two receivers, each a process of its own, on one host; messages of ${bytes} bytes. Medians over ${count} rounds of ${messages} broadcasts and ${echoes} or ${4 * echoes} of each other thing, each round with new processes; in brackets the range over the rounds. Ratios are of the same round. ${fewer(rows)}${peers.length === 0 ? "" : `Peers: ${peers.join(", ")}.`}`,
     "Broadcast, asynchronous:",
     broadcasts(result),
     "One at a time, p50. An echo is one message there and the same one back; acknowledged: until both receivers have handled it. × is the ratio to an echo of one process over the same kind of socket, batched by hand.",
@@ -25,6 +25,10 @@ export function channelText(result: ChannelResult): string {
     besideTribes(result),
     ...leftOut.map(({ who, why }) => `Left out: ${who}: ${why}`),
   ].join("\n\n");
+}
+
+function fewer(rows: ChannelResult["rows"]): string {
+  return rows.map(({ carrier }) => carrierOf(carrier)).flatMap(({ title, oneIn }) => (oneIn === undefined ? [] : [`${title}: one in ${oneIn} of the broadcasts. `])).join("");
 }
 
 function broadcasts({ rows }: ChannelResult): string {
