@@ -31,7 +31,7 @@ interface Cost {
 
 /** One round of one carrier: microseconds per operation. */
 async function costs(carrier: CarrierName, ring: string): Promise<Map<string, Cost>> {
-  const orders: Omit<Orders, "role" | "name" | "targets"> = { carrier, ring, server: "", messages: 0, echoes: 0, bytes: 1_024 };
+  const orders: Omit<Orders, "role" | "name" | "targets"> = { carrier, ring, server: "", messages: 0, warmUpMs: 0, echoes: 0, bytes: 1_024 };
   const receivers: ChildProcess[] = [];
   try {
     const targets: Array<{ readonly name: string; readonly address: string }> = [];

@@ -5,17 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { installOnDebian } from "../../test/support/postgres-server.ts";
-
-export interface NatsServer {
-  readonly label: string;
-  readonly url: string;
-  close(): Promise<void>;
-}
+import type { Needed } from "./protocol.ts";
 
 const START_MS = 30_000;
 
 /** Starts a server with default settings on a free port, or says why there is none. As root on Debian it is installed if need be. */
-export async function startNats(): Promise<NatsServer | { readonly missing: string }> {
+export async function startNats(): Promise<Needed> {
   if (version() === undefined) {
     const trouble = await installOnDebian("nats-server");
     if (trouble !== undefined) return { missing: `no nats-server was found, and ${trouble}` };
@@ -36,7 +31,7 @@ export async function startNats(): Promise<NatsServer | { readonly missing: stri
   };
   for (const untilMs = performance.now() + START_MS; performance.now() < untilMs && child.exitCode === null; await pause(20)) {
     const url = await portOf(folder);
-    if (url !== undefined) return { label: `NATS ${found}, default settings`, url, close };
+    if (url !== undefined) return { label: `NATS ${found}, default settings`, server: url, close };
   }
   await close();
   return { missing: "nats-server did not start" };

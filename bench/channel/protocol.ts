@@ -4,9 +4,17 @@ export interface Carrier {
   readonly title: string;
   readonly kind: "raw" | "transport" | "channel" | "peer";
   readonly tls: boolean;
-  /** The package of a peer. */
+  /** The package of a peer, and what it needs that is in no package: a server, or a program. */
   readonly package?: string;
+  readonly needs?: Need;
+  /** It is slow: only one in so many broadcasts. */
+  readonly oneIn?: number;
 }
+
+export type Need = "nats" | "tribes";
+
+/** What a peer needed and was found, to be closed in the end; or why it was not. `server`: as in {@link Orders}. */
+export type Needed = { readonly label: string; readonly server: string; close(): Promise<void> } | { readonly missing: string };
 
 export const CARRIERS = [
   { name: "raw-tcp", title: "raw TCP, batched by hand", kind: "raw", tls: false },
@@ -17,8 +25,10 @@ export const CARRIERS = [
   { name: "raw-tls-each", title: "raw TLS, a write for each message", kind: "raw", tls: true },
   { name: "keys", title: "frames of the transport, keys", kind: "transport", tls: true },
   { name: "channel-keys", title: "**channel, keys** (the default)", kind: "channel", tls: true },
-  { name: "nats", title: "NATS core, plaintext", kind: "peer", tls: false, package: "@nats-io/transport-node" },
+  { name: "nats", title: "NATS core, plaintext", kind: "peer", tls: false, package: "@nats-io/transport-node", needs: "nats" },
   { name: "moleculer", title: "moleculer, TCP transporter, JSON, plaintext", kind: "peer", tls: false, package: "moleculer" },
+  { name: "tribes", title: "Apache Tribes, plaintext", kind: "peer", tls: false, needs: "tribes" },
+  { name: "tribes-order", title: "Apache Tribes, OrderInterceptor, plaintext", kind: "peer", tls: false, needs: "tribes", oneIn: 20 },
 ] as const satisfies readonly Carrier[];
 export type CarrierName = (typeof CARRIERS)[number]["name"];
 
@@ -37,9 +47,11 @@ export interface Orders {
   readonly name: string;
   /** For a sender: where the receivers are. */
   readonly targets: ReadonlyArray<{ readonly name: string; readonly address: string }>;
-  /** Where a server is, for who needs one. */
+  /** Where a server, or a program, is, for who needs one. */
   readonly server: string;
   readonly messages: number;
+  /** How long to warm up at least; used by who has a compiler that takes its time. */
+  readonly warmUpMs: number;
   /** How many of each operation, one at a time; with more at a time four times as many. */
   readonly echoes: number;
   readonly bytes: number;
@@ -58,7 +70,8 @@ export interface Times {
 /** What a process says. */
 export type Report =
   | { readonly kind: "listening"; readonly address: string }
-  | { readonly kind: "done"; readonly broadcastMs: number; readonly times: readonly Times[] }
-  /** How many broadcast messages a receiver was given; it was asked. */
-  | { readonly kind: "received"; readonly messages: number }
+  /** `sent`: broadcasts, with those of the warm-up. */
+  | { readonly kind: "done"; readonly sent: number; readonly broadcastMs: number; readonly times: readonly Times[] }
+  /** How many broadcast messages a receiver was given, and how many of them after one that was sent later, where that was counted; it was asked. */
+  | { readonly kind: "received"; readonly messages: number; readonly disordered?: number }
   | { readonly kind: "failed"; readonly message: string };

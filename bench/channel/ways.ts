@@ -13,5 +13,6 @@ export interface Way {
 /** How a carrier is used. Those of peers are loaded only here: their packages may be missing. */
 export async function wayOf(carrier: CarrierName): Promise<Way> {
   if (carrier === "nats" || carrier === "moleculer") return (await import(`../peers/${carrier}.mjs`)) as Way;
+  if (carrier.startsWith("tribes")) throw new Error(`${carrier} runs in processes of its own`);
   return carrier.startsWith("raw") ? { listen: listenRaw, dial: dialRaw } : { listen: listenMember, dial: dialMembers };
 }

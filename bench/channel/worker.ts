@@ -21,7 +21,8 @@ async function run(orders: Orders): Promise<void> {
     return;
   }
   const lines = await way.dial(orders);
-  await broadcast(lines, Math.ceil(orders.messages * WARM_UP));
+  const warmUp = Math.ceil(orders.messages * WARM_UP);
+  await broadcast(lines, warmUp);
   const broadcastMs = await broadcast(lines, orders.messages);
   const times: Times[] = [];
   for (const operation of OPERATIONS) {
@@ -29,7 +30,7 @@ async function run(orders: Orders): Promise<void> {
     if (work === undefined) continue;
     for (const lanes of LANES) times.push({ operation, lanes, ...(await repeat(work, lanes, lanes === 1 ? orders.echoes : 4 * orders.echoes)) });
   }
-  report({ kind: "done", broadcastMs, times });
+  report({ kind: "done", sent: warmUp + orders.messages, broadcastMs, times });
 }
 
 /** From the first message until every receiver has said that it has handled one that was sent after the last. */

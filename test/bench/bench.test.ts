@@ -69,7 +69,7 @@ describe("the options of npm run bench", () => {
   it("are everything by default", () => {
     const options = readOptions([]);
     assert.deepEqual(options?.benchmarks, ["failover", "cut", "beats", "fence", "channel", "contexts"]);
-    assert.ok(options.stores.includes("sqlite") && options.peers.includes("etcd3") && ["nats", "redis", "yjs"].every((name) => options.peers.includes(name)));
+    assert.ok(options.stores.includes("sqlite") && options.peers.includes("etcd3") && ["nats", "tribes", "tribes-order", "redis", "yjs"].every((name) => options.peers.includes(name)));
   });
 
   it("choose", () => {

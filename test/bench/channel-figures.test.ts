@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { delivered, overRounds, p50Of, ratioOverRounds, targetsOf } from "../../bench/channel/figures.ts";
 import type { ChannelRow } from "../../bench/channel/figures.ts";
 import type { Round } from "../../bench/channel/rounds.ts";
+import { channelText } from "../../bench/channel/text.ts";
 
 describe("the figures of the channel's benchmark", () => {
   const round = (deliveredPerSecond: number, p50Us: number): Round => ({
@@ -33,4 +34,21 @@ describe("the figures of the channel's benchmark", () => {
   });
 
   it("are no targets for carriers that were not measured", () => assert.deepEqual(targetsOf([{ carrier: "raw-tcp", rounds: [round(1, 1)] }]), []));
+
+  describe("beside Apache Tribes", () => {
+    const text = (more: readonly ChannelRow[]) => channelText({ benchmark: "channel", bytes: 1, messages: 1, echoes: 1, rows: [...rows([round(80, 10), round(90, 10)], [round(100, 10), round(100, 10)]), ...more], targets: [], peers: [], leftOut: [] });
+
+    it("are of the same rounds, where it was measured", () => {
+      const tribes = [40, 30].map((deliveredPerSecond) => ({ ...round(deliveredPerSecond, 10), disordered: deliveredPerSecond / 100 }));
+      const told = text([{ carrier: "tribes", rounds: tribes }]);
+      assert.match(told, /\| asynchronous \| 30 \[30–40\] % out of order \| 30 \| 80 \| 2 \[2–3\] \|/);
+      assert.ok(told.includes("measured in this run") && !told.includes("not from this run") && !told.includes("68,595"));
+      assert.ok(!told.includes("| USE_ACK") && !told.includes("| asynchronous, OrderInterceptor"), "what was not measured");
+    });
+
+    it("are of another machine where it was not, and say so", () => {
+      const told = text([]);
+      assert.ok(told.includes("**not from this run**") && told.includes("| asynchronous | 86–93 % out of order | 68,595 |") && told.includes("| USE_ACK | kept |"));
+    });
+  });
 });
