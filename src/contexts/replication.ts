@@ -220,7 +220,15 @@ export class Replication implements ContextsLink {
     await this.#begun.promise; // it may come from the store
     const [path = "", key = ""] = after.split("\n");
     const { shared } = this.#contexts.trees;
-    for (const page of encodeChanges(() => shared.floor, shared.changes(undefined, { path, key }), PAGE_BYTES)) yield { bytes: page.bytes, cursor: `${page.path}\n${page.key}` };
+    let cursor = after;
+    let told: number | undefined;
+    for (const page of encodeChanges(() => shared.floor, shared.changes(undefined, { path, key }), PAGE_BYTES)) {
+      cursor = `${page.path}\n${page.key}`;
+      told = shared.floor;
+      yield { bytes: page.bytes, cursor };
+    }
+    // Also where nothing is left: what was forgotten meanwhile must not come back with who was away.
+    if (told !== shared.floor) yield { bytes: new ChangesWriter(shared.floor).bytes(), cursor: cursor === "" ? "\n" : cursor };
   }
 
   #applyPage({ bytes }: StatePage): void {

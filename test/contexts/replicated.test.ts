@@ -295,6 +295,19 @@ describe("what a fault left", () => {
     for (const { contexts } of group.nodes) assert.deepEqual(content(contexts), {});
   });
 
+  it("does not come back with who was away when all of it was removed, and that forgotten", async () => {
+    const { group, all, config } = await three(35, { tombstoneMs: 30_000, repairMs: 5_000 });
+    config.set("a", 1);
+    await group.during(config.flush());
+    const returning = group.rejoin(all[2], 100_000);
+    await group.during(all[0].contexts.remove("config"));
+    await group.clock.advance(60_000);
+    assert.equal(all[0].contexts.stats.tombstones, 0);
+    await group.during(returning);
+    await group.clock.advance(10_000);
+    for (const { contexts } of all) assert.deepEqual(content(contexts), {});
+  });
+
   it("is not forgotten while a member of the group may not know that it was deleted", async () => {
     const { group, all, config } = await three(32, { tombstoneMs: 30_000, repairMs: 5_000 });
     config.set("a", 1);
