@@ -44,8 +44,8 @@ interface Reign {
   succession: Succession | undefined;
   timer: Timer | undefined;
   last: Position;
-  /** Nothing of the order had come to this member: what it fetches may be for others. */
-  readonly isNew: boolean;
+  /** Nothing of the order has come to this member: what it fetches may be for others. */
+  isNew: boolean;
 }
 
 /** An outcome for a sender that may be in no view of this member yet. */
@@ -363,7 +363,10 @@ export class OrderedTopic {
         if (word.epoch !== reign?.epoch || reign.succession === undefined) return undefined;
         const entry = entryOf(word, this.#dueMs(deadlineMs));
         const taking = this.#log.take(entry);
-        if (taking !== "duplicate" && (!reign.isNew || entry.content.view >= this.#since)) void this.#handle(entry, taking === "take-after-gap", deadlineMs);
+        // A new member begins with the first message whose sender knew of it, and from there on has all, as everybody has them.
+        if (taking === "duplicate" || (reign.isNew && entry.content.view < this.#since)) return undefined;
+        reign.isNew = false;
+        void this.#handle(entry, taking === "take-after-gap", deadlineMs);
         return undefined;
       }
       case "outcome":
