@@ -164,13 +164,16 @@ export class Artifacts {
     this.#taken.delete(digest);
   }
 
-  /** Removes all that nobody needs; whether it is needed is asked when it is its turn. */
+  /** Removes all that nobody needs, and what a transfer left that was called off before the whole was given here; whether it is needed is asked when it is its turn. */
   keepOnly(isNeeded: (digest: string) => boolean): Promise<void> {
     return this.#inTurn(async () => {
-      for (const name of await readdir(this.#folder)) {
+      const names = await readdir(this.#folder);
+      for (const name of names) {
         const digest = name.replace(PART, "");
-        if (!DIGEST.test(digest) || this.#taken.has(digest) || isNeeded(digest)) continue;
-        this.#verified.delete(digest);
+        if (!DIGEST.test(digest)) continue;
+        const isLeft = name !== digest && names.includes(digest) && !this.#coming.has(digest);
+        if (!isLeft && (this.#taken.has(digest) || isNeeded(digest))) continue;
+        if (!isLeft) this.#verified.delete(digest);
         await rm(join(this.#folder, name), { force: true });
       }
     });

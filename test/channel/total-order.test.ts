@@ -59,6 +59,29 @@ describe("a topic in total order", () => {
     }
   });
 
+  it("is handled without holes by a new member that becomes the sequencer before anything has come to it", async () => {
+    const members = new Members(353, { totalOrder: ["ledger"], maxRetries: 1_000 });
+    const { network, clock } = members;
+    const [a, b] = (await members.start(2)) as [TestMember, TestMember];
+    await clock.advance(100);
+    network.cut(b.node, a.node);
+    void b.channel.send("ledger", "sent first", { mode: "async", deadlineMs: 60_000 });
+    await clock.advance(10);
+    const c = await members.add();
+    const seen: unknown[] = [];
+    c.channel.listen("ledger", (message) => void seen.push(message.value()));
+    network.cut(a.node, c.node);
+    members.publish([a, b, c]);
+    void a.channel.send("ledger", "has the first place", { mode: "async", deadlineMs: 60_000 });
+    await clock.advance(10);
+    network.heal(b.node, a.node);
+    await clock.advance(500);
+    network.vanish(a.node);
+    members.publish([c, b]);
+    await clock.advance(5_000);
+    assert.deepEqual(seen, ["has the first place", "sent first"]);
+  });
+
   it("is handled in that order by the sequencer too, which sends more than it may keep", async () => {
     for (const bounds of [{ awaited: 1 }, { awaited: 3 }, { keptBytes: 200 }]) {
       const { members, all, seen } = await three(351, bounds);

@@ -19,6 +19,20 @@ async function store(maxBytes = 100): Promise<{ readonly artifacts: Artifacts; r
 }
 
 describe("artifacts on disk", () => {
+  it("have no part beside the whole for longer than somebody fetches it", async () => {
+    const { artifacts, folder } = await store();
+    const { digest } = await artifacts.take(bytes("one"));
+    writeFileSync((await artifacts.part(digest)).path, "on");
+    const fetched = Promise.withResolvers<void>();
+    const fetching = artifacts.alone(digest, new AbortController().signal, () => fetched.promise);
+    await artifacts.keepOnly(() => true);
+    assert.equal(readdirSync(folder).length, 2);
+    fetched.resolve();
+    await fetching;
+    await artifacts.keepOnly(() => true);
+    assert.deepEqual(readdirSync(folder), [digest]);
+  });
+
   it("stay from when they are taken in until they are let go, whatever is tidied up meanwhile", async () => {
     const { artifacts, folder } = await store();
     const tidying = Array.from({ length: 20 }, () => artifacts.keepOnly(() => false));

@@ -244,6 +244,13 @@ export const channelMutants: readonly Mutant[] = [
     changes: [{ file: ORDER_SENDER, from: "      else if (complete || !message.submitted)", to: "      else if (complete || message.n > 0)" }],
   },
   {
+    name: "order-has-holes-for-a-new-sequencer",
+    wrong: "A member that is new to the order and becomes the sequencer leaves out each message whose sender did not know of it, also behind one that it has handled.",
+    profile: "order",
+    survives: { why: "A new member has to become the sequencer before anything of the order has come to it, and somebody to have sent a message before that one joined which got its place after one that was sent later: one seed of five hundred.", foundBy: "test/channel/total-order.test.ts" },
+    changes: [{ file: ORDERED_TOPIC, from: "        reign.isNew = false;\n", to: "" }],
+  },
+  {
     name: "order-given-up-at-a-failover",
     wrong: "What was on its way when a sequencer died is forgotten by its sender.",
     profile: "order",
