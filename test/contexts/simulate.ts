@@ -51,6 +51,13 @@ interface Knowledge {
   readonly base: Removals;
 }
 
+/** A write that succeeded on a version. */
+interface Winner {
+  readonly value: string;
+  /** The members at that moment: their incarnations. */
+  readonly knownBy: ReadonlySet<string>;
+}
+
 interface Removal {
   readonly path: string;
   readonly base: Removals;
@@ -61,7 +68,7 @@ interface Removal {
 /**
  * Three to five members whose clocks differ, that write, create, remove and decide, on a network that cuts, breaks, delays, loses and doubles, while others join, leave and die; every now and then it is quiet for long enough that what was deleted may be forgotten. In two of five stories contexts are removed and made again all the time, by several at once, and clocks differ by more than deletions are remembered. Of one seed always the same story.
  *
- * Judged: all trees are equal at the end, and so is, where they are durable, the one of a member that starts after all have stopped, one after the other or at once; a property has no other value than one that was written into it, and not one that was deleted, or removed, before it by somebody who had seen it, nor one that was written without knowledge of a removal; what was deleted or removed is gone at once where it was done; of all writes on one version one is told that it succeeded; no message of a flush has a property that was not touched, or has one twice, and no other message to all has any property but the one that was decided.
+ * Judged: all trees are equal at the end, and so is, where they are durable, the one of a member that starts after all have stopped, one after the other or at once; a property has no other value than one that was written into it, and not one that was deleted, or removed, before it by somebody who had seen it, nor one that was written without knowledge of a removal; what was deleted or removed is gone at once where it was done; of all writes on one version one is told that it succeeded, as long as somebody is left who was there; no message of a flush has a property that was not touched, or has one twice, and no other message to all has any property but the one that was decided.
  */
 export async function simulate(seed: number): Promise<Story> {
   const isPatient = seed % 4 === 1; // connections that outlive a long silence carry what is older than deletions are remembered
@@ -72,7 +79,7 @@ export async function simulate(seed: number): Promise<Story> {
   const complaints: string[] = [];
   const count = { flushes: 0, faults: 0, joins: 0, deaths: 0, rejoins: 0, removals: 0, remade: 0, removedUnderWrite: 0, floors: 0, decided: 0, undecided: 0, slowWays: 0, sent: 0 };
   const written = new Map<string, Set<string>>();
-  const winners = new Map<string, string[]>();
+  const winners = new Map<string, Winner[]>();
   /** By path and version: of properties, and, with no key, of creations. */
   const knowledge = new Map<string, Knowledge>();
   const removed: Removal[] = [];
@@ -206,7 +213,7 @@ export async function simulate(seed: number): Promise<Story> {
         // That of a property that is not there is no name: it may be made and deleted again and again.
         if (ifVersion === null) return;
         const name = `${path} ${key} ${ifVersion}`;
-        winners.set(name, [...(winners.get(name) ?? []), String(value)]);
+        winners.set(name, [...(winners.get(name) ?? []), { value: String(value), knownBy: new Set(group.nodes.map((each) => each.incarnation)) }]);
       }),
     );
   };
@@ -400,11 +407,17 @@ function* unrestOf({ nodes }: Group, open: number): Generator<string> {
   if (open > 0) yield `${open} things that were asked for have not come to an end`;
 }
 
-function judge(group: Group, written: ReadonlyMap<string, ReadonlySet<string>>, winners: ReadonlyMap<string, readonly string[]>, complaints: string[]): void {
+function judge(group: Group, written: ReadonlyMap<string, ReadonlySet<string>>, winners: ReadonlyMap<string, readonly Winner[]>, complaints: string[]): void {
   for (const [path, properties] of Object.entries(content(group.nodes[0]?.contexts as Contexts))) {
     for (const [key, value] of Object.entries(properties)) if (written.get(`${path} ${key}`)?.has(String(value)) !== true) complaints.push(`${path}.${key} is ${String(value)}, which nobody wrote there`);
   }
-  for (const [name, all] of winners) if (all.length > 1) complaints.push(`${all.join(" and ")} both succeeded on ${name}`);
+  for (const [name, all] of winners) {
+    for (const [at, { value, knownBy }] of all.entries()) {
+      // If nobody who was there is left, it is lost with them but for what the store had, which is written behind.
+      const again = all.slice(at + 1).find((later) => [...knownBy].some((each) => later.knownBy.has(each)));
+      if (again !== undefined) complaints.push(`${value} and ${again.value} both succeeded on ${name}`);
+    }
+  }
 }
 
 /** What stands though whoever wrote it did not know that its context, or one above it, was removed. */
