@@ -110,16 +110,20 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "artifacts-never-removed",
     wrong: "Whole artifacts to which no record refers stay on disk.",
-    changes: [{ file: ARTIFACTS, from: "if (!DIGEST.test(digest) ||", to: "if (DIGEST.test(name) ||" }],
+    changes: [{ file: ARTIFACTS, from: "if (!isLeft && (this.#taken", to: "if (DIGEST.test(name) || (this.#taken" }],
   },
   {
     name: "parts-never-removed",
     wrong: "Parts of artifacts that nobody goes on fetching stay on disk.",
-    changes: [{ file: ARTIFACTS, from: "if (!DIGEST.test(digest) ||", to: "if (!DIGEST.test(name) ||" }],
+    changes: [{ file: ARTIFACTS, from: "if (!isLeft && (this.#taken", to: "if (name !== digest || (this.#taken" }],
   },
   {
     name: "part-beside-the-whole-stays",
     wrong: "A part of an artifact stays on disk though the whole is there.",
-    changes: [{ file: FETCH, from: "return await artifacts.dropPart(digest);", to: "return;" }],
+    survives: { why: "A transfer has to be called off half-way, and the same bytes to be deployed from that node before anybody goes on with it: about one seed of a thousand.", foundBy: "test/farm/artifacts.test.ts" },
+    changes: [
+      { file: FETCH, from: "return await artifacts.dropPart(digest);", to: "return;" },
+      { file: ARTIFACTS, from: "const isLeft = name !== digest &&", to: "const isLeft = name.length < 0 &&" },
+    ],
   },
 ];
