@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { bytesCodec, DEEPEST_JSON, jsonCodec } from "../../src/channel/index.ts";
 import type { Schema, SendReport } from "../../src/channel/index.ts";
 import { isTribuneError } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 import { bytes, Members } from "./members.ts";
 import type { TestMember } from "./members.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { FlowReceiver, Outbox, SequenceWindow } from "../../src/channel/index.ts";
 import type { GivenUp } from "../../src/channel/index.ts";
 import { isTribuneError, seededRandom } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 
 const LIMITS = { keptBytes: 1_000_000, awaited: 1_000, maxRetries: 1_000 };
 const ASYNC = { bytes: 1, deadlineMs: Infinity, awaited: false };

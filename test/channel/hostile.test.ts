@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { encodeWord } from "../../src/channel/messages.ts";
 import { encodeRpc } from "../../src/channel/rpc-words.ts";
 import { seededRandom, silentLogger } from "../../src/kernel/index.ts";
 import type { Link } from "../../src/transport/index.ts";
+import { fc } from "../support/properties.ts";
 import { bytes, Members, text } from "./members.ts";
 import { encodeMessageHead } from "./words.ts";
 import type { TestMember } from "./members.ts";

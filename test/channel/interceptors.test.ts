@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, it } from "node:test";
 import { deflateRawSync } from "node:zlib";
-import fc from "fast-check";
 import { compress, counters, trace } from "../../src/channel/index.ts";
 import type { ChannelOptions, Interceptor, SendReport } from "../../src/channel/index.ts";
 import { Pipeline } from "../../src/channel/interceptors.ts";
 import { isTribuneError } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 import { bytes, Members, text } from "./members.ts";
 import type { TestMember } from "./members.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { codeOf, decodeWord, encodeWord } from "../../src/channel/messages.ts";
 import type { GapWord, HandledWord, MessageWord, OutcomeWord, ReceivedWord } from "../../src/channel/messages.ts";
 import { isTribuneError, TribuneError } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 import { encodeMessageHead } from "./words.ts";
 
 const topic = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$/);

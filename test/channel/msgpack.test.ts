@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { decode, encode } from "@msgpack/msgpack";
-import fc from "fast-check";
 import { checkPacked, msgpackCodec } from "../../src/channel/msgpack.ts";
 import { isTribuneError } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 import { Members } from "./members.ts";
 import type { TestMember } from "./members.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { NumberMap } from "../../src/channel/number-map.ts";
+import { fc } from "../support/properties.ts";
 
 describe("a map of numbers", () => {
   const number = fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 1, max: 20 }).map((n) => n * 4_096), fc.integer({ min: 2 ** 48 - 40, max: 2 ** 48 - 1 }));

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { comparePositions, OrderLog, START } from "../../src/channel/index.ts";
 import type { Entry, Position } from "../../src/channel/index.ts";
 import { OrderSender } from "../../src/channel/order-sender.ts";
@@ -9,6 +8,7 @@ import type { OrderWord } from "../../src/channel/order-words.ts";
 import { Owed } from "../../src/channel/owed.ts";
 import { Succession } from "../../src/channel/succession.ts";
 import { isTribuneError } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 
 interface Content {
   readonly view: number;

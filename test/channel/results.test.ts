@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { Delivery, gather, repliesNeeded } from "../../src/channel/index.ts";
 import type { DeliveryResult } from "../../src/channel/index.ts";
+import { fc } from "../support/properties.ts";
 
 const DELIVERED: DeliveryResult = { status: "delivered" };
 

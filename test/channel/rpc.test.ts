@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { Moved } from "../../src/channel/index.ts";
 import type { Reply, RequestReport } from "../../src/channel/index.ts";
 import { decodeRpc, encodeRpc } from "../../src/channel/rpc-words.ts";
 import type { RpcWord } from "../../src/channel/rpc-words.ts";
 import { isTribuneError } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 import { Members } from "./members.ts";
 import type { TestMember } from "./members.ts";
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { afterRound, giverOrder } from "../../src/channel/index.ts";
 import type { SharedState, StateOptions, StatePage, StateProgress } from "../../src/channel/index.ts";
 import { decodePage, decodeWanted, encodePage, encodeWanted } from "../../src/channel/state-words.ts";
 import { isTribuneError, seededRandom } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 import { Members, text } from "./members.ts";
 import type { TestMember } from "./members.ts";
 

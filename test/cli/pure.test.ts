@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { duration } from "../../src/cli/duration.ts";
 import { checkRows } from "../../src/cli/demo/play.ts";
 import { failureLine } from "../../src/cli/failure.ts";
@@ -12,6 +11,7 @@ import { fit, safeJson, safeText } from "../../src/cli/safe-text.ts";
 import { Secrets } from "../../src/cli/secrets.ts";
 import { table } from "../../src/cli/table.ts";
 import { TribuneError } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 
 // oxlint-disable-next-line no-control-regex
 const ACTS = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/u;

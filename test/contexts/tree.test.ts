@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { Digests } from "../../src/contexts/digest.ts";
 import { compareInventory, differing, pick, takeInventory } from "../../src/contexts/repair.ts";
 import { NO_REMOVALS, Tree } from "../../src/contexts/tree.ts";
@@ -9,6 +8,7 @@ import { compareVersions, NEVER, TICKS_PER_MS, VersionClock } from "../../src/co
 import type { Version } from "../../src/contexts/version.ts";
 import { decodeChanges, encodeChanges } from "../../src/contexts/words.ts";
 import { seededRandom } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 
 const at = (time: number, member = "a"): Version => ({ time, member });
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { exclusion } from "../../src/contexts/exclusion.ts";
 import { checkKey, checkPath } from "../../src/contexts/names.ts";
 import { contextsSettings } from "../../src/contexts/options.ts";
 import { decodeValue, encodeValue } from "../../src/contexts/values.ts";
+import { fc } from "../support/properties.ts";
 
 const encode = (value: unknown) => encodeValue(value, "config: limits", 1_000);
 

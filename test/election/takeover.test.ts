@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { contestStep, termStands } from "../../src/election/index.ts";
 import { declareDeferMs, rankDeferMs } from "../../src/election/takeover.ts";
 import type { Contest } from "../../src/election/index.ts";
@@ -8,6 +7,7 @@ import { observedWaitMs } from "../../src/presence/index.ts";
 import type { Observation } from "../../src/presence/index.ts";
 import type { ElectionRow } from "../../src/store/index.ts";
 import { electionRow, observation } from "../support/rows.ts";
+import { fc } from "../support/properties.ts";
 
 const NOW = 100_000;
 const row = (over: Partial<ElectionRow> = {}): ElectionRow => electionRow({ token: 5, ...over });

@@ -4,10 +4,10 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import fc from "fast-check";
 import { packDirectory } from "../../src/farm/tar.ts";
 import { decodeHeader, encodeHeader } from "../../src/farm/tar-header.ts";
 import { unpack } from "../../src/farm/unpack.ts";
+import { fc } from "../support/properties.ts";
 import { archive } from "./archive.ts";
 import type { RawEntry } from "./archive.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import type { AppRecord, Wish } from "../../src/farm/index.ts";
 import { seededRandom } from "../../src/kernel/index.ts";
+import { fc } from "../support/properties.ts";
 import { beginning, BrokenPromise, CORE, keyOf, moves, release, settle } from "./model.ts";
 import type { Budget, Core, State } from "./model.ts";
 

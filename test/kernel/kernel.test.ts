@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { backoffMs, checkName, Complaints, Elapsed, Events, isTribuneError, Lifecycle, LONGEST_NAME, nearest, nodeNameFrom, seededRandom, shown, TribuneError, withDeadline } from "../../src/kernel/index.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
+import { fc } from "../support/properties.ts";
 
 describe("Elapsed", () => {
   it("never runs more slowly than the monotonic clock, nor than sleep, whatever the wall clock does", async () => {

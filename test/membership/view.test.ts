@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { buildView, diffViews, mustWait, planDeaths, planView, presentView } from "../../src/membership/index.ts";
 import { viewSpacingMs } from "../../src/membership/view.ts";
 import type { Observation } from "../../src/presence/index.ts";
 import type { MemberRow, PresenceRow, StoredView } from "../../src/store/index.ts";
 import { observation, presenceRow } from "../support/rows.ts";
+import { fc } from "../support/properties.ts";
 
 const presence = (incarnation: string, over: Partial<PresenceRow> = {}): PresenceRow => presenceRow({ incarnation, node: `n${incarnation}`, joinOrder: Number.parseInt(incarnation, 36), ...over });
 const details = (row: PresenceRow): MemberRow => ({ incarnation: row.incarnation, node: row.node, state: row.state, metadata: "{}", metadataVersion: row.metadataVersion, joinOrder: row.joinOrder, joinedAtMs: 0, deadReason: row.state === "dead" ? "left" : null, observer: row.observer });

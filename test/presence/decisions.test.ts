@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { Complaints, isTribuneError } from "../../src/kernel/index.ts";
 import { observe, restarted } from "../../src/presence/observation.ts";
 import { checkTiming, deathStep, Facts, observedWaitMs, PRESETS, trustMs, worstFailoverMs } from "../../src/presence/index.ts";
@@ -8,6 +7,7 @@ import { defaultStopBudgetMs } from "../../src/presence/timing.ts";
 import type { LookReply } from "../../src/store/index.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { electionRow, presenceRow as row } from "../support/rows.ts";
+import { fc } from "../support/properties.ts";
 
 const reply = (over: Partial<LookReply> = {}): LookReply => ({ storeTimeMs: 0, epoch: "e1", generation: 1, electionsVersion: 0, elections: [], viewVersion: 0, view: null, presence: [], longestLeaseMs: 4_000, ...over });
 

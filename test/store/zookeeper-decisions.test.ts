@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { isTribuneError } from "../../src/kernel/index.ts";
 import { EVENTS_KEPT } from "../../src/store/index.ts";
 import type { JoinInput } from "../../src/store/index.ts";
@@ -16,6 +15,7 @@ import { claim, createElection, evict, leave, makeGroup, oldestKept, pause, resi
 import type { Place } from "../../src/store/zookeeper/statements.ts";
 import { StoreClock } from "../../src/store/zookeeper/store-clock.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
+import { fc } from "../support/properties.ts";
 
 const PLACE: Place = { paths: pathsBelow("/tribune").group("g"), group: "g", epoch: { epoch: "one", number: 1 }, acl: OPEN_ACL };
 const JOIN: JoinInput = { incarnation: "i1", node: "n1", leaseMs: 1_000, metadata: "{}", settings: "s" };

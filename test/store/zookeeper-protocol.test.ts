@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { answerChallenge } from "../../src/store/zookeeper/client/digest-md5.ts";
 import { factsOf } from "../../src/store/zookeeper/client/four-letters.ts";
 import { FrameReader } from "../../src/store/zookeeper/client/frames.ts";
 import { JuteError, JuteReader, JuteWriter } from "../../src/store/zookeeper/client/jute.ts";
 import { decodeAnswer, decodeConnect, decodeReply, decodeWatchEvent, encodeConnect, encodeRequest, isRefusal } from "../../src/store/zookeeper/client/records.ts";
 import type { Request } from "../../src/store/zookeeper/client/records.ts";
+import { fc } from "../support/properties.ts";
 
 const anyInt = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
 const anyLong = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });

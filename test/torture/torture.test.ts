@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
-import { randomInt } from "node:crypto";
 import { rmSync } from "node:fs";
 import { describe, it } from "node:test";
 import type { TestContext } from "node:test";
 import { requireOrSkip } from "../support/required.ts";
+import { FIRST_SEED } from "../support/seed.ts";
 import type { TortureOptions } from "./options.ts";
 import { NoServer } from "./place.ts";
 import { planText, resultText } from "./report.ts";
 import { torture } from "./torture.ts";
 import type { TortureResult } from "./torture.ts";
 
-/** A short run with a new seed, which is printed: `npm run torture -- --seed N …` does the same faults again. */
+/** A short run. Its seed is printed: `npm run torture -- --seed N …` does the same faults again. */
 const SHORT: TortureOptions = {
   store: "sqlite",
   durationMs: 20_000,
-  seed: 0,
+  seed: FIRST_SEED,
   nodes: 4,
   leaseMs: 2_000,
   beatMs: 400,
@@ -26,7 +26,7 @@ const SHORT: TortureOptions = {
 };
 
 function run(t: TestContext, options: Partial<TortureOptions>): Promise<TortureResult> {
-  const all = { ...SHORT, seed: randomInt(2 ** 32 - 1), ...options };
+  const all = { ...SHORT, ...options };
   return torture(all, { plan: (plan, place) => t.diagnostic(planText(plan.slice(0, 12), place.label, all)), progress: () => undefined }, t.signal);
 }
 

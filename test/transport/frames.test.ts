@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { isTribuneError, seededRandom } from "../../src/kernel/index.ts";
 import { Assembly } from "../../src/transport/assembly.ts";
 import { HEADER_BYTES, PIECE, PIECE_BYTES, PieceReader, writeHeader, writeUint32 } from "../../src/transport/frames.ts";
@@ -8,6 +7,7 @@ import { NO_HEAD, SendQueues } from "../../src/transport/send-queues.ts";
 import type { Batch } from "../../src/transport/send-queues.ts";
 import { FIRST_BULK_STREAM } from "../../src/transport/index.ts";
 import { costOf, ReceiveWindows } from "../../src/transport/windows.ts";
+import { fc } from "../support/properties.ts";
 
 const LIMITS = { maxFrameBytes: 2 ** 20, windowBytes: 2 ** 18, assemblyBytes: 2 ** 21, streamQueueBytes: 2 ** 22, queueBytes: 2 ** 24 };
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { isTribuneError } from "../../src/kernel/index.ts";
 import { admit, recognize } from "../../src/transport/admission.ts";
 import type { Standing } from "../../src/transport/admission.ts";
 import { encodeHello, encodeRefusal, encodeWelcome, LONGEST_HELLO, PREAMBLE_BYTES, readAnswer, readHello } from "../../src/transport/hello.ts";
 import type { Hello } from "../../src/transport/hello.ts";
+import { fc } from "../support/properties.ts";
 
 const A = { group: "billing", node: "node-a", incarnation: "aaaa", address: "10.0.0.1:4000" };
 const B = { group: "billing", node: "node-b", incarnation: "bbbb", address: "10.0.0.2:4000" };

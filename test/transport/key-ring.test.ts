@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { isTribuneError, seededRandom, systemRandom } from "../../src/kernel/index.ts";
 import { activateKey, decodeRing, encodeRing, HeldKeys, introduceKey, newRing, retireKey } from "../../src/transport/index.ts";
 import type { RingDocument } from "../../src/transport/index.ts";
+import { fc } from "../support/properties.ts";
 
 const states = (ring: RingDocument) => ring.keys.map(({ state }) => state);
 const idAt = (ring: RingDocument, at: number) => ring.keys[at]?.id ?? "";
