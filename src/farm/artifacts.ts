@@ -189,7 +189,7 @@ export class Artifacts {
 /** SHA-256 of a file, streaming. */
 export async function digestOf(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
-  for await (const piece of createReadStream(path, AT_ONCE) as AsyncIterable<Buffer>) {
+  for await (const piece of piecesOf(path)) {
     if (signal.aborted) throw abortError(signal, "verifying the artifact");
     hash.update(piece);
   }
@@ -198,9 +198,14 @@ export async function digestOf(path: string, signal: AbortSignal): Promise<strin
 
 function streamOf(source: ArtifactSource): readonly [bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, kind: "file" | "directory"] {
   if (source instanceof Uint8Array) return [[source], "file"];
-  if ("file" in source) return [createReadStream(source.file, AT_ONCE), "file"];
-  if ("tar" in source) return [createReadStream(source.tar, AT_ONCE), "directory"];
+  if ("file" in source) return [piecesOf(source.file), "file"];
+  if ("tar" in source) return [piecesOf(source.tar), "directory"];
   return [packDirectory(source.directory), "directory"];
+}
+
+/** Opens the file when the first piece is asked for: a stream that fails before anybody listens to it ends the process. */
+async function* piecesOf(path: string): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* createReadStream(path, AT_ONCE) as AsyncIterable<Buffer>;
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -31,6 +32,14 @@ describe("artifacts on disk", () => {
     await fetching;
     await artifacts.keepOnly(() => true);
     assert.deepEqual(readdirSync(folder), [digest]);
+  });
+
+  it("tell who gives a file that is not there, and nobody else: also where they cannot be written either", async () => {
+    const { artifacts, folder } = await store();
+    rmSync(folder, { recursive: true });
+    const file = join(home, "nowhere");
+    await assert.rejects(artifacts.take({ file }), { code: "ENOENT" });
+    await assert.rejects(stat(file), { code: "ENOENT" }); // by then a stream that was opened before anybody read it has failed, which ends the process
   });
 
   it("stay from when they are taken in until they are let go, whatever is tidied up meanwhile", async () => {

@@ -7,12 +7,10 @@ import { closeSync, createReadStream, existsSync, mkdtempSync, openSync, rmSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { after, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import type { TestContext } from "node:test";
 import type { AppRecord, FarmStatus } from "../../src/farm/index.ts";
-import { postgresForTests } from "../support/postgres-server.ts";
-import type { TestPostgres } from "../support/postgres-server.ts";
-import { requireOrSkip } from "../support/required.ts";
+import { postgresForSuite } from "../support/postgres-suite.ts";
 import { until } from "./farms.ts";
 import type { MemberOrder, MemberState, MemberWords } from "./member.ts";
 
@@ -217,20 +215,10 @@ function sqliteIn(folder: string): Store {
 describe("members on SQLite", () => decisions(async () => sqliteIn));
 
 describe("members on PostgreSQL", () => {
-  let found: TestPostgres | { readonly missing: string };
-  before(async () => {
-    found = await postgresForTests();
-  });
-  after(async () => {
-    if (!("missing" in found)) await found.stop();
-  });
-
+  const postgres = postgresForSuite();
   decisions(async (t) => {
-    if ("missing" in found) {
-      requireOrSkip(t, "postgres", found.missing);
-      return undefined;
-    }
-    const server = found;
+    const server = postgres(t);
+    if (server === undefined) return undefined;
     const { name, url } = await server.createDatabase();
     const record = async () => {
       const [row] = await server.query("select body from tribune.documents where name = 'farm.app.app'", [], { database: name });

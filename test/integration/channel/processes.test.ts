@@ -2,11 +2,9 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import type { TestContext } from "node:test";
-import { postgresForTests } from "../../support/postgres-server.ts";
-import type { TestPostgres } from "../../support/postgres-server.ts";
-import { requireOrSkip } from "../../support/required.ts";
+import { postgresForSuite } from "../../support/postgres-suite.ts";
 import { Troupe } from "./troupe.ts";
 
 /** What all stores have to bring about; `place` answers the URL of a store of the test's own, or skips the test. */
@@ -65,17 +63,6 @@ describe("members on SQLite", () => {
 });
 
 describe("members on PostgreSQL", () => {
-  let found: TestPostgres | { readonly missing: string };
-  before(async () => {
-    found = await postgresForTests();
-  });
-  after(async () => {
-    if (!("missing" in found)) await found.stop();
-  });
-
-  exchanges(async (t) => {
-    if (!("missing" in found)) return (await found.createDatabase()).url;
-    requireOrSkip(t, "postgres", found.missing);
-    return undefined;
-  });
+  const postgres = postgresForSuite();
+  exchanges(async (t) => (await postgres(t)?.createDatabase())?.url);
 });

@@ -2,13 +2,11 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import type { TestContext } from "node:test";
 import { createCluster } from "../../../src/cluster/index.ts";
 import type { Contexts } from "../../../src/contexts/index.ts";
-import { postgresForTests } from "../../support/postgres-server.ts";
-import type { TestPostgres } from "../../support/postgres-server.ts";
-import { requireOrSkip } from "../../support/required.ts";
+import { postgresForSuite } from "../../support/postgres-suite.ts";
 
 /** Everything that a member's code can see. */
 function content(contexts: Contexts): Record<string, Record<string, unknown>> {
@@ -66,17 +64,6 @@ describe("what is durable on SQLite", () => {
 });
 
 describe("what is durable on PostgreSQL", () => {
-  let found: TestPostgres | { readonly missing: string };
-  before(async () => {
-    found = await postgresForTests();
-  });
-  after(async () => {
-    if (!("missing" in found)) await found.stop();
-  });
-
-  restarts(async (t) => {
-    if (!("missing" in found)) return (await found.createDatabase()).url;
-    requireOrSkip(t, "postgres", found.missing);
-    return undefined;
-  });
+  const postgres = postgresForSuite();
+  restarts(async (t) => (await postgres(t)?.createDatabase())?.url);
 });
