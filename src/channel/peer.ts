@@ -25,8 +25,9 @@ export interface PeerPorts {
   broken(detail: string): void;
 }
 
-/** How many messages may go without a word that they were received. */
-const RECEIVED_EVERY = 128;
+/** How many messages may go without a word that they were received; and how many bytes, a quarter of what may be kept: the sender has room again long before it must wait. */
+const RECEIVED_EVERY = 512;
+const RECEIVED_SHARE = 1 / 4;
 
 /** How long a received message may go without such a word, in milliseconds. */
 const RECEIVED_WITHIN_MS = 20;
@@ -53,6 +54,7 @@ export interface Flow {
   readonly arrived: Fifo<Arrived>;
   handling: boolean;
   unsaid: number;
+  unsaidBytes: number;
   saying: Timer | undefined;
   /** Messages that were handled, and of which the sender is told in one word when the current piece of work is done; 0: none. */
   firstHandled: number;
@@ -140,6 +142,7 @@ export class PeerFlows {
         arrived: new Fifo(),
         handling: false,
         unsaid: 0,
+        unsaidBytes: 0,
         saying: undefined,
         firstHandled: 0,
         lastHandled: 0,
@@ -317,7 +320,7 @@ export class PeerFlows {
       if (!flow.ordered) void this.#handle(flow, word, frame);
       else if (flow.handling) flow.arrived.push({ word, frame });
       else this.#handleInOrder(flow, word, frame);
-      this.#receivedSoon(flow);
+      this.#receivedSoon(flow, frame.bytes.length);
       return;
     }
     frame.link.consumed(frame);
@@ -325,7 +328,7 @@ export class PeerFlows {
     if (arrival !== "duplicate") return;
     const outcome = flow.receiver.outcomeOf(word.number);
     if (outcome !== undefined) this.#sayOutcome(flow, word.number, outcome);
-    else this.#receivedSoon(flow);
+    else this.#receivedSoon(flow, frame.bytes.length);
   }
 
   /** One after the other; without a promise as long as handlers finish at once. */
@@ -389,12 +392,14 @@ export class PeerFlows {
     const first = flow.firstHandled;
     if (first === 0) return;
     flow.firstHandled = 0;
-    flow.unsaid = 0;
+    flow.unsaid = flow.unsaidBytes = 0;
     this.#say(encodeWord({ kind: "handled", topic: flow.topic, ordered: flow.ordered, next: flow.receiver.next, first, last: flow.lastHandled }));
   }
 
-  #receivedSoon(flow: Flow): void {
-    if (++flow.unsaid >= RECEIVED_EVERY) return this.#sayReceived(flow);
+  /** `bytes` of a message came. */
+  #receivedSoon(flow: Flow, bytes: number): void {
+    flow.unsaidBytes += bytes;
+    if (++flow.unsaid >= RECEIVED_EVERY || flow.unsaidBytes >= this.#ports.limits.keptBytes * RECEIVED_SHARE) return this.#sayReceived(flow);
     flow.saying ??= this.#ports.clock.setTimer(RECEIVED_WITHIN_MS, () => {
       flow.saying = undefined;
       if (flow.unsaid > 0) this.#sayReceived(flow);
@@ -402,12 +407,12 @@ export class PeerFlows {
   }
 
   #sayReceived(flow: Flow): void {
-    flow.unsaid = 0;
+    flow.unsaid = flow.unsaidBytes = 0;
     this.#say(encodeWord({ kind: "received", topic: flow.topic, ordered: flow.ordered, next: flow.receiver.next }));
   }
 
   #sayOutcome(flow: Flow, number: number, outcome: Outcome): void {
-    flow.unsaid = 0;
+    flow.unsaid = flow.unsaidBytes = 0;
     this.#say(encodeWord({ kind: "outcome", topic: flow.topic, ordered: flow.ordered, next: flow.receiver.next, number, outcome }));
   }
 

@@ -266,6 +266,18 @@ describe("messages", () => {
     }
   });
 
+  it("that are large are told of before their sender has nothing more to keep, and not only in time", async () => {
+    const members = new Members(13);
+    const [a, b] = (await members.start(2)) as Three;
+    let handled = 0;
+    b.channel.listen("large", () => void handled++);
+    const beganMs = members.clock.monotonicMs();
+    for (let n = 0; n < 100; n++) await members.outcome(a.channel.send("large", new Uint8Array(400_000), { mode: "async" }));
+    await members.clock.advanceUntil(() => handled === 100, 10_000, "all of them");
+    const tookMs = members.clock.monotonicMs() - beganMs;
+    assert.ok(tookMs < 150, `${Math.round(tookMs)} ms`); // forty megabytes in words that come every 20 ms would take 400
+  });
+
   it("of one topic are not held up by a handler of another", async () => {
     const members = new Members(12);
     const [a, b] = (await members.start(2)) as Three;
