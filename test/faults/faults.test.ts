@@ -13,7 +13,7 @@ import { NoServer } from "./stores/no-server.ts";
 /** A short run. Its seed is printed: `npm run faults -- --seed N …` does the same faults again. */
 const SHORT: FaultOptions = {
   storeKind: "sqlite",
-  minutes: 0.2,
+  minutes: 0.15,
   seed: FIRST_SEED,
   nodes: 3,
   leaseMs: 2_000,
@@ -36,61 +36,27 @@ async function run(t: TestContext, options: Partial<FaultOptions>): Promise<RunR
   return result;
 }
 
+/** What can be done to each, in a short time. `needs`: whose servers. */
+const RUNS: ReadonlyArray<{ readonly on: string; readonly needs?: string; readonly storeKind: FaultOptions["storeKind"]; readonly only: FaultOptions["only"] }> = [
+  { on: "SQLite", storeKind: "sqlite", only: ["kill", "stop-long", "block", "file-lock", "disk-full"] },
+  { on: "PostgreSQL", needs: "postgres", storeKind: "postgres", only: ["kill", "cut", "cut-replies", "flap", "delay", "reorder", "terminate", "promote", "server-kill"] },
+  { on: "MariaDB", needs: "mariadb", storeKind: "mariadb", only: ["kill", "cut", "cut-requests", "stop-long", "loss", "terminate", "promote", "server-restart"] },
+  { on: "etcd", needs: "etcd", storeKind: "etcd", only: ["kill", "cut", "cut-replies", "stop-long", "flap", "promote", "server-kill", "server-restart"] },
+  { on: "three members of etcd", needs: "etcd", storeKind: "etcd-ensemble", only: ["kill", "member-kill", "member-stop", "minority", "majority"] },
+  { on: "ZooKeeper", needs: "zookeeper", storeKind: "zookeeper", only: ["kill", "cut", "cut-requests", "stop-long", "loss", "promote", "server-kill", "server-restart"] },
+  { on: "three servers of ZooKeeper", needs: "zookeeper", storeKind: "zookeeper-ensemble", only: ["kill", "member-kill", "member-stop", "minority", "majority"] },
+];
+
 describe("faults", () => {
-  it("on SQLite break no promise", async (t) => {
-    const { summary } = await run(t, { only: ["kill", "stop-long", "block", "file-lock", "disk-full"] });
-    assert.ok(summary.faults.length > 0);
-  });
-
-  it("on PostgreSQL break no promise", async (t) => {
-    try {
-      const { summary } = await run(t, { storeKind: "postgres", only: ["kill", "cut", "cut-replies", "flap", "delay", "reorder", "terminate", "promote", "server-kill"] });
-      assert.ok(summary.faults.length > 0);
-    } catch (error) {
-      if (!(error instanceof NoServer)) throw error;
-      requireOrSkip(t, "postgres", error.message);
-    }
-  });
-
-  it("on ZooKeeper break no promise", async (t) => {
-    try {
-      const { summary } = await run(t, { storeKind: "zookeeper", only: ["kill", "cut", "cut-requests", "stop-long", "loss", "promote", "server-kill", "server-restart"] });
-      assert.ok(summary.faults.length > 0);
-    } catch (error) {
-      if (!(error instanceof NoServer)) throw error;
-      requireOrSkip(t, "zookeeper", error.message);
-    }
-  });
-
-  for (const storeKind of ["etcd-ensemble", "zookeeper-ensemble"] as const) {
-    it(`on three servers, ${storeKind}, break no promise`, async (t) => {
+  for (const { on, needs, storeKind, only } of RUNS) {
+    it(`on ${on} break no promise`, async (t) => {
       try {
-        const { summary } = await run(t, { storeKind, only: ["kill", "member-kill", "member-stop", "minority", "majority"] });
+        const { summary } = await run(t, { storeKind, only });
         assert.ok(summary.faults.length > 0);
       } catch (error) {
-        if (!(error instanceof NoServer)) throw error;
-        requireOrSkip(t, storeKind === "etcd-ensemble" ? "etcd" : "zookeeper", error.message);
+        if (!(error instanceof NoServer) || needs === undefined) throw error;
+        requireOrSkip(t, needs, error.message);
       }
     });
   }
-
-  it("on MariaDB break no promise", async (t) => {
-    try {
-      const { summary } = await run(t, { storeKind: "mariadb", only: ["kill", "cut", "cut-requests", "stop-long", "loss", "terminate", "promote", "server-restart"] });
-      assert.ok(summary.faults.length > 0);
-    } catch (error) {
-      if (!(error instanceof NoServer)) throw error;
-      requireOrSkip(t, "mariadb", error.message);
-    }
-  });
-
-  it("on etcd break no promise", async (t) => {
-    try {
-      const { summary } = await run(t, { storeKind: "etcd", only: ["kill", "cut", "cut-replies", "stop-long", "flap", "promote", "server-kill", "server-restart"] });
-      assert.ok(summary.faults.length > 0);
-    } catch (error) {
-      if (!(error instanceof NoServer)) throw error;
-      requireOrSkip(t, "etcd", error.message);
-    }
-  });
 });

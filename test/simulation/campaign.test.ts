@@ -5,7 +5,7 @@ import type { ProfileName } from "../../src/testing/simulation/index.ts";
 import { FIRST_SEED as FIRST } from "../support/seed.ts";
 import { storyText, violationText } from "./story.ts";
 
-const SEEDS = Number(process.env["TRIBUNE_TEST_SEEDS"] ?? 96);
+const SEEDS = Number(process.env["TRIBUNE_TEST_SEEDS"] ?? 72);
 
 /** Worlds in which nothing happens prove nothing. How much has to happen in a world on average; some are quiet. */
 const LEAST = { events: 8_000, terms: 30, views: 15, asked: 30, simulatedMs: 200_000 };

@@ -13,7 +13,7 @@ import type { TortureResult } from "./torture.ts";
 /** A short run. Its seed is printed: `npm run torture -- --seed N …` does the same faults again. */
 const SHORT: TortureOptions = {
   store: "sqlite",
-  durationMs: 20_000,
+  durationMs: 15_000,
   seed: FIRST_SEED,
   nodes: 4,
   leaseMs: 2_000,
