@@ -23,6 +23,8 @@ export interface BenchOptions {
   readonly departures: readonly Departure[];
   /** Sizes of groups, and numbers of elections, that beats measures instead of its own. */
   readonly sizes: { readonly members: readonly number[]; readonly elections: readonly number[] } | undefined;
+  /** How long the channel's messages are. */
+  readonly bytes: number | undefined;
   /** Rounds of a thing of ours; of a peer. Each benchmark has defaults. */
   readonly runs: number | undefined;
   readonly peerRuns: number | undefined;
@@ -49,6 +51,7 @@ export const USAGE = `usage: npm run bench -- [${BENCHMARKS.join(" | ")} | all].
   --departure A,B  of ${DEPARTURES.join(", ")}: what failover measures (default: all)
   --members A,B    sizes of groups that beats measures (default: 1 to 2000), and
   --elections A,B  numbers of elections that one of two members leads; with one of the two options, only that is measured
+  --bytes N        how long the channel's messages are (default: 1024); of longer ones it sends fewer
   --runs N         rounds of each thing of ours (failover: 50; cut: 5; channel: 7; contexts: 3)
   --peer-runs N    rounds of each thing of a peer (failover: 10)
   --json FILE      results with every single measurement
@@ -74,6 +77,7 @@ export function readOptions(args: readonly string[]): BenchOptions | undefined {
     peers: names("--peers", values.peers, PEER_NAMES),
     departures: names("--departure", values.departure, DEPARTURES),
     sizes: values.members === undefined && values.elections === undefined ? undefined : { members: counts("--members", values.members), elections: counts("--elections", values.elections) },
+    bytes: count("--bytes", values.bytes),
     runs: count("--runs", values.runs),
     peerRuns: count("--peer-runs", values["peer-runs"]),
     json: values.json,
@@ -93,6 +97,7 @@ function parse(args: readonly string[]) {
         departure: { type: "string" },
         members: { type: "string" },
         elections: { type: "string" },
+        bytes: { type: "string" },
         runs: { type: "string" },
         "peer-runs": { type: "string" },
         json: { type: "string" },
@@ -121,6 +126,6 @@ function counts(option: string, given: string | undefined): readonly number[] {
 
 function count(option: string, given: string | undefined): number | undefined {
   if (given === undefined) return undefined;
-  if (!/^[1-9]\d{0,4}$/.test(given)) throw new WrongUsage(`${option} takes a whole number from 1 to 99999, not ${JSON.stringify(given)}`);
+  if (!/^[1-9]\d{0,6}$/.test(given)) throw new WrongUsage(`${option} takes a whole number from 1 to 9999999, not ${JSON.stringify(given)}`);
   return Number(given);
 }

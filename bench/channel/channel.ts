@@ -6,7 +6,7 @@ import type { Progress } from "../progress.ts";
 import { carrierOf, targetsOf } from "./figures.ts";
 import type { ChannelRow, Target } from "./figures.ts";
 import { startNats } from "./nats-server.ts";
-import { CARRIERS } from "./protocol.ts";
+import { BYTES, CARRIERS } from "./protocol.ts";
 import type { Carrier, CarrierName, Need, Needed } from "./protocol.ts";
 import { round } from "./rounds.ts";
 import type { Round } from "./rounds.ts";
@@ -25,7 +25,6 @@ export interface ChannelResult {
   readonly leftOut: ReadonlyArray<{ readonly who: string; readonly why: string }>;
 }
 
-const BYTES = 1_024;
 const USUAL = { rounds: 7, messages: 300_000, echoes: 3_000, warmUpMs: 2_000 };
 const QUICK = { rounds: 1, messages: 2_000, echoes: 20, warmUpMs: 0 };
 
@@ -33,7 +32,9 @@ const FIND: Readonly<Record<Need, () => Promise<Needed>>> = { nats: startNats, t
 
 /** Broadcasts, acknowledged broadcasts and requests between three processes. Carriers take turns, so that what else happens on the machine meets all of them. */
 export async function channel(options: BenchOptions, progress: Progress): Promise<ChannelResult> {
-  const { rounds, messages, echoes, warmUpMs } = options.quick ? QUICK : USUAL;
+  const { rounds, warmUpMs, ...counts } = options.quick ? QUICK : USUAL;
+  const bytes = options.bytes ?? BYTES;
+  const [messages, echoes] = [fewer(counts.messages, bytes), fewer(counts.echoes, bytes)];
   const leftOut = new Map<string, string>();
   const peers: string[] = [];
   const needed = new Map<Need, Needed>();
@@ -43,7 +44,7 @@ export async function channel(options: BenchOptions, progress: Progress): Promis
     }
     const carriers = CARRIERS.filter((carrier) => carrier.kind !== "peer" || isThere(carrier, options, needed, peers, leftOut));
     const measured = new Map<CarrierName, Round[]>(carriers.map(({ name }) => [name, []]));
-    const orders = { echoes, bytes: BYTES, ring: encodeRing(newRing(systemRandom, 0)), warmUpMs };
+    const orders = { echoes, bytes, ring: encodeRing(newRing(systemRandom, 0)), warmUpMs };
     const wanted = options.runs ?? rounds;
     for (let n = 1; n <= wanted; n++) {
       for (const { name } of carriers) {
@@ -61,10 +62,15 @@ export async function channel(options: BenchOptions, progress: Progress): Promis
       }
     }
     const rows = [...measured].filter(([, each]) => each.length > 0).map(([carrier, each]) => ({ carrier, rounds: each }));
-    return { benchmark: "channel", bytes: BYTES, messages, echoes, rows, targets: targetsOf(rows), peers, leftOut: [...leftOut].map(([who, why]) => ({ who, why })) };
+    return { benchmark: "channel", bytes, messages, echoes, rows, targets: bytes === BYTES ? targetsOf(rows) : [], peers, leftOut: [...leftOut].map(([who, why]) => ({ who, why })) };
   } finally {
     for (const each of needed.values()) if ("close" in each) await each.close();
   }
+}
+
+/** As many bytes in all as with {@link BYTES}. */
+function fewer(count: number, bytes: number): number {
+  return Math.min(count, Math.max(20, Math.round((count * BYTES) / bytes)));
 }
 
 /** Whether a peer can be measured; says so in one of the two lists. */

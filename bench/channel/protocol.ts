@@ -16,6 +16,9 @@ export type Need = "nats" | "tribes";
 /** What a peer needed and was found, to be closed in the end; or why it was not. `server`: as in {@link Orders}. */
 export type Needed = { readonly label: string; readonly server: string; close(): Promise<void> } | { readonly missing: string };
 
+/** How long messages are, unless something else is asked for: what was aimed at, and Tribes' figures from elsewhere, are of this length. */
+export const BYTES = 1_024;
+
 export const CARRIERS = [
   { name: "raw-tcp", title: "raw TCP, batched by hand", kind: "raw", tls: false },
   { name: "raw-tcp-each", title: "raw TCP, a write for each message", kind: "raw", tls: false },

@@ -59,6 +59,7 @@ class BatchedLine implements Line {
   }
   send(bytes: Uint8Array): Promise<unknown> | undefined {
     if (this.#at + 4 + bytes.length > BATCH) this.#flush();
+    if (4 + bytes.length > BATCH) return this.#sendLong(bytes);
     this.#at = this.#batch.writeUInt32BE(bytes.length, this.#at);
     this.#batch.set(bytes, this.#at);
     this.#at += bytes.length;
@@ -69,6 +70,16 @@ class BatchedLine implements Line {
         this.#flush();
       });
     }
+    return room(this.#socket);
+  }
+  /** Two writes are one for the kernel where it is corked. The bytes are the sender's own, and do not change. */
+  #sendLong(bytes: Uint8Array): Promise<unknown> | undefined {
+    const length = Buffer.allocUnsafe(4);
+    length.writeUInt32BE(bytes.length);
+    this.#socket.cork();
+    this.#socket.write(length);
+    this.#socket.write(bytes);
+    this.#socket.uncork();
     return room(this.#socket);
   }
   #flush(): void {
@@ -98,17 +109,27 @@ function room(socket: Socket): Promise<unknown> | undefined {
 }
 
 function readRaw(socket: Socket, received: (bytes: Uint8Array) => void): void {
-  let held: Buffer | undefined;
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  let wanted = 4;
   socket.on("error", () => undefined);
   socket.on("data", (chunk: Buffer) => {
-    const bytes = held === undefined ? chunk : Buffer.concat([held, chunk]);
+    held.push(chunk);
+    heldBytes += chunk.length;
+    if (heldBytes < wanted) return; // put together once, when all of a long message is there
+    const bytes = held.length === 1 ? chunk : Buffer.concat(held);
     let at = 0;
+    wanted = 4;
     while (bytes.length - at >= 4) {
       const length = bytes.readUInt32BE(at);
-      if (bytes.length - at - 4 < length) break;
+      if (bytes.length - at - 4 < length) {
+        wanted = 4 + length;
+        break;
+      }
       received(bytes.subarray(at + 4, at + 4 + length));
       at += 4 + length;
     }
-    held = at === bytes.length ? undefined : bytes.subarray(at);
+    held = at === bytes.length ? [] : [bytes.subarray(at)];
+    heldBytes = bytes.length - at;
   });
 }

@@ -2,6 +2,7 @@ import { plain, ranged, table, whole } from "../markdown.ts";
 import type { ChannelResult } from "./channel.ts";
 import { carrierOf, delivered, limitOf, overRounds, p50Of, rateOf, ratioOverRounds } from "./figures.ts";
 import type { Figure } from "./figures.ts";
+import { BYTES } from "./protocol.ts";
 import type { CarrierName, Operation } from "./protocol.ts";
 import { deliveriesOf, TRIBES } from "./tribes.ts";
 
@@ -17,14 +18,30 @@ export function channelText(result: ChannelResult): string {
     operations(result, 1),
     "64 at a time, p50:",
     operations(result, 64),
+    ...(bytes === BYTES ? aims(targets) : []),
+    ...(bytes === BYTES || isTribesMeasured(result) ? besides(result) : []),
+    ...leftOut.map(({ who, why }) => `Left out: ${who}: ${why}`),
+  ].join("\n\n");
+}
+
+function aims(targets: ChannelResult["targets"]): readonly string[] {
+  return [
     "What was aimed at, judged by the median of the ratios; the same kind of socket on both sides:",
     table(["target", "carrier", "aim", "measured", "met"], targets.map(({ what, carrier, ratio, atLeast, atMost, isMet }) => [what, carrier, atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`, ranged(ratio, plain), isMet ? "yes" : "**no**"])),
-    isMeasured(result, "tribes") || isMeasured(result, "tribes-order")
+  ];
+}
+
+function isTribesMeasured(result: ChannelResult): boolean {
+  return isMeasured(result, "tribes") || isMeasured(result, "tribes-order");
+}
+
+function besides(result: ChannelResult): readonly string[] {
+  return [
+    isTribesMeasured(result)
       ? "Beside Apache Tribes, measured in this run; the multiples of its throughput are of the same round. Delivered, or requests, per second, and p50:"
       : "Beside Apache Tribes 10.1 on Java 17, whose figures are **not from this run**: they were measured on a machine of the same kind, with two cores and other work at times, so that they say in which order things are, and not more. Delivered, or requests, per second, and p50:",
     besideTribes(result),
-    ...leftOut.map(({ who, why }) => `Left out: ${who}: ${why}`),
-  ].join("\n\n");
+  ];
 }
 
 function fewer(rows: ChannelResult["rows"]): string {

@@ -75,6 +75,7 @@ describe("the options of npm run bench", () => {
   it("choose", () => {
     const options = readOptions(["fence", "--store", "sqlite", "--peers", "none", "--runs", "7"]);
     assert.deepEqual([options?.benchmarks, options?.stores, options?.peers, options?.runs], [["fence"], ["sqlite"], [], 7]);
+    assert.equal(readOptions(["channel", "--bytes", "1000000"])?.bytes, 1_000_000);
   });
 
   it("may be to ask for help", () => assert.equal(readOptions(["--help"]), undefined));
@@ -84,6 +85,7 @@ describe("the options of npm run bench", () => {
     [["--store", "oracle"], /--store does not know "oracle"/],
     [["--peers", "advisory-lock,zookeeper"], /--peers does not know "zookeeper"/],
     [["--runs", "0"], /--runs takes a whole number/],
+    [["--bytes", "1e3"], /--bytes takes a whole number/],
     [["--fast"], /--fast/],
   ] as const) {
     it(`that are wrong are refused: ${args.join(" ")}`, () => assert.throws(() => readOptions(args), (error: Error) => error instanceof WrongUsage && complaint.test(error.message)));

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { delivered, overRounds, p50Of, ratioOverRounds, targetsOf } from "../../bench/channel/figures.ts";
 import type { ChannelRow } from "../../bench/channel/figures.ts";
 import type { Round } from "../../bench/channel/rounds.ts";
+import { BYTES } from "../../bench/channel/protocol.ts";
 import { channelText } from "../../bench/channel/text.ts";
 
 describe("the figures of the channel's benchmark", () => {
@@ -36,7 +37,7 @@ describe("the figures of the channel's benchmark", () => {
   it("are no targets for carriers that were not measured", () => assert.deepEqual(targetsOf([{ carrier: "raw-tcp", rounds: [round(1, 1)] }]), []));
 
   describe("beside Apache Tribes", () => {
-    const text = (more: readonly ChannelRow[]) => channelText({ benchmark: "channel", bytes: 1, messages: 1, echoes: 1, rows: [...rows([round(80, 10), round(90, 10)], [round(100, 10), round(100, 10)]), ...more], targets: [], peers: [], leftOut: [] });
+    const text = (more: readonly ChannelRow[]) => channelText({ benchmark: "channel", bytes: BYTES, messages: 1, echoes: 1, rows: [...rows([round(80, 10), round(90, 10)], [round(100, 10), round(100, 10)]), ...more], targets: [], peers: [], leftOut: [] });
 
     it("are of the same rounds, where it was measured", () => {
       const tribes = [40, 30].map((deliveredPerSecond) => ({ ...round(deliveredPerSecond, 10), disordered: deliveredPerSecond / 100 }));
