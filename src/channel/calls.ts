@@ -1,3 +1,4 @@
+import { shown, TribuneError } from "../kernel/index.ts";
 import type { SentToken } from "./demands.ts";
 import type { ReplyPolicy } from "./gathering.ts";
 import type { SendMode } from "./options.ts";
@@ -15,6 +16,11 @@ export interface SendOptions {
   readonly signal?: AbortSignal;
   /** The sender's fencing token. */
   readonly token?: SentToken;
+}
+
+/** Throws `INVALID_OPTIONS` for what is no time to wait: nothing would be waited for, or for ever. */
+export function checkDeadline(deadlineMs: number): void {
+  if (!(deadlineMs > 0)) throw new TribuneError("INVALID_OPTIONS", `a deadline cannot be ${shown(deadlineMs)}`, { about: "deadlineMs", next: "give milliseconds from now on, or leave it out" });
 }
 
 /** What is asked with. */

@@ -3,6 +3,7 @@ import type { Logger } from "../kernel/index.ts";
 import type { PeerIdentity, Wait } from "../transport/index.ts";
 import { Acknowledgement, Addressed, leftAlready } from "./addressed.ts";
 import type { SendReport, Undelivered } from "./addressed.ts";
+import { checkDeadline } from "./calls.ts";
 import type { RequestOptions, SendOptions, StreamOptions } from "./calls.ts";
 import { Format } from "./codec.ts";
 import type { TopicFormat } from "./codec.ts";
@@ -11,6 +12,7 @@ import type { MemberPorts } from "./connections.ts";
 import type { DeliveryResult } from "./delivery.ts";
 import { Doorkeeper, splitToken } from "./demands.ts";
 import type { Demands } from "./demands.ts";
+import { checkPolicy } from "./gathering.ts";
 import type { ChannelEvents, Pong, Reachability } from "./events.ts";
 import { Handlers } from "./handlers.ts";
 import type { MessageHandler } from "./handlers.ts";
@@ -22,7 +24,7 @@ import { OrderedTopics } from "./ordered-topics.ts";
 import { OwnHandlers } from "./own-handlers.ts";
 import { checkTopic, DELIVERED, ORDER_PREFIX, RPC_PREFIX, STATE_PREFIX } from "./messages.ts";
 import type { MessageWord, Outcome } from "./messages.ts";
-import { channelSettings } from "./options.ts";
+import { channelSettings, checkMode } from "./options.ts";
 import type { ChannelOptions, ChannelSettings } from "./options.ts";
 import { PeerFlows } from "./peer.ts";
 import type { Flow } from "./peer.ts";
@@ -233,6 +235,8 @@ export class Channel {
       this.#routesOf(topic);
       this.#connections.checkOpen();
       const { to = "any", policy = "first", deadlineMs = this.#settings.deadlineMs, signal } = options;
+      checkPolicy(policy);
+      checkDeadline(deadlineMs);
       if (signal?.aborted === true) throw abortError(signal, "asking");
       const body = this.#bodyOf("request", topic, value);
       const { members, missing } = resolveTargets(to, this.#view, this.#ports.incarnation, this.#ports.random);
@@ -251,6 +255,7 @@ export class Channel {
     checkTopic(topic);
     this.#connections.checkOpen();
     const { to = "any", deadlineMs = Infinity, signal, window = 16 } = options;
+    checkDeadline(deadlineMs);
     if (signal?.aborted === true) throw abortError(signal, "asking");
     if (!Number.isSafeInteger(window) || window < 1) throw new TribuneError("INVALID_OPTIONS", `the window of a stream on ${topic} must be a whole number from 1 on`, { about: topic, next: "leave it out, or say how many replies may wait to be taken" });
     const body = this.#bodyOf("request", topic, value);
@@ -315,6 +320,8 @@ export class Channel {
     this.#connections.checkOpen();
     const inOneOrder = this.#inOneOrder.get(topic);
     const { signal, to = inOneOrder === undefined ? "others" : "all", mode = this.#settings.mode, deadlineMs = this.#settings.deadlineMs } = options;
+    checkMode(mode);
+    checkDeadline(deadlineMs);
     if (signal?.aborted === true) throw abortError(signal, "sending");
     const routes = this.#routesOf(topic);
     const { payload, enveloped } = this.#bodyOf("message", topic, value);
@@ -376,7 +383,7 @@ export class Channel {
   }
 
   #targets(routes: Routes, to: Targets): Addressed {
-    const name = typeof to === "string" ? to : to.length === 1 ? to[0] : undefined;
+    const name = typeof to === "string" ? to : Array.isArray(to) && to.length === 1 ? (to[0] as string) : undefined;
     const kept = typeof to === "string" ? routes.byTargets : routes.byNode;
     const known = name === undefined ? undefined : kept.get(name);
     if (known !== undefined) return known;

@@ -1,5 +1,14 @@
+import { shown, TribuneError } from "../kernel/index.ts";
+
+const POLICIES = ["first", "majority", "all", "none"] as const;
+
 /** How many replies a request waits for. */
-export type ReplyPolicy = "first" | "majority" | "all" | "none";
+export type ReplyPolicy = (typeof POLICIES)[number];
+
+/** Throws `INVALID_OPTIONS` for what is no policy: it would never be met. */
+export function checkPolicy(policy: ReplyPolicy): void {
+  if (!POLICIES.includes(policy)) throw new TribuneError("INVALID_OPTIONS", `there is no reply policy ${shown(policy)}`, { about: "policy", next: `say one of ${POLICIES.join(", ")}` });
+}
 
 /** How those who were asked have answered so far. */
 export interface Tally {

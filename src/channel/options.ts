@@ -1,4 +1,4 @@
-import { Complaints, shown } from "../kernel/index.ts";
+import { Complaints, shown, TribuneError } from "../kernel/index.ts";
 import { complaintsAboutInterceptors } from "./interceptors.ts";
 import type { Interceptor } from "./interceptors.ts";
 import { checkTopic } from "./messages.ts";
@@ -48,6 +48,11 @@ export const DEFAULT_CHANNEL_OPTIONS: ChannelSettings = {
 };
 
 const LONGEST_MS = 24 * 3_600_000;
+
+/** Throws `INVALID_OPTIONS`. */
+export function checkMode(mode: SendMode): void {
+  if (mode !== "ack" && mode !== "async") throw new TribuneError("INVALID_OPTIONS", `there is no mode ${shown(mode)}`, { about: "mode", next: 'say "ack" or "async"' });
+}
 
 /** Throws `INVALID_OPTIONS` with all complaints. */
 export function channelSettings(options: ChannelOptions): ChannelSettings {

@@ -32,6 +32,14 @@ interface Giving {
   timer: Timer;
 }
 
+/** How far a joiner has come. */
+interface Position {
+  readonly transfer: string;
+  after: string;
+  /** What a member said that had the state and failed to give it. */
+  failure: { readonly node: string; readonly code: string; readonly message: string } | undefined;
+}
+
 /** One state of this member's: gives it to others once it is there, and obtains it from them before that. */
 export class StateTransfer {
   readonly name: string;
@@ -117,7 +125,7 @@ export class StateTransfer {
     const { clock, random, incarnation } = this.#ports;
     const dueMs = clock.monotonicMs() + wait.deadlineMs;
     const report = { state: this.name, from: [] as string[], pages: 0, bytes: 0 };
-    const position = { transfer: random.id(), after: "" };
+    const position = { transfer: random.id(), after: "", failure: undefined };
     while (!this.#isReady) {
       const answers: GiverAnswer[] = [];
       for (const member of giverOrder(this.#ports.members(), incarnation, random)) {
@@ -132,7 +140,7 @@ export class StateTransfer {
       // A part of a state is not an empty one.
       if (verdict === "empty" && report.pages === 0) break;
       const leftMs = dueMs - clock.monotonicMs();
-      if (verdict !== "again" || leftMs <= 0) throw this.#unavailable(report);
+      if (verdict !== "again" || leftMs <= 0) throw this.#unavailable(report, position);
       await sleep(clock, Math.min(leftMs, this.#options.pauseMs), wait.signal);
       if (wait.signal?.aborted === true) throw abortError(wait.signal, `obtaining the state ${this.name}`);
     }
@@ -140,7 +148,7 @@ export class StateTransfer {
     return report;
   }
 
-  async #obtainFrom(member: KnownPeer, position: { readonly transfer: string; after: string }, report: { from: string[]; pages: number; bytes: number }, wait: Wait): Promise<GiverAnswer | "complete"> {
+  async #obtainFrom(member: KnownPeer, position: Position, report: { from: string[]; pages: number; bytes: number }, wait: Wait): Promise<GiverAnswer | "complete"> {
     const { clock } = this.#ports;
     const dueMs = clock.monotonicMs() + wait.deadlineMs;
     for (;;) {
@@ -148,7 +156,11 @@ export class StateTransfer {
       if (leftMs <= 0) return "gave-nothing";
       const { replies } = await this.#ports.ask(member, encodeWanted(position), { deadlineMs: Math.min(this.#options.pageMs, leftMs), signal: wait.signal });
       const reply = replies.get(member.node);
-      if (reply?.status !== "replied") return isNotReady(reply) ? "not-ready" : "gave-nothing";
+      if (reply?.status !== "replied") {
+        if (isNotReady(reply)) return "not-ready";
+        if (reply?.status === "failed") position.failure = { node: member.node, code: reply.code, message: reply.message };
+        return "gave-nothing";
+      }
       const page = pageOf(reply.payload);
       if (page === "unreadable") return "gave-nothing";
       if (report.from.at(-1) !== member.node) report.from.push(member.node);
@@ -161,8 +173,9 @@ export class StateTransfer {
     }
   }
 
-  #unavailable({ pages }: { readonly pages: number }): TribuneError {
-    return new TribuneError("STATE_UNAVAILABLE", `no member gave the state ${this.name}${pages === 0 ? "" : ` to its end: ${pages} pages came`}`, { about: this.name, next: "see whether the other members have started, and register the state" });
+  #unavailable({ pages }: { readonly pages: number }, { failure }: Position): TribuneError {
+    const last = failure === undefined ? "" : `; ${failure.node} failed last, with ${failure.code}: ${failure.message}`;
+    return new TribuneError("STATE_UNAVAILABLE", `no member gave the state ${this.name}${pages === 0 ? "" : ` to its end: ${pages} pages came`}${last}`, { about: this.name, next: failure === undefined ? "see whether the other members have started, and register the state" : "see what its snapshot does there" });
   }
 }
 

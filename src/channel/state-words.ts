@@ -1,4 +1,4 @@
-import { TribuneError } from "../kernel/index.ts";
+import { shown, TribuneError } from "../kernel/index.ts";
 import type { StatePage } from "./state.ts";
 
 /**
@@ -29,9 +29,10 @@ export function decodeWanted(bytes: Uint8Array): WantedPage {
   return { transfer: all.toString("hex", 0, TRANSFER_BYTES), after: all.toString("utf8", TRANSFER_BYTES) };
 }
 
-/** `undefined`: there is no more. Throws `INVALID_OPTIONS` for a cursor that is empty or too long. */
+/** `undefined`: there is no more. Throws `INVALID_OPTIONS` for what is no page, or has a cursor that is empty or too long. */
 export function encodePage(page: StatePage | undefined): Uint8Array {
   if (page === undefined) return Uint8Array.of(0);
+  if (typeof page.cursor !== "string" || !(page.bytes instanceof Uint8Array)) throw new TribuneError("INVALID_OPTIONS", `a page of a state has the cursor ${shown(page.cursor)}, and ${page.bytes instanceof Uint8Array ? "bytes" : "no bytes"}`, { about: "state", next: "give each page { bytes, cursor }: a Uint8Array, and a text that says where it ends" });
   const cursor = Buffer.from(page.cursor);
   if (cursor.length === 0 || cursor.length > LONGEST_CURSOR) throw new TribuneError("INVALID_OPTIONS", `a page of a state has a cursor of ${cursor.length} bytes`, { about: "state", next: `give each page a cursor of 1 to ${LONGEST_CURSOR} bytes` });
   const out = Buffer.allocUnsafe(3 + cursor.length + page.bytes.length);

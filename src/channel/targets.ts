@@ -1,3 +1,4 @@
+import { shown, TribuneError } from "../kernel/index.ts";
 import type { Random } from "../kernel/index.ts";
 import type { KnownPeer } from "../transport/index.ts";
 
@@ -14,10 +15,11 @@ export interface ChannelView {
   readonly coordinator: string | null;
 }
 
-/** The members that are meant. Names of nodes that are no members are left out: `missing` has them. */
+/** The members that are meant. Names of nodes that are no members are left out: `missing` has them. Throws `INVALID_OPTIONS`. */
 export function resolveTargets(to: Targets, view: ChannelView, self: string, random: Pick<Random, "next">): { readonly members: readonly KnownPeer[]; readonly missing: readonly string[] } {
   const { members } = view;
   if (typeof to !== "string") {
+    if (!Array.isArray(to)) throw noTargets(to);
     const [only] = to;
     if (only !== undefined && to.length === 1) {
       const member = members.find(({ node }) => node === only); // most requests
@@ -41,5 +43,11 @@ export function resolveTargets(to: Targets, view: ChannelView, self: string, ran
       const chosen = others[Math.floor(random.next() * others.length)] ?? members[0];
       return { members: chosen === undefined ? [] : [chosen], missing: [] };
     }
+    default:
+      throw noTargets(to);
   }
+}
+
+function noTargets(to: unknown): TribuneError {
+  return new TribuneError("INVALID_OPTIONS", `a message cannot be sent to ${shown(to)}`, { about: "to", next: 'say "all", "others", "coordinator", "oldest", "any", or give a list of nodes' });
 }

@@ -117,7 +117,7 @@ export class Cluster<Tx = unknown> implements AsyncDisposable {
       },
     );
     if (options.contexts !== undefined) {
-      this.#contexts = wireContexts({ options: options.contexts, messaging: this.#messaging, presence: () => this.#presence, clock, random, logger });
+      this.#contexts = wireContexts({ options: options.contexts, observer: options.observer, messaging: this.#messaging, presence: () => this.#presence, clock, random, logger });
       this.#contexts.contexts.on("error", ({ error }) => this.#trouble(error));
     }
     this.#messaging?.connect(this.#presence, this.#membership);

@@ -28,8 +28,8 @@ export interface ChannelRoom {
 export interface Agreement {
   /** Of the room, in the annex. */
   readonly name: string;
-  /** As they travel in the annex: a few short fields. */
-  readonly settings: object;
+  /** As they travel in the annex: a few short fields. `undefined`: nobody has to agree with this member. */
+  readonly settings: object | undefined;
   /** Says of what another member has in its annex in what it differs. */
   readonly compare: (theirs: unknown) => ReadonlyArray<{ readonly setting: string; readonly what: string }>;
 }

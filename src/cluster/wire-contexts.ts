@@ -9,6 +9,8 @@ import type { Messaging } from "./messaging.ts";
 /** What the contexts of a node are wired to. */
 export interface NodeContextsPorts {
   readonly options: CheckedContextsOptions;
+  /** It is never the coordinator. */
+  readonly observer: boolean;
   readonly messaging: Messaging | undefined;
   readonly presence: () => Presence;
   readonly clock: Clock;
@@ -17,7 +19,7 @@ export interface NodeContextsPorts {
 }
 
 /** The contexts of one node among the other rooms: carried by its channel, kept in its store; or alone. */
-export function wireContexts({ options, messaging, presence, clock, random, logger }: NodeContextsPorts): { readonly contexts: Contexts; stop(): void } {
+export function wireContexts({ options, observer, messaging, presence, clock, random, logger }: NodeContextsPorts): { readonly contexts: Contexts; stop(): void } {
   if (!options.replicated || messaging === undefined) {
     const contexts = localContexts(options.contexts, { clock, logger });
     return { contexts, stop: () => contexts[Symbol.dispose]() };
@@ -33,7 +35,7 @@ export function wireContexts({ options, messaging, presence, clock, random, logg
   };
   const replicated = replicatedContexts({ channel: messaging.channel, documents, clock, random, logger }, options.contexts);
   const settings = agreedSettings(options.contexts);
-  messaging.add(replicated, { name: "contexts", settings, compare: (theirs) => disagreements(settings, theirs) });
+  messaging.add(replicated, { name: "contexts", settings: observer ? undefined : settings, compare: (theirs) => disagreements(settings, theirs).filter(({ coordinators }) => !observer || !coordinators) });
   return { contexts: replicated.contexts, stop: () => undefined };
 }
 

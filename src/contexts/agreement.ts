@@ -16,6 +16,8 @@ export interface Disagreement {
   readonly setting: keyof AgreedSettings;
   /** "durable: false, and true here", and what comes of it. */
   readonly what: string;
+  /** It is the coordinator's that counts. */
+  readonly coordinators: boolean;
 }
 
 /** Throws `INVALID_OPTIONS`. */
@@ -29,7 +31,7 @@ export function agreedSettings(options: ContextsOptions): AgreedSettings {
 export function disagreements(here: AgreedSettings, there: unknown): Disagreement[] {
   const [own, other] = [{ ...DEFAULTS, ...here }, { ...DEFAULTS, ...(typeof there === "object" ? there : {}) }];
   const found: Disagreement[] = [];
-  const add = (setting: keyof AgreedSettings, what: string): void => void (own[setting] === other[setting] ? undefined : found.push({ setting, what }));
+  const add = (setting: keyof AgreedSettings, what: string): void => void (own[setting] === other[setting] ? undefined : found.push({ setting, what, coordinators: COORDINATORS.includes(setting) }));
   const values = (setting: keyof AgreedSettings): string => `${setting}: ${String(other[setting])}, and ${String(own[setting])} here`;
   add("durable", `${values("durable")}: while a coordinator has false, contexts are kept only by members that stop, and no deletion is forgotten`);
   add("exclude", "another exclude: what only one of both excludes is seen by one of both");
@@ -37,6 +39,8 @@ export function disagreements(here: AgreedSettings, there: unknown): Disagreemen
   add("tombstoneMs", `${values("tombstoneMs")}: whoever is the coordinator says how long deletions are remembered`);
   return found;
 }
+
+const COORDINATORS: readonly (keyof AgreedSettings)[] = ["durable", "tombstoneMs"];
 
 function printOf(exclude: ReturnType<typeof contextsSettings>["exclude"]): string {
   if (typeof exclude === "function") return "function";

@@ -1,3 +1,4 @@
+import { shown, TribuneError } from "../kernel/index.ts";
 import type { Context, FlushOptions, FlushReport, PropertyEvent } from "./contexts.ts";
 import { parentOf, SEPARATOR } from "./names.ts";
 import type { NodeContexts } from "./node-contexts.ts";
@@ -75,6 +76,7 @@ export class ContextHandle implements Context {
   }
 
   async #writeIf(key: string, value: unknown, ifVersion: string | null, isDeletion: boolean): Promise<boolean> {
+    if (typeof ifVersion !== "string" && ifVersion !== null) throw new TribuneError("INVALID_OPTIONS", `a write cannot go by the version ${shown(ifVersion)}`, { about: "ifVersion", next: "give what version(key) answered: a text, or null where there must be nothing; or leave the options out" });
     const place = { path: this.#there(), key };
     return await this.#contexts.writeIf({ ...place, value, text: isDeletion ? undefined : this.#properties.encode(place, value) }, ifVersion);
   }

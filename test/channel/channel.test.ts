@@ -96,6 +96,26 @@ describe("a message", () => {
     assert.deepEqual(seen, [[1, 2 ** 40 + 7, true]]);
   });
 
+  it("or a request that is sent in a way that there is not is refused at once, and nothing is waited for", async () => {
+    const members = new Members(8);
+    const [a] = (await members.start(2)) as Three;
+    const beganMs = members.clock.monotonicMs();
+    const refused = async (work: Promise<unknown>, about: string) => await assert.rejects(work, (error) => isTribuneError(error, "INVALID_OPTIONS") && error.about === about && error.next !== undefined);
+    for (const to of ["node-2", "everybody", null, 7, {}] as never[]) {
+      await refused(a.channel.send("t", bytes("x"), { to }), "to");
+      await refused(a.channel.request("t", bytes("x"), { to }), "to");
+      await refused(a.channel.stream("t", bytes("x"), { to }).next(), "to");
+    }
+    for (const deadlineMs of [0, -1, Number.NaN, "soon"] as never[]) {
+      await refused(a.channel.send("t", bytes("x"), { deadlineMs }), "deadlineMs");
+      await refused(a.channel.request("t", bytes("x"), { deadlineMs }), "deadlineMs");
+      await refused(a.channel.stream("t", bytes("x"), { deadlineMs }).next(), "deadlineMs");
+    }
+    await refused(a.channel.send("t", bytes("x"), { mode: "asynk" as never }), "mode");
+    await refused(a.channel.request("t", bytes("x"), { policy: "most" as never }), "policy");
+    assert.equal(members.clock.monotonicMs(), beganMs);
+  });
+
   it("that is too long, or on a topic with a bad name, is refused where it is sent", async () => {
     const members = new Members(7, { maxMessageBytes: 10 });
     const [a] = (await members.start(2)) as Three;

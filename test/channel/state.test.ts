@@ -5,7 +5,7 @@ import type { SharedState, StateOptions, StatePage, StateProgress } from "../../
 import { decodePage, decodeWanted, encodePage, encodeWanted } from "../../src/channel/state-words.ts";
 import { isTribuneError, seededRandom } from "../../src/kernel/index.ts";
 import { fc } from "../support/properties.ts";
-import { Members, text } from "./members.ts";
+import { bytes, Members, text } from "./members.ts";
 import type { TestMember } from "./members.ts";
 
 type Three = [TestMember, TestMember, TestMember];
@@ -134,6 +134,16 @@ describe("a state", () => {
       const began = members.clock.monotonicMs();
       const outcome = await members.outcome(b.channel.obtainStates({ deadlineMs: 5_000 }).then(([report]) => report?.pages, (error: unknown) => (isTribuneError(error) ? error.code : error)));
       assert.deepEqual([outcome, members.clock.monotonicMs() - began >= 5_000], [expected, whenNobody === "retry"]);
+    }
+  });
+
+  it("that is given in pages that are none is missed with what is wrong with them", async () => {
+    for (const [page, wrong] of [[{ bytes: bytes("x"), cursor: 5 }, /the cursor 5/], [{ bytes: bytes("x") }, /the cursor undefined/], [{ bytes: "x", cursor: "x" }, /no bytes/]] as const) {
+      const { members, all, states } = await three(78, 1);
+      for (const giver of states) giver.snapshot = async function* () {
+        yield page as unknown as StatePage;
+      };
+      await assert.rejects(members.outcome(all[2].channel.obtainStates({ deadlineMs: 5_000 })), (error) => isTribuneError(error, "STATE_UNAVAILABLE") && /node-[12] failed last, with INVALID_OPTIONS/.test(error.message) && wrong.test(error.message) && /snapshot/.test(error.next ?? ""));
     }
   });
 

@@ -128,6 +128,7 @@ describe("contexts of one node", () => {
     assert.equal(await config.set("a", 2, { ifVersion: version }), true);
     assert.equal(await config.set("a", 3, { ifVersion: version }), false);
     assert.equal(await config.delete("a", { ifVersion: version ?? "" }), false);
+    for (const options of [{ ifVersion: undefined }, { ifVersion: 5 }, { ifversion: null }, {}] as never[]) await assert.rejects(config.set("a", 4, options), { code: "INVALID_OPTIONS" });
     assert.equal(config.get("a"), 2);
     assert.equal(await config.delete("a", { ifVersion: config.version("a") ?? "" }), true);
     assert.equal(config.has("a"), false);

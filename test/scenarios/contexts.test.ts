@@ -112,8 +112,8 @@ describe("contexts of a cluster", () => {
   it("are told of members that have other settings, one by one, and nobody is refused", async () => {
     const messengers = new Messengers(6);
     const told: string[] = [];
-    const node = (name: string, contexts: NonNullable<ClusterOptions<MemoryTransaction>["contexts"]> = false): Node => {
-      const made = messengers.node(name, { contexts });
+    const node = (name: string, contexts: NonNullable<ClusterOptions<MemoryTransaction>["contexts"]> = false, observer = false): Node => {
+      const made = messengers.node(name, { contexts, observer });
       made.on("error", ({ code, about, message }) => told.push(`${name}: ${code} ${about} ${/have (?:another )?(\w+)/.exec(message)?.[1] ?? message}`));
       return made;
     };
@@ -126,6 +126,12 @@ describe("contexts of a cluster", () => {
     await messengers.clock.advance(10_000);
     const expected = ["a", "b"].flatMap((each) => ["exclude", "tombstoneMs"].flatMap((setting) => [`${each}: SETTINGS_MISMATCH c ${setting}`, `c: SETTINGS_MISMATCH ${each} ${setting}`]));
     assert.deepEqual([new Set(told), told.length], [new Set(expected), expected.length]);
+    told.length = 0;
+    const observer = node("o", true, true);
+    await messengers.during(observer.start());
+    await messengers.connected(a, b, c, d, observer);
+    await messengers.clock.advance(10_000);
+    assert.deepEqual(told, ["o: SETTINGS_MISMATCH c exclude"], "what the coordinator decides, an observer never does, and nobody has to agree with it");
     const config = await messengers.during(c.contexts.open("config"));
     assert.deepEqual(config.entries(), []);
     assert.deepEqual(b.self.metadata, {}, "they are not among its metadata");
