@@ -36,7 +36,7 @@ describe("tribune contexts", () => {
     }
 
     const watching = run("watch", "config/prices", "--json");
-    await watching.line(/^watching config\/prices/);
+    await watching.line(/^watching config\/prices; /);
     config.set("limit", 4);
     prices.set("tea", 2);
     await cluster.contexts.flush();
@@ -44,6 +44,10 @@ describe("tribune contexts", () => {
     await cluster.contexts.flush();
     await watching.event("deleted");
     assert.deepEqual(watching.events().map(({ event, path, key, value }) => [event, path, key, value]), [["set", "config/prices", "tea", 2], ["deleted", "config/prices", "tea", undefined]]);
+    const early = run("watch", "later");
+    await early.line(/^watching later, which is not there yet; /);
+    early.process.kill("SIGINT");
+    assert.equal((await early.closed).code, 0);
     watching.process.kill("SIGINT");
     assert.equal((await watching.closed).code, 0);
     assert.deepEqual(cluster.view.members.map(({ node }) => node), ["billing-1"], "it has left again");

@@ -104,6 +104,7 @@ async function watch(shell: Shell, contexts: Contexts, only: string | undefined,
     if (deleted) tell("deleted", path, { key, version }, `${path} ${key} deleted`);
     else tell("set", path, { key, value, version }, `${path} ${key} ${JSON.stringify(value)}`);
   });
-  shell.note(`watching ${only ?? "all contexts"}; Ctrl-C ends it`);
+  const isAwaited = only !== undefined && contexts.get(only) === undefined;
+  shell.note(`watching ${only ?? "all contexts"}${isAwaited ? ", which is not there yet" : ""}; Ctrl-C ends it`);
   await new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve(), { once: true })));
 }
