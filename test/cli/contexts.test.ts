@@ -44,12 +44,12 @@ describe("tribune contexts", () => {
     await cluster.contexts.flush();
     await watching.event("deleted");
     assert.deepEqual(watching.events().map(({ event, path, key, value }) => [event, path, key, value]), [["set", "config/prices", "tea", 2], ["deleted", "config/prices", "tea", undefined]]);
+    watching.process.kill("SIGINT");
+    assert.equal((await watching.closed).code, 0);
     const early = run("watch", "later");
     await early.line(/^watching later, which is not there yet; /);
     early.process.kill("SIGINT");
     assert.equal((await early.closed).code, 0);
-    watching.process.kill("SIGINT");
-    assert.equal((await watching.closed).code, 0);
     assert.deepEqual(cluster.view.members.map(({ node }) => node), ["billing-1"], "it has left again");
   });
 
