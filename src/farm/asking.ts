@@ -54,6 +54,7 @@ const NEXT: Readonly<Partial<Record<string, string>>> = {
   FARM_VERSION_EXISTS: VERSION_NEXT,
   FARM_BUSY: "wait until it has ended: tribune farm status shows it",
   FARM_NOT_DEPLOYED: "see tribune farm status for what there is",
+  INVALID_DOCUMENT: "see what the message says of that document; run the same version of Tribune on all members",
   FARM_UNSIGNED: "deploy it with signWith (--sign-with), and the key that its members trust",
   FARM_UNHANDLED: 'give that member a handler for it, or one for "*"',
   FARM_TIMEOUT: "see whether that member has a farm, and what its handler waits for; or give it more time",

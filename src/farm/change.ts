@@ -25,6 +25,15 @@ export interface DeployOptions extends ChangeOptions {
   readonly signWith?: string | KeyObject;
 }
 
+/** How to go back. */
+export interface RollbackOptions extends ChangeOptions {
+  /** One of the last five. Default: the one before this one, and after an undeployment the one that was there. */
+  readonly version?: string | null;
+}
+
+/** How something is removed. */
+export type UndeployOptions = Pick<ChangeOptions, "signal">;
+
 /** How a change has ended, with one row for each member. */
 export interface ChangeReport {
   readonly name: string;

@@ -4,7 +4,7 @@
  */
 export { Farm } from "./farm.ts";
 export type { FarmCounts, FarmEvents, FarmPorts } from "./farm.ts";
-export type { ChangeOptions, ChangeReport, DeployOptions } from "./change.ts";
+export type { ChangeOptions, ChangeReport, DeployOptions, RollbackOptions, UndeployOptions } from "./change.ts";
 export { DEFAULT_FARM_OPTIONS, farmSettings } from "./options.ts";
 export type { Artifact, FarmHandler, FarmOptions, FarmSettings, HandlerContext } from "./options.ts";
 export type { ArtifactSource } from "./artifacts.ts";
