@@ -1,5 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import type { ArtifactSource } from "./artifacts.ts";
+import type { ArtifactSource } from "./artifact-source.ts";
 import type { MemberOutcome } from "./status.ts";
 
 /** How a change is made. */

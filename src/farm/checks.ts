@@ -1,4 +1,5 @@
 import { Complaints, shown, TribuneError } from "../kernel/index.ts";
+import { isArtifactSource } from "./artifact-source.ts";
 import type { ChangeOptions, DeployOptions, RollbackOptions, UndeployOptions } from "./change.ts";
 import { isFarmName, LONGEST_FARM_NAME } from "./record.ts";
 import { sortedJson } from "./signature.ts";
@@ -20,6 +21,7 @@ export function checkDeploy(options: DeployOptions): void {
   const complaints = complaintsOf("deploy", options, ["name", "version", "artifact", "config", "signWith", ...CHANGE], "deploy({ name, version, artifact })");
   checkFarmName(options.name);
   checkVersion(complaints, options.version);
+  complaints.check(isArtifactSource(options.artifact), `artifact must be bytes (a Uint8Array), { file }, { directory } or { tar } with one path, not ${shown(options.artifact)}`);
   checkConfig(complaints, options.config);
   checkPace(complaints, options);
   complaints.throwIfAny();

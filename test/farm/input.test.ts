@@ -69,9 +69,15 @@ describe("what a farm is given that is none of it", () => {
     for (const name of [undefined, null, 5, ["app"]]) await refused(deployed({ name }), "INVALID_NAME", /the name of an artifact/);
   });
 
+  it("an artifact of a shape that there is not", async () => {
+    for (const artifact of [undefined, null, "three", 3, {}, [], { path: "x" }, { file: 3 }, { file: "" }, { directory: undefined }, { file: "x", tar: "y" }, new ArrayBuffer(3), new URL("file:///x"), Promise.resolve(bytes("three"))]) {
+      await refused(deployed({ artifact }), "INVALID_OPTIONS", /artifact must be bytes \(a Uint8Array\), \{ file \}, \{ directory \} or \{ tar \}/);
+    }
+  });
+
   it("but what is left out or undefined is not there", async () => {
     const more = { config: undefined, prepareMs: undefined, rolling: undefined, signal: undefined, signWith: undefined };
-    await a.farm.deploy({ name: "other", version: "1", artifact: bytes("1"), ...more } as unknown as DeployOptions);
+    await a.farm.deploy({ name: "other", version: "1", artifact: { file: import.meta.filename, tar: undefined, directory: undefined }, ...more } as unknown as DeployOptions);
     await a.farm.deploy({ name: "other", version: "2", artifact: bytes("2"), config: 1 });
     assert.equal(((await farm.rollback("other", { version: null })) as { version: string }).version, "1");
     assert.equal(((await farm.rollback("other", { version: undefined })) as { version: string }).version, "2");
@@ -123,7 +129,7 @@ describe("a document of a name", () => {
     assert.equal(farms.store.engine.writeDocument("g", { name, expectedVersion: row?.version ?? 0, text: JSON.stringify(value) }), true);
   };
 
-  it("with a change that has no version is what it was without it, and the name can be deployed, and gone back", async () => {
+  it("with a change that has no version is what it was without it, and the name can be deployed again", async () => {
     for (const current of [null, release("1")]) {
       const farms = world();
       const [a] = await farms.start("a");

@@ -4,7 +4,7 @@ import { readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import type { DeployOptions } from "../../src/farm/index.ts";
+import type { ArtifactSource, DeployOptions } from "../../src/farm/index.ts";
 import { signRelease } from "../../src/farm/index.ts";
 import { archive } from "./archive.ts";
 import { bytes, Farms, until } from "./farms.ts";
@@ -40,10 +40,11 @@ describe("what a farm refuses", () => {
   const deployed = (over: Partial<DeployOptions>) => a.farm.deploy({ name: "app", version: "2", artifact: bytes("two"), ...over });
 
   /** Refused with that code, and nobody has anything else than before. */
-  async function refused(over: () => Partial<DeployOptions>, code: string, message = /./): Promise<void> {
+  async function refused(over: () => Partial<DeployOptions>, code: string, message = /./, cause?: string): Promise<void> {
     const log = farms.log.filter((line) => / (?:activate|deactivate) /.test(line)).length;
-    await assert.rejects(deployed(over()), (error: { code?: string; message: string }) => {
+    await assert.rejects(deployed(over()), (error: { code?: string; message: string; cause?: { code?: string } }) => {
       assert.equal(error.code, code, error.message);
+      if (cause !== undefined) assert.equal(error.cause?.code, cause);
       assert.match(error.message, message);
       return true;
     });
@@ -67,8 +68,7 @@ describe("what a farm refuses", () => {
   });
 
   it("a file that is not there", async () => {
-    await refused(() => ({ artifact: { file: at("nowhere") } }), "ENOENT");
-    await refused(() => ({ artifact: { directory: at("nowhere") } }), "ENOENT");
+    for (const shape of ["file", "directory", "tar"]) await refused(() => ({ artifact: { [shape]: at("nowhere") } as unknown as ArtifactSource }), "FARM_ARTIFACT_INVALID", /nowhere" cannot be read: ENOENT/, "ENOENT");
   });
 
   it("the same version twice, also with other bytes", async () => {
