@@ -87,6 +87,7 @@ describe("what a farm refuses", () => {
   it("a prepare that throws, with its words and whose it is", async () => {
     throws = true;
     await refused(() => ({}), "FARM_PREPARE_FAILED", /because of c: no such library/);
+    await assert.rejects(deployed({}), { next: "mend what that member says, and deploy it again: the same version will do" });
     throws = false;
   });
 
@@ -144,7 +145,7 @@ describe("a farm with keys", () => {
     const deploy = (over: Partial<DeployOptions>) => a.farm.deploy({ name: "app", version: "1", artifact: bytes("one"), config: { b: 1, a: [2] }, ...over });
     await assert.rejects(deploy({}), { code: "FARM_UNSIGNED", message: /because of b/ });
     await assert.rejects(b.farm.deploy({ name: "app", version: "1", artifact: bytes("one") }), { code: "FARM_UNSIGNED" });
-    await assert.rejects(deploy({ signWith: stranger }), { code: "FARM_SIGNATURE_INVALID", message: /because of b/ });
+    await assert.rejects(deploy({ signWith: stranger }), { code: "FARM_SIGNATURE_INVALID", message: /because of b/, next: /key that its members trust, or add its public key to trustedKeys/ });
     await assert.rejects(deploy({ signWith: pem }), { code: "INVALID_OPTIONS" });
     assert.deepEqual(farms.versions(), [undefined, undefined]);
     assert.equal((await deploy({ signWith: keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString() })).ok, true);
