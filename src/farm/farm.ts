@@ -165,7 +165,7 @@ export class Farm {
 
   /**
    * Deploys an artifact on all members: resolves when it is committed and every member has applied it or failed, with a row for each.
-   * Rejects, with all members unchanged, with `INVALID_NAME`, `INVALID_OPTIONS`, `FARM_ARTIFACT_INVALID`, `FARM_VERSION_EXISTS`, `FARM_BUSY`, `FARM_NO_COORDINATOR`; with the code of the first member that said no: `FARM_PREPARE_FAILED`, `FARM_UNHANDLED`, `FARM_UNSIGNED`, `FARM_SIGNATURE_INVALID`,
+   * Rejects, with all members unchanged, with `INVALID_NAME`, `INVALID_OPTIONS`, `FARM_ARTIFACT_INVALID`, `FARM_VERSION_EXISTS`, `FARM_BUSY`, `FARM_NO_COORDINATOR`, `INVALID_DOCUMENT`; with the code of the first member that said no: `FARM_PREPARE_FAILED`, `FARM_UNHANDLED`, `FARM_UNSIGNED`, `FARM_SIGNATURE_INVALID`,
    * `FARM_DIGEST_MISMATCH`, …; with `FARM_TIMEOUT` if not all voted in time; when a wave was reverted with why: `FARM_UNHEALTHY`, `FARM_ACTIVATE_FAILED`, `FARM_MEMBER_LEFT`; with `ABORTED`.
    */
   async deploy(options: DeployOptions): Promise<ChangeReport> {
