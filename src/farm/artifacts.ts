@@ -1,14 +1,11 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { copyFile, link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { abortError, TribuneError } from "../kernel/index.ts";
 import type { Random } from "../kernel/index.ts";
-import { packDirectory } from "./tar.ts";
+import { piecesOf, streamOf } from "./artifact-source.ts";
+import type { ArtifactSource } from "./artifact-source.ts";
 import { invalidArtifact } from "./tar-header.ts";
-
-/** What is deployed: bytes, a file, a directory, or a directory that is a tar in the format ustar already. */
-export type ArtifactSource = Uint8Array | { readonly file: string } | { readonly directory: string } | { readonly tar: string };
 
 /** An artifact that is on disk here, and what it is known by. */
 export interface StoredArtifact {
@@ -19,7 +16,6 @@ export interface StoredArtifact {
 
 const DIGEST = /^[0-9a-f]{64}$/;
 const PART = ".part";
-const AT_ONCE = { highWaterMark: 2 ** 20 };
 
 /**
  * Artifacts in a folder: whole ones under their digest, parts of ones that are coming beside them. A part is always the beginning of the whole.
@@ -59,7 +55,7 @@ export class Artifacts {
     return this.#inTurn(() => sizeOf(this.path(digest)));
   }
 
-  /** Takes an artifact in, streaming, to stay at least until it is let go. Rejects with `FARM_ARTIFACT_INVALID`, `ABORTED`, and what the file system says. */
+  /** Takes an artifact in, streaming, to stay at least until it is let go. Rejects with `FARM_ARTIFACT_INVALID`, also where it cannot be read, `ABORTED`, and what the file system says of the folder. */
   async take(source: ArtifactSource, signal?: AbortSignal): Promise<StoredArtifact> {
     const [bytes, kind] = streamOf(source);
     const fresh = join(this.#folder, `new-${this.#random.id()}`);
@@ -194,18 +190,6 @@ export async function digestOf(path: string, signal: AbortSignal): Promise<strin
     hash.update(piece);
   }
   return hash.digest("hex");
-}
-
-function streamOf(source: ArtifactSource): readonly [bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, kind: "file" | "directory"] {
-  if (source instanceof Uint8Array) return [[source], "file"];
-  if ("file" in source) return [piecesOf(source.file), "file"];
-  if ("tar" in source) return [piecesOf(source.tar), "directory"];
-  return [packDirectory(source.directory), "directory"];
-}
-
-/** Opens the file when the first piece is asked for: a stream that fails before anybody listens to it ends the process. */
-async function* piecesOf(path: string): AsyncGenerator<Uint8Array, void, undefined> {
-  yield* createReadStream(path, AT_ONCE) as AsyncIterable<Buffer>;
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

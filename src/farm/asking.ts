@@ -54,13 +54,16 @@ const NEXT: Readonly<Partial<Record<string, string>>> = {
   FARM_VERSION_EXISTS: VERSION_NEXT,
   FARM_BUSY: "wait until it has ended: tribune farm status shows it",
   FARM_NOT_DEPLOYED: "see tribune farm status for what there is",
+  INVALID_DOCUMENT: "see what the message says of that document; run the same version of Tribune on all members",
   FARM_UNSIGNED: "deploy it with signWith (--sign-with), and the key that its members trust",
+  FARM_SIGNATURE_INVALID: "sign it with a key that its members trust, or add its public key to trustedKeys on all members",
+  FARM_MEMBER_LEFT: "see why it left; then ask again: the same version will do",
   FARM_UNHANDLED: 'give that member a handler for it, or one for "*"',
   FARM_TIMEOUT: "see whether that member has a farm, and what its handler waits for; or give it more time",
 };
 
 /** What whoever asked for a change gets that was rolled back. */
 export function rolledBackError(name: string, { version, code, why, node, kind }: Outcome): TribuneError {
-  const what = kind === "rollback" ? "going back to" : "deploying";
-  return new TribuneError(code ?? "FARM_PREPARE_FAILED", `${what} ${name} ${version} was rolled back everywhere${node === null ? "" : `, because of ${node}`}: ${why ?? "it was refused"}`, { about: name, next: NEXT[code ?? ""] ?? "mend what that member says, and deploy it as another version" });
+  const [what, again] = kind === "rollback" ? ["going back to", "go back again"] : ["deploying", "deploy it again: the same version will do"];
+  return new TribuneError(code ?? "FARM_PREPARE_FAILED", `${what} ${name} ${version} was rolled back everywhere${node === null ? "" : `, because of ${node}`}: ${why ?? "it was refused"}`, { about: name, next: NEXT[code ?? ""] ?? `mend what that member says, and ${again}` });
 }

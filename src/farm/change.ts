@@ -1,5 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import type { ArtifactSource } from "./artifacts.ts";
+import type { ArtifactSource } from "./artifact-source.ts";
 import type { MemberOutcome } from "./status.ts";
 
 /** How a change is made. */
@@ -24,6 +24,15 @@ export interface DeployOptions extends ChangeOptions {
   /** An Ed25519 private key (PEM, or a key object) to sign with. */
   readonly signWith?: string | KeyObject;
 }
+
+/** How to go back. */
+export interface RollbackOptions extends ChangeOptions {
+  /** One of the last five. Default: the one before this one, and after an undeployment the one that was there. */
+  readonly version?: string | null;
+}
+
+/** How something is removed. */
+export type UndeployOptions = Pick<ChangeOptions, "signal">;
 
 /** How a change has ended, with one row for each member. */
 export interface ChangeReport {

@@ -6,7 +6,7 @@ import { coordinatorStep, grant } from "./coordinate.ts";
 import type { FarmMember, Wish } from "./coordinate.ts";
 import { DocumentCache } from "./document-cache.ts";
 import type { FarmDocuments, Understood } from "./document-cache.ts";
-import { appDocument, decodeReport, decodeVote, emptyRecord, encode, NODE_PREFIX, VOTE_PREFIX } from "./record.ts";
+import { appDocument, decodeApp, decodeReport, decodeVote, emptyRecord, encode, NODE_PREFIX, VOTE_PREFIX } from "./record.ts";
 import type { AppRecord, AppReport, NodeReport, Vote } from "./record.ts";
 
 /** What the coordinator's side needs. */
@@ -67,13 +67,15 @@ export class FarmCoordinator {
     return { wrote, waitMs };
   }
 
-  /** Does what a member asks for, or throws why not: `FARM_BUSY`, `FARM_VERSION_EXISTS`, `FARM_NOT_DEPLOYED`. Answers whether something was written; if not, it was done already. */
+  /** Does what a member asks for, or throws why not: `FARM_BUSY`, `FARM_VERSION_EXISTS`, `FARM_NOT_DEPLOYED`; `INVALID_DOCUMENT` where the document of that name is none of the farm's. Answers whether something was written; if not, it was done already. */
   async wish(fence: DocumentFence, records: Records, name: string, wish: Wish): Promise<boolean> {
     const found = records.get(appDocument(name));
     const answer = grant(found?.value ?? emptyRecord(name), wish);
     if (answer.kind === "refuse") throw new TribuneError(answer.code, answer.why, { about: name });
     if (answer.kind === "done") return false;
     if (await this.#write(fence, found?.version ?? 0, answer.record)) return true;
+    const there = found === undefined ? await this.#ports.documents.read(appDocument(name)) : null;
+    if (there !== null) decodeApp(appDocument(name), there.text);
     throw new TribuneError("FARM_NO_COORDINATOR", "the coordinator has changed meanwhile", { about: name, next: "ask again" });
   }
 

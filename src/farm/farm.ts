@@ -7,7 +7,8 @@ import type { Member, View } from "../membership/index.ts";
 import type { DocumentFence } from "../store/index.ts";
 import { Artifacts } from "./artifacts.ts";
 import { ask, rolledBackError, VERSION_NEXT } from "./asking.ts";
-import type { ChangeOptions, ChangeReport, DeployOptions } from "./change.ts";
+import type { ChangeOptions, ChangeReport, DeployOptions, RollbackOptions, UndeployOptions } from "./change.ts";
+import { checkDeploy, checkRollback, checkUndeploy } from "./checks.ts";
 import { FarmCoordinator, membersOf } from "./coordinator.ts";
 import type { Records } from "./coordinator.ts";
 import type { Wish } from "./coordinate.ts";
@@ -24,10 +25,10 @@ import { APP_PREFIX, appDocument, decodeApp, decodeReport, NODE_PREFIX } from ".
 import type { AppRecord, NodeReport, Outcome, Release, Rolling } from "./record.ts";
 import { PROGRESS_TOPIC, Reporting } from "./reporting.ts";
 import { Rounds } from "./rounds.ts";
-import { signRelease, verifyRelease } from "./signature.ts";
+import { privateKey, signRelease, verifyRelease } from "./signature.ts";
 import { statusOf } from "./status.ts";
 import type { FarmStatus } from "./status.ts";
-import { checkChange, checkFarmName, readWish, WISH_TOPIC } from "./wish.ts";
+import { readWish, WISH_TOPIC } from "./wish.ts";
 
 /** What a farm stands on. */
 export interface FarmPorts {
@@ -164,43 +165,40 @@ export class Farm {
 
   /**
    * Deploys an artifact on all members: resolves when it is committed and every member has applied it or failed, with a row for each.
-   * Rejects, with all members unchanged, with `INVALID_NAME`, `INVALID_OPTIONS`, `FARM_ARTIFACT_INVALID`, `FARM_VERSION_EXISTS`, `FARM_BUSY`, `FARM_NO_COORDINATOR`; with the code of the first member that said no: `FARM_PREPARE_FAILED`, `FARM_UNHANDLED`, `FARM_UNSIGNED`, `FARM_SIGNATURE_INVALID`,
+   * Rejects, with all members unchanged, with `INVALID_NAME`, `INVALID_OPTIONS`, `FARM_ARTIFACT_INVALID`, `FARM_VERSION_EXISTS`, `FARM_BUSY`, `FARM_NO_COORDINATOR`, `INVALID_DOCUMENT`; with the code of the first member that said no: `FARM_PREPARE_FAILED`, `FARM_UNHANDLED`, `FARM_UNSIGNED`, `FARM_SIGNATURE_INVALID`,
    * `FARM_DIGEST_MISMATCH`, …; with `FARM_TIMEOUT` if not all voted in time; when a wave was reverted with why: `FARM_UNHEALTHY`, `FARM_ACTIVATE_FAILED`, `FARM_MEMBER_LEFT`; with `ABORTED`.
    */
   async deploy(options: DeployOptions): Promise<ChangeReport> {
-    const { name, version, artifact, config = null, signWith, signal } = options;
-    checkFarmName(name);
-    const rolling = this.#rolling(options);
-    checkChange({ version, config, prepareMs: options.prepareMs, rolling });
+    checkDeploy(options);
+    const { name, version, artifact, config = null, signal } = options;
+    const key = options.signWith === undefined ? undefined : privateKey(options.signWith);
     this.#assertRunning();
     if ([this.#record(name)?.current, ...(this.#record(name)?.history ?? [])].some((release) => release?.version === version)) throw new TribuneError("FARM_VERSION_EXISTS", `${name} has had a version ${version}`, { about: name, next: VERSION_NEXT });
     const { digest, sizeBytes, kind } = await this.#artifacts.take(artifact, signal);
     try {
       const id = this.#ports.random.id();
       const parts = { version, digest, sizeBytes, kind, config: JSON.parse(JSON.stringify(config)) as unknown };
-      const release: Release = { id, ...parts, signature: signWith === undefined ? null : signRelease(name, parts, signWith) };
+      const release: Release = { id, ...parts, signature: key === undefined ? null : signRelease(name, parts, key) };
       verifyRelease(name, release, this.#settings.trustedKeys);
-      return await this.#change(name, { id, by: this.#ports.node, kind: "deploy", release, prepareMs: options.prepareMs ?? this.#settings.prepareMs, rolling }, signal);
+      return await this.#change(name, { id, by: this.#ports.node, kind: "deploy", release, ...this.#pace(options) }, signal);
     } finally {
       this.#artifacts.letGo(digest);
       this.#rounds.look();
     }
   }
 
-  /** Removes it from all members. Needs no votes. Rejects with `FARM_NOT_DEPLOYED`, `FARM_BUSY`, `FARM_NO_COORDINATOR`, `ABORTED`. */
-  async undeploy(name: string, options: { readonly signal?: AbortSignal } = {}): Promise<ChangeReport> {
-    checkFarmName(name);
+  /** Removes it from all members. Needs no votes. Rejects with `INVALID_NAME`, `INVALID_OPTIONS`, `FARM_NOT_DEPLOYED`, `FARM_BUSY`, `FARM_NO_COORDINATOR`, `ABORTED`. */
+  async undeploy(name: string, options: UndeployOptions = {}): Promise<ChangeReport> {
+    checkUndeploy(name, options);
     this.#assertRunning();
     return await this.#change(name, { id: this.#ports.random.id(), by: this.#ports.node, kind: "undeploy" }, options.signal);
   }
 
   /** Goes back to the release before this one, or to `version`, if it is one of the last five; after an undeployment to what was there. As a deployment: voted on, and committed or not. Rejects as `deploy` and `undeploy` do. */
-  async rollback(name: string, options: ChangeOptions & { readonly version?: string } = {}): Promise<ChangeReport> {
-    checkFarmName(name);
-    const rolling = this.#rolling(options);
-    checkChange({ version: options.version, prepareMs: options.prepareMs, rolling });
+  async rollback(name: string, options: RollbackOptions = {}): Promise<ChangeReport> {
+    checkRollback(name, options);
     this.#assertRunning();
-    return await this.#change(name, { id: this.#ports.random.id(), by: this.#ports.node, kind: "rollback", version: options.version ?? null, prepareMs: options.prepareMs ?? this.#settings.prepareMs, rolling }, options.signal);
+    return await this.#change(name, { id: this.#ports.random.id(), by: this.#ports.node, kind: "rollback", version: options.version ?? null, ...this.#pace(options) }, options.signal);
   }
 
   /** What is desired and what each member has, read from the store now. */
@@ -254,8 +252,8 @@ export class Farm {
     }
   }
 
-  #rolling({ rolling }: ChangeOptions): Rolling | null {
-    return rolling === undefined ? null : { ...rolling, waveMs: rolling.waveMs ?? this.#settings.activateMs };
+  #pace({ prepareMs, rolling }: ChangeOptions): { readonly prepareMs: number; readonly rolling: Rolling | null } {
+    return { prepareMs: prepareMs ?? this.#settings.prepareMs, rolling: rolling === undefined ? null : { by: rolling.by, waveMs: rolling.waveMs ?? this.#settings.activateMs } };
   }
 
   // ---- one round: read, follow, coordinate -------------------------------------------------------------------

@@ -4,10 +4,10 @@
  */
 export { Farm } from "./farm.ts";
 export type { FarmCounts, FarmEvents, FarmPorts } from "./farm.ts";
-export type { ChangeOptions, ChangeReport, DeployOptions } from "./change.ts";
+export type { ChangeOptions, ChangeReport, DeployOptions, RollbackOptions, UndeployOptions } from "./change.ts";
 export { DEFAULT_FARM_OPTIONS, farmSettings } from "./options.ts";
 export type { Artifact, FarmHandler, FarmOptions, FarmSettings, HandlerContext } from "./options.ts";
-export type { ArtifactSource } from "./artifacts.ts";
+export type { ArtifactSource } from "./artifact-source.ts";
 export type { FarmDocuments } from "./document-cache.ts";
 export type { MemberProgress } from "./follower.ts";
 export type { FarmStatus, MemberOutcome } from "./status.ts";

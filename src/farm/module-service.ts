@@ -1,7 +1,7 @@
 import { extname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { ResourceLimits } from "node:worker_threads";
-import { Complaints, shown, sleep, systemClock, TribuneError, withDeadline } from "../kernel/index.ts";
+import { Complaints, shown, sleep, systemClock, toTribuneError, TribuneError, withDeadline } from "../kernel/index.ts";
 import type { Clock } from "../kernel/index.ts";
 import type { Artifact, FarmHandler, HandlerContext } from "./options.ts";
 import { checkPath } from "./tar-header.ts";
@@ -59,7 +59,7 @@ export class ModuleService implements FarmHandler {
     return this.#active?.artifact.version ?? null;
   }
 
-  /** Calls a function that the module exports, in the version that runs now. Arguments and result are copied, as between threads. Rejects with `FARM_NOT_DEPLOYED` while none runs, `FARM_UNHEALTHY` where its worker ended, `HANDLER_FAILED` with the message of what it threw. */
+  /** Calls a function that the module exports, in the version that runs now. Arguments and result are copied, as between threads. Rejects with `FARM_NOT_DEPLOYED` while none runs, `FARM_UNHEALTHY` where its worker ended, `PAYLOAD_INVALID` where an argument cannot be copied, `HANDLER_FAILED` with the message of what it threw, or where its result cannot be copied. */
   async call(method: string, ...args: readonly unknown[]): Promise<unknown> {
     const worker = this.#active === undefined ? undefined : this.#workers.get(this.#active.dir);
     if (worker === undefined) throw new TribuneError("FARM_NOT_DEPLOYED", `nothing runs that ${method} could be called in`, { about: method, next: "deploy it, or wait until this member has started" });
@@ -171,7 +171,11 @@ class ModuleWorker {
     if (!this.#isAlive) return Promise.reject(new TribuneError("FARM_UNHEALTHY", `the worker that ${method} was to be called in has ended`, { about: method, next: "it is started again" }));
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
-      this.#worker.postMessage({ id, method, args } satisfies WorkerCall, []);
+      try {
+        this.#worker.postMessage({ id, method, args } satisfies WorkerCall, []);
+      } catch (error) {
+        return reject(toTribuneError(error, "PAYLOAD_INVALID", `the arguments of ${method} cannot be copied into its worker`, { about: method, next: "give values that structuredClone can copy: no functions, symbols or promises" }));
+      }
       this.#pending.set(id, { resolve, reject });
     });
   }

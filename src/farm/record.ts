@@ -119,6 +119,11 @@ export function isFarmName(name: unknown): name is string {
   return typeof name === "string" && name.length <= LONGEST_FARM_NAME && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name);
 }
 
+/** Whether it can be the id of a change or a release. */
+export function isId(id: unknown): id is string {
+  return typeof id === "string" && ID.test(id);
+}
+
 /** A name of which nothing is known yet. */
 export function emptyRecord(name: string): AppRecord {
   return { name, current: null, history: [], change: null, outcomes: [] };
@@ -146,7 +151,9 @@ export function encode(value: AppRecord | Vote | NodeReport): string {
 
 /** What is in the document of a name. Throws `INVALID_DOCUMENT` if that is something else. */
 export function decodeApp(document: string, text: string): AppRecord {
-  return decode<AppRecord>(document, text, (value) => isFarmName(value.name) && document === appDocument(value.name) && Array.isArray(value.history) && Array.isArray(value.outcomes) && isRelease(value.current) && value.history.every(isRelease) && isChange(value.change));
+  const fits = (value: AppRecord) => isFarmName(value.name) && document === appDocument(value.name) && Array.isArray(value.history) && Array.isArray(value.outcomes) && isRelease(value.current) && value.history.every(isRelease);
+  const record = decode<AppRecord>(document, text, (value) => fits(value) && (isChange(value.change) || hasNoVersion(value.change)));
+  return hasNoVersion(record.change) ? { ...record, change: null } : record;
 }
 
 /** What is in the document of a vote. Throws `INVALID_DOCUMENT`. */
@@ -176,12 +183,22 @@ function decode<T>(document: string, text: string, fits: (value: T) => boolean):
   throw new TribuneError("INVALID_DOCUMENT", `the document ${document} is none of the farm's`, { about: document, next: "run the same version of Tribune on all members; see who else writes to this group" });
 }
 
-function isRelease(value: Release | null): boolean {
-  return value === null || (isObject(value) && ID.test(value.id) && isFarmName(value.version) && /^[0-9a-f]{64}$/.test(value.digest) && Number.isSafeInteger(value.sizeBytes) && value.sizeBytes >= 0 && (value.kind === "file" || value.kind === "directory"));
+/** Whether it is a release that is whole, or none. */
+export function isRelease(value: Release | null): boolean {
+  return value === null || (isObject(value) && isId(value.id) && isFarmName(value.version) && typeof value.digest === "string" && /^[0-9a-f]{64}$/.test(value.digest) && isSignature(value.signature) && Number.isSafeInteger(value.sizeBytes) && value.sizeBytes >= 0 && (value.kind === "file" || value.kind === "directory"));
 }
 
 function isChange(value: Change | null): boolean {
-  return value === null || (isObject(value) && ID.test(value.id) && (value.release as Release | null) !== null && isRelease(value.release) && (value.phase === "preparing" || value.phase === "rolling") && Array.isArray(value.admitted) && Array.isArray(value.wave));
+  return value === null || (isObject(value) && isId(value.id) && (value.release as Release | null) !== null && isRelease(value.release) && (value.phase === "preparing" || value.phase === "rolling") && Array.isArray(value.admitted) && Array.isArray(value.wave));
+}
+
+/** A change that a coordinator took before it asked for a version. Nobody could read it, so nobody has voted on it: it is none. */
+function hasNoVersion(change: Change | null): boolean {
+  return isObject(change) && isObject(change?.release) && (change?.release.version as unknown) === undefined;
+}
+
+function isSignature(value: unknown): boolean {
+  return value === null || (typeof value === "string" && value.length < 200);
 }
 
 function isObject(value: unknown): boolean {

@@ -1,5 +1,4 @@
-import { createPrivateKey, createPublicKey, sign, verify } from "node:crypto";
-import type { KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, KeyObject, sign, verify } from "node:crypto";
 import { TribuneError } from "../kernel/index.ts";
 import type { Release } from "./record.ts";
 
@@ -13,7 +12,7 @@ export function releaseStatement(name: string, { version, digest, sizeBytes, kin
 
 /** Signs with an Ed25519 key: PEM or a key object. Returns base64. Throws `INVALID_OPTIONS` for other keys. */
 export function signRelease(name: string, parts: SignedParts, key: string | KeyObject): string {
-  return sign(null, releaseStatement(name, parts), readKey(key, createPrivateKey, "private")).toString("base64");
+  return sign(null, releaseStatement(name, parts), privateKey(key)).toString("base64");
 }
 
 /** Throws `FARM_UNSIGNED` or `FARM_SIGNATURE_INVALID` unless one of the keys has signed it. Without keys everything is taken. */
@@ -26,20 +25,25 @@ export function verifyRelease(name: string, release: Release, keys: readonly Key
   }
 }
 
+/** A private Ed25519 key. Throws `INVALID_OPTIONS`. */
+export function privateKey(key: string | KeyObject): KeyObject {
+  return readKey(key, createPrivateKey, "private");
+}
+
 /** A public Ed25519 key. Throws `INVALID_OPTIONS`. */
 export function publicKey(key: string | KeyObject): KeyObject {
   return readKey(key, createPublicKey, "public");
 }
 
 function readKey(key: string | KeyObject, create: (pem: string) => KeyObject, what: "private" | "public"): KeyObject {
-  const invalid = () => new TribuneError("INVALID_OPTIONS", `a key of the farm is no ${what} Ed25519 key`, { about: "farm", next: `make a pair by crypto.generateKeyPairSync("ed25519")` });
-  let object: KeyObject;
+  const invalid = () => new TribuneError("INVALID_OPTIONS", `a key of the farm is no ${what} Ed25519 key`, { about: "farm", next: `give it as text in PEM, or as a key object; crypto.generateKeyPairSync("ed25519") makes a pair` });
+  let object: unknown;
   try {
     object = typeof key === "string" ? create(key) : key;
   } catch {
     throw invalid();
   }
-  if (object.asymmetricKeyType !== "ed25519" || object.type !== what) throw invalid();
+  if (!(object instanceof KeyObject) || object.asymmetricKeyType !== "ed25519" || object.type !== what) throw invalid();
   return object;
 }
 

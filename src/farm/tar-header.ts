@@ -13,7 +13,7 @@ export interface TarEntry {
 }
 
 /** Refuses an artifact, and says what to do. */
-export function invalidArtifact(what: string, next = "mend the artifact and deploy it as a new version"): TribuneError {
+export function invalidArtifact(what: string, next = "mend the artifact and deploy it again"): TribuneError {
   return new TribuneError("FARM_ARTIFACT_INVALID", what, { about: "artifact", next });
 }
 

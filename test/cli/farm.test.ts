@@ -72,7 +72,7 @@ describe("tribune farm", () => {
       [["deploy", "prices", "1", join(where.folder, "nowhere")], 2, /^error FARM_ARTIFACT_INVALID: .*give the path/m],
       [["deploy", "prices", "1", artifact, "--config", "{"], 2, /^error INVALID_OPTIONS: --config/m],
       [["deploy", "prices", "1", artifact, "--wave-ms", "5"], 2, /^error INVALID_OPTIONS: --wave-ms goes with --rolling/m],
-      [["deploy", "prices", "1", artifact, "--rolling", "some"], 2, /^error INVALID_OPTIONS: .*whole number/m],
+      [["deploy", "prices", "1", artifact, "--rolling", "some"], 2, /^error INVALID_OPTIONS: .*whole number, at least 1, or zone/m],
       [["deploy", "prices", "1", artifact, "--sign-with", join(where.folder, "none.pem")], 2, /^error INVALID_OPTIONS: --sign-with/m],
       [["deploy", "prices", "1", artifact], 4, /^error FARM_UNSIGNED: .*signWith/m],
       [["undeploy", "prices"], 4, /^error FARM_NOT_DEPLOYED: /m],

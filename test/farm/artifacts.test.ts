@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { Artifacts } from "../../src/farm/artifacts.ts";
-import { seededRandom } from "../../src/kernel/index.ts";
+import type { ArtifactSource } from "../../src/farm/index.ts";
+import { isTribuneError, seededRandom } from "../../src/kernel/index.ts";
 import { bytes } from "./farms.ts";
 
 const home = mkdtempSync(join(tmpdir(), "tribune-artifacts-"));
@@ -34,11 +35,38 @@ describe("artifacts on disk", () => {
     assert.deepEqual(readdirSync(folder), [digest]);
   });
 
+  it("are refused where they cannot be read, with the path, what the system says, and a next step", async () => {
+    const { artifacts, folder } = await store();
+    const [file, directory] = [join(home, "a-file"), join(home, "a-directory")];
+    writeFileSync(file, "one");
+    mkdirSync(join(directory, "locked"), { recursive: true });
+    const refused = async (source: ArtifactSource, path: string, code: string, next: RegExp) =>
+      await assert.rejects(artifacts.take(source), (error) => {
+        assert.ok(isTribuneError(error, "FARM_ARTIFACT_INVALID"), String(error));
+        assert.equal(error.message, `${JSON.stringify(path)} cannot be read: ${code}`);
+        assert.equal((error.cause as NodeJS.ErrnoException).code, code);
+        assert.match(error.next ?? "", next);
+        return true;
+      });
+    await refused({ file: join(home, "nowhere") }, join(home, "nowhere"), "ENOENT", /path/);
+    await refused({ directory: join(home, "nowhere") }, join(home, "nowhere"), "ENOENT", /path/);
+    await refused({ file: join(file, "below") }, join(file, "below"), "ENOTDIR", /\{ file \}/);
+    await refused({ directory: file }, file, "ENOTDIR", /\{ file \}/);
+    await refused({ file: directory }, directory, "EISDIR", /\{ directory \}/);
+    await refused({ tar: directory }, directory, "EISDIR", /\{ directory \}/);
+    if (process.getuid?.() !== 0) {
+      chmodSync(join(directory, "locked"), 0);
+      await refused({ directory }, join(directory, "locked"), "EACCES", /read/);
+      chmodSync(join(directory, "locked"), 0o700);
+    }
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
   it("tell who gives a file that is not there, and nobody else: also where they cannot be written either", async () => {
     const { artifacts, folder } = await store();
     rmSync(folder, { recursive: true });
     const file = join(home, "nowhere");
-    await assert.rejects(artifacts.take({ file }), { code: "ENOENT" });
+    await assert.rejects(artifacts.take({ file }), (error: NodeJS.ErrnoException) => error.code === "ENOENT" && error.path?.startsWith(folder) === true); // of the farm's own folder, which comes first
     await assert.rejects(stat(file), { code: "ENOENT" }); // by then a stream that was opened before anybody read it has failed, which ends the process
   });
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { moduleService } from "../../src/farm/index.ts";
 import type { Artifact, HandlerContext, ModuleService } from "../../src/farm/index.ts";
+import { isTribuneError } from "../../src/kernel/index.ts";
 import { Farms, until } from "./farms.ts";
 
 const home = mkdtempSync(join(tmpdir(), "tribune-modules-"));
@@ -49,6 +50,21 @@ describe("a directory of modules as a service", () => {
     assert.equal(service.version, "1");
     await assert.rejects(service.call("fail"), { code: "HANDLER_FAILED", message: "cannot" });
     await assert.rejects(service.call("toString"), { code: "HANDLER_FAILED", message: /exports no function toString/ });
+  });
+
+  it("says which values cannot go between threads, and goes on", async () => {
+    const { service } = await running("export const give = () => () => 1; export const echo = (value) => value;");
+    for (const value of [() => 1, { deep: [Symbol("s")] }, Promise.resolve()]) {
+      await assert.rejects(service.call("echo", value), (error) => {
+        assert.ok(isTribuneError(error, "PAYLOAD_INVALID"), String(error));
+        assert.match(error.message, /arguments of echo/);
+        assert.match(error.next ?? "", /structuredClone/);
+        assert.equal((error.cause as Error).name, "DataCloneError");
+        return true;
+      });
+    }
+    await assert.rejects(service.call("give"), { code: "HANDLER_FAILED", message: /could not be cloned/ });
+    assert.deepEqual(await service.call("echo", new Map([[1, 2]])), new Map([[1, 2]]));
   });
 
   it("is refused where it cannot be loaded", async () => {

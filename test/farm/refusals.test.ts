@@ -4,7 +4,7 @@ import { readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import type { DeployOptions } from "../../src/farm/index.ts";
+import type { ArtifactSource, DeployOptions } from "../../src/farm/index.ts";
 import { signRelease } from "../../src/farm/index.ts";
 import { archive } from "./archive.ts";
 import { bytes, Farms, until } from "./farms.ts";
@@ -40,10 +40,11 @@ describe("what a farm refuses", () => {
   const deployed = (over: Partial<DeployOptions>) => a.farm.deploy({ name: "app", version: "2", artifact: bytes("two"), ...over });
 
   /** Refused with that code, and nobody has anything else than before. */
-  async function refused(over: () => Partial<DeployOptions>, code: string, message = /./): Promise<void> {
+  async function refused(over: () => Partial<DeployOptions>, code: string, message = /./, cause?: string): Promise<void> {
     const log = farms.log.filter((line) => / (?:activate|deactivate) /.test(line)).length;
-    await assert.rejects(deployed(over()), (error: { code?: string; message: string }) => {
+    await assert.rejects(deployed(over()), (error: { code?: string; message: string; cause?: { code?: string } }) => {
       assert.equal(error.code, code, error.message);
+      if (cause !== undefined) assert.equal(error.cause?.code, cause);
       assert.match(error.message, message);
       return true;
     });
@@ -67,8 +68,7 @@ describe("what a farm refuses", () => {
   });
 
   it("a file that is not there", async () => {
-    await refused(() => ({ artifact: { file: at("nowhere") } }), "ENOENT");
-    await refused(() => ({ artifact: { directory: at("nowhere") } }), "ENOENT");
+    for (const shape of ["file", "directory", "tar"]) await refused(() => ({ artifact: { [shape]: at("nowhere") } as unknown as ArtifactSource }), "FARM_ARTIFACT_INVALID", /nowhere" cannot be read: ENOENT/, "ENOENT");
   });
 
   it("the same version twice, also with other bytes", async () => {
@@ -87,6 +87,7 @@ describe("what a farm refuses", () => {
   it("a prepare that throws, with its words and whose it is", async () => {
     throws = true;
     await refused(() => ({}), "FARM_PREPARE_FAILED", /because of c: no such library/);
+    await assert.rejects(deployed({}), { next: "mend what that member says, and deploy it again: the same version will do" });
     throws = false;
   });
 
@@ -144,7 +145,7 @@ describe("a farm with keys", () => {
     const deploy = (over: Partial<DeployOptions>) => a.farm.deploy({ name: "app", version: "1", artifact: bytes("one"), config: { b: 1, a: [2] }, ...over });
     await assert.rejects(deploy({}), { code: "FARM_UNSIGNED", message: /because of b/ });
     await assert.rejects(b.farm.deploy({ name: "app", version: "1", artifact: bytes("one") }), { code: "FARM_UNSIGNED" });
-    await assert.rejects(deploy({ signWith: stranger }), { code: "FARM_SIGNATURE_INVALID", message: /because of b/ });
+    await assert.rejects(deploy({ signWith: stranger }), { code: "FARM_SIGNATURE_INVALID", message: /because of b/, next: /key that its members trust, or add its public key to trustedKeys/ });
     await assert.rejects(deploy({ signWith: pem }), { code: "INVALID_OPTIONS" });
     assert.deepEqual(farms.versions(), [undefined, undefined]);
     assert.equal((await deploy({ signWith: keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString() })).ok, true);

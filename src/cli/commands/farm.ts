@@ -1,4 +1,4 @@
-import { Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -46,7 +46,7 @@ export function farmCommand(program: Command, shell: Shell): void {
   const change = (command: Command) =>
     ask(command)
       .addOption(new Option("--prepare-ms <n>", "how long all members have to fetch, prepare and vote").argParser(wholeNumber(1)))
-      .addOption(new Option("--rolling <by>", "in waves: so many members at a time, or 'zone' for one zone after the other").argParser((by) => (by === "zone" ? by : wholeNumber(1)(by))))
+      .addOption(new Option("--rolling <by>", "in waves: so many members at a time, or 'zone' for one zone after the other").argParser(rollingBy))
       .addOption(new Option("--wave-ms <n>", "how long a wave may take until it is healthy").argParser(wholeNumber(1)));
 
   change(farm.command("deploy").description("deploy a file or a directory on all members").argument("<name>").argument("<version>").argument("<path>"))
@@ -102,6 +102,12 @@ function changeOptions({ prepareMs, rolling, waveMs }: ChangeCommandOptions): Ch
     ...(prepareMs === undefined ? {} : { prepareMs }),
     ...(rolling === undefined ? {} : { rolling: { by: rolling, ...(waveMs === undefined ? {} : { waveMs }) } }),
   };
+}
+
+function rollingBy(text: string): number | "zone" {
+  if (text === "zone") return text;
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text)) && Number(text) >= 1) return Number(text);
+  throw new InvalidArgumentError("It must be a whole number, at least 1, or zone.");
 }
 
 async function artifactAt(path: string, isTar: boolean): Promise<ArtifactSource> {
