@@ -97,6 +97,11 @@ export class OrderSender<Content> {
     return message;
   }
 
+  /** The same of all from `first` to `last`. */
+  settleRange(first: number, last: number, target: string): Array<Underway<Content>> {
+    return [...this.#underway.keys()].filter((n) => n >= first && n <= last).flatMap((n) => this.settle(n, target) ?? []);
+  }
+
   /** A member is gone. Returns the messages whose outcome there was waited for. */
   left(target: string): Array<Underway<Content>> {
     const waited: Array<Underway<Content>> = [];

@@ -23,7 +23,7 @@ type Failure = Extract<Outcome, { readonly status: "failed" }>;
  *     fetched:  8 · epoch
  *     begin:    9 · epoch · place · complete · n                             sequencer → all
  *     refused: 10 · epoch                                                    all → who has been succeeded
- *     missed:  11 · n · incarnation · code · text                            who could not give it to that member → its sender
+ *     missed:  11 · first · n · incarnation · code · text                    who could not give these to that member → their sender
  *
  * Places are an epoch and a number; epochs, views and tokens 8 bytes, numbers 6; names a length (1) and ASCII. `about` is flags (1), view, the token and its election where the flags say so, and the payload.
  */
@@ -35,7 +35,7 @@ export type OrderWord =
   | ({ readonly kind: "standing"; readonly epoch: number } & Standing)
   | { readonly kind: "fetch"; readonly epoch: number; readonly after: Position }
   | { readonly kind: "begin"; readonly epoch: number; readonly after: Position; readonly complete: boolean; readonly orderedUpTo: number }
-  | { readonly kind: "missed"; readonly n: number; readonly incarnation: string; readonly outcome: Failure };
+  | { readonly kind: "missed"; readonly first: number; readonly n: number; readonly incarnation: string; readonly outcome: Failure };
 
 const KINDS = ["submit", "ordered", "fill", "outcome", "recover", "standing", "fetch", "fetched", "begin", "refused", "missed"] as const;
 
@@ -70,7 +70,7 @@ export function encodeOrder(word: OrderWord): Uint8Array {
     case "begin":
       return writer.large(word.epoch).place(word.after).byte(word.complete ? 1 : 0).number(word.orderedUpTo).end();
     case "missed":
-      return writer.number(word.n).name(word.incarnation).failure(word.outcome);
+      return writer.number(word.first).number(word.n).name(word.incarnation).failure(word.outcome);
   }
 }
 
@@ -112,7 +112,7 @@ function read(reader: Reader): OrderWord {
     case "begin":
       return reader.last({ kind, epoch: reader.large(), after: reader.place(), complete: reader.flag(), orderedUpTo: reader.number() });
     case "missed":
-      return reader.last({ kind, n: reader.count(), incarnation: reader.name(), outcome: reader.failure() });
+      return reader.last({ kind, ...reader.range(), incarnation: reader.name(), outcome: reader.failure() });
     case undefined:
   }
   throw new RangeError("unknown kind");
@@ -204,6 +204,12 @@ class Reader {
     const number = this.number();
     if (number === 0) throw new RangeError("numbers begin with 1");
     return number;
+  }
+
+  range(): { readonly first: number; readonly n: number } {
+    const [first, n] = [this.count(), this.count()];
+    if (first > n) throw new RangeError("it ends before it begins");
+    return { first, n };
   }
 
   large(): number {

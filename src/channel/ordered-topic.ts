@@ -14,7 +14,7 @@ import type { About, OrderWord } from "./order-words.ts";
 import { Owed } from "./owed.ts";
 import type { Kept } from "./kept.ts";
 import { Succession } from "./succession.ts";
-import type { Step } from "./succession.ts";
+import type { Standing, Step } from "./succession.ts";
 import type { ChannelView } from "./targets.ts";
 
 /** What one order of all needs of the channel. */
@@ -46,7 +46,13 @@ interface Reign {
   last: Position;
   /** Nothing of the order has come to this member: what it fetches may be for others. */
   isNew: boolean;
+  /** What this member had before it fetched anything, by sender; and what it fetched. */
+  readonly had: Numbers;
+  readonly fetched: Array<Entry<Ordered>>;
 }
+
+/** By incarnation of the sender, the greatest number of its messages. */
+type Numbers = Standing["ordered"];
 
 /** An outcome for a sender that may be in no view of this member yet. */
 interface OwedOutcome {
@@ -273,7 +279,7 @@ export class OrderedTopic {
     const { self, clock, limits } = this.#ports;
     if (!this.#log.promise(epoch, self.incarnation)) return; // succeeded already: our view is old
     const succession = new Succession(this.#others().map(({ incarnation }) => incarnation));
-    const reign: Reign = { epoch, succession, timer: undefined, last: START, isNew: this.#log.last === undefined };
+    const reign: Reign = { epoch, succession, timer: undefined, last: START, isNew: this.#log.last === undefined, had: [...this.#log.ordered], fetched: [] };
     this.#reign = reign;
     for (const member of this.#others()) this.#insist(member, { kind: "recover", epoch });
     reign.timer = clock.setTimer(limits.deadlineMs, () => {
@@ -303,12 +309,29 @@ export class OrderedTopic {
     reign.last = after;
     this.#log.learn(ordered);
     const { self } = this.#ports;
-    for (const [incarnation, { last, since }] of behind) {
+    for (const [incarnation, { last, since, ordered: had }] of behind) {
       const member = this.#member(incarnation);
-      if (member !== undefined) for (const entry of this.#log.after(last ?? START, last === undefined ? since : 0)) this.#sayAgain(member, "ordered", reign.epoch, entry);
+      if (member === undefined) continue;
+      const given = this.#log.after(last ?? START, last === undefined ? since : 0);
+      for (const entry of given) this.#sayAgain(member, "ordered", reign.epoch, entry);
+      if (last !== undefined) this.#tellHole(member, had, given);
     }
+    if (!reign.isNew) this.#tellHole(self, reign.had, reign.fetched.splice(0));
     for (const member of this.#others()) this.#sayBegun(member, reign, after, complete);
     this.#begun(self, { epoch: reign.epoch, after, complete, orderedUpTo: this.#orderedUpTo(self) });
+  }
+
+  /** Senders hear what of theirs a member has missed for good: between what it had, and the first that is still kept for it. Else they would wait for it until their deadlines. */
+  #tellHole(member: PeerIdentity, had: Numbers, given: readonly Entry<Ordered>[]): void {
+    const [before, firsts] = [new Map(had), new Map<string, number>()];
+    for (const { sender, n } of given) if (!firsts.has(sender.incarnation)) firsts.set(sender.incarnation, n);
+    const outcome: Outcome = { status: "failed", code: "ORDER_INTERRUPTED", message: `${member.node} had missed it when another sequencer began, and nobody keeps it any more` };
+    for (const [incarnation, greatest] of this.#log.ordered) {
+      const sender = this.#member(incarnation);
+      if (sender === undefined) continue;
+      const [first, n] = [(before.get(incarnation) ?? 0) + 1, (firsts.get(incarnation) ?? greatest + 1) - 1];
+      if (first <= n) this.#tellMissed(sender, { kind: "missed", first, n, incarnation: member.incarnation, outcome }, Infinity);
+    }
   }
 
   #sayBegun(member: PeerIdentity, { epoch }: Reign, after: Position, complete: boolean): void {
@@ -366,6 +389,7 @@ export class OrderedTopic {
         // A new member begins with the first message whose sender knew of it, and from there on has all, as everybody has them.
         if (taking === "duplicate" || (reign.isNew && entry.content.view < this.#since)) return undefined;
         reign.isNew = false;
+        reign.fetched.push(entry);
         void this.#handle(entry, taking === "take-after-gap", deadlineMs);
         return undefined;
       }
@@ -373,7 +397,8 @@ export class OrderedTopic {
         this.#settle(word.n, from.incarnation, word.outcome);
         return undefined;
       case "missed":
-        this.#settle(word.n, word.incarnation, word.outcome);
+        for (const { content } of this.#sender.settleRange(word.first, word.n, word.incarnation)) content.settle(word.incarnation, word.outcome);
+        this.#keepWaiting();
         return undefined;
       case "recover":
         if (!this.#log.promise(word.epoch, from.incarnation)) return this.#refuse(from);
@@ -451,9 +476,13 @@ export class OrderedTopic {
   /** A message could not be given to a member: its sender would wait for that one until the deadline. With the deadline itself, and of who has left, it knows by itself. Own ones not at once: what a result makes room for would get its place while the one before it is still being said. */
   #missed({ sender, n, content }: Entry<Ordered>, { incarnation }: PeerIdentity, result: DeliveryResult): void {
     if (!content.awaited || result.status !== "failed") return;
-    const word: OrderWord = { kind: "missed", n, incarnation, outcome: result };
+    this.#tellMissed(sender, { kind: "missed", first: n, n, incarnation, outcome: result }, content.dueMs, content.view);
+  }
+
+  /** `view`: the one in which it was sent, if that is known; 0: the sender is a member. */
+  #tellMissed(sender: PeerIdentity, word: OrderWord, dueMs: number, view = 0): void {
     if (sender.incarnation === this.#ports.self.incarnation) queueMicrotask(() => void this.heard(sender, word, 0));
-    else this.#pay({ to: sender, word, dueMs: content.dueMs, view: content.view });
+    else this.#pay({ to: sender, word, dueMs, view });
   }
 
   #afterwards(work: () => unknown): Promise<unknown> {

@@ -150,7 +150,9 @@ describe("words about one order", () => {
     fc.record({ kind: fc.constant("standing" as const), epoch, since: epoch, last: fc.option(place, { nil: undefined }), ordered: fc.array(fc.tuple(name, number), { maxLength: 30 }) }),
     fc.record({ kind: fc.constant("fetch" as const), epoch, after: place }),
     fc.record({ kind: fc.constant("begin" as const), epoch, after: place, complete: fc.boolean(), orderedUpTo: fc.integer({ min: 0, max: 2 ** 48 - 1 }) }),
-    fc.record({ kind: fc.constant("missed" as const), n: number, incarnation: name, outcome: fc.record({ status: fc.constant("failed" as const), code: fc.stringMatching(/^[A-Z][A-Z0-9_]{0,30}$/), message: fc.string({ maxLength: 50 }) }) }),
+    fc
+      .tuple(number, number, fc.record({ incarnation: name, outcome: fc.record({ status: fc.constant("failed" as const), code: fc.stringMatching(/^[A-Z][A-Z0-9_]{0,30}$/), message: fc.string({ maxLength: 50 }) }) }))
+      .map(([a, b, rest]) => ({ kind: "missed" as const, first: Math.min(a, b), n: Math.max(a, b), ...rest })),
   );
 
   it("are read as they were written", () => {

@@ -59,6 +59,29 @@ describe("a topic in total order", () => {
     }
   });
 
+  it("tells a sender at once whom its message can not be given any more when another sequencer begins", async () => {
+    for (const successor of [1, 2]) {
+      const { members, all, seen } = await three(354, { keptBytes: 4_000 });
+      const { network, clock } = members;
+      const [a, b, c] = all;
+      await clock.advance(1_000);
+      network.cut(a.node, c.node); // what the sequencer gives its places to does not come to c
+      const awaited = b.channel.send("ledger", "first", { deadlineMs: 600_000 });
+      for (let n = 0; n < 30; n++) {
+        await members.outcome(b.channel.send("ledger", `later ${n} ${"x".repeat(200)}`, { mode: "async", deadlineMs: 100 }));
+        await clock.advance(120);
+      }
+      network.vanish(a.node);
+      members.publish([all[successor] as TestMember, ...[b, c].filter((each) => each !== all[successor])]);
+      const beganMs = clock.monotonicMs();
+      const report = await members.outcome(awaited);
+      assert.ok(clock.monotonicMs() - beganMs < 5_000, `${clock.monotonicMs() - beganMs} ms`);
+      assert.deepEqual([report.results.get(b.node)?.status, report.results.get(c.node)], ["delivered", { status: "failed", code: "ORDER_INTERRUPTED", message: "node-3 had missed it when another sequencer began, and nobody keeps it any more" }]);
+      await clock.advance(5_000);
+      assert.ok(seen.get(c.node)?.includes("gap in ledger") && !seen.get(c.node)?.includes("first"));
+    }
+  });
+
   it("is handled without holes by a new member that becomes the sequencer before anything has come to it", async () => {
     const members = new Members(353, { totalOrder: ["ledger"], maxRetries: 1_000 });
     const { network, clock } = members;

@@ -244,6 +244,16 @@ export const channelMutants: readonly Mutant[] = [
     changes: [{ file: ORDER_SENDER, from: "      else if (complete || !message.submitted)", to: "      else if (complete || message.n > 0)" }],
   },
   {
+    name: "holes-are-told-to-nobody",
+    wrong: "Of what a member had missed when another sequencer began, and nobody keeps any more, the sender is not told: it waits for that member until its deadline.",
+    profile: "order",
+    survives: { why: "A member has to miss so much that nobody keeps it, the sequencer to be succeeded, and a message with a long deadline to be in what was missed: one seed of several hundred.", foundBy: "test/channel/total-order.test.ts" },
+    changes: [
+      { file: ORDERED_TOPIC, from: "      if (last !== undefined) this.#tellHole(member, had, given);\n", to: "" },
+      { file: ORDERED_TOPIC, from: "    if (!reign.isNew) this.#tellHole(self, reign.had, reign.fetched.splice(0));\n", to: "" },
+    ],
+  },
+  {
     name: "order-has-holes-for-a-new-sequencer",
     wrong: "A member that is new to the order and becomes the sequencer leaves out each message whose sender did not know of it, also behind one that it has handled.",
     profile: "order",
