@@ -21,11 +21,7 @@ import { TestProcesses } from "./test-processes.ts";
 import { Skips } from "./test-skips.ts";
 
 const ROOT = dirname(import.meta.dirname);
-const CACHE = join(ROOT, "node_modules/.cache/tribune");
-const MEASURED = join(CACHE, "test-durations.json");
-
-/** What processes of the tests compiled, for those that come after them: there are thousands, and loading all sources costs each of them a second. */
-const COMPILED = { NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? join(CACHE, "compiled") };
+const MEASURED = join(ROOT, "node_modules/.cache/tribune/test-durations.json");
 
 /** For one test that names no time of its own, for one file, and for all. Generous: they are to end a hang, not to judge speed. */
 const TEST_LIMIT_MS = 3 * 60_000;
@@ -78,7 +74,7 @@ function build(): void {
 /** Runs the files, shows what happens as it happens, and resolves with whether all is well. */
 async function runAll(): Promise<boolean> {
   const concurrency = flags["test-concurrency"] === undefined ? Math.min(MOST_AT_ONCE, availableParallelism()) : Number(flags["test-concurrency"]);
-  Object.assign(process.env, processes.env, COMPILED);
+  Object.assign(process.env, processes.env);
   const events = run({
     files: longestFirst(files, durationsMs).map((file) => join(ROOT, file)),
     concurrency,
