@@ -12,7 +12,9 @@ import type { ZookeeperServer } from "../../support/zookeeper-server.ts";
 
 /** What can be done on servers that are the test's own. `url` names all of them; `servers` are those that are frozen and cut. */
 export async function zookeeperPlaces(url: string, servers: readonly ZookeeperServer[]): Promise<{ place(): StorePlace<ZookeeperTransaction>; end(): Promise<void> }> {
-  const [provider, peer] = [zookeeper({ url }), zookeeper({ url })];
+  // A server of an ensemble that says nothing on one connection is given up within the patience of the suite.
+  const settings = { url, sessionTimeoutMs: 6_000 };
+  const [provider, peer] = [zookeeper(settings), zookeeper(settings)];
   let without: ZookeeperServer | undefined;
   await once(url, async (client) => void (await client.request({ op: "create", path: "/numbers", data: Buffer.alloc(0), acl: OPEN })));
   const place: StorePlace<ZookeeperTransaction> = {
